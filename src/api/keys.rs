@@ -11,10 +11,17 @@ pub const OWNER_NAME: &str = "supercargo.dev/name";
 pub const OWNER_NAMESPACE: &str = "supercargo.dev/namespace";
 /// On a release: any new value reconciles now, once even while suspended.
 pub const RECONCILE_AT: &str = "supercargo.dev/reconcile-at";
-/// On a release: the digest whose empty content is allowed to remove everything.
+/// On a release: the hash of the plan that is approved, or the digest whose empty content is allowed
+/// to remove everything.
 pub const APPROVE: &str = "supercargo.dev/approve";
 /// On a release: the digest that may be applied outside of the windows of its spec.
 pub const OVERRIDE_WINDOW: &str = "supercargo.dev/override-window";
+/// On a release: who has approved the plan.
+pub const APPROVED_BY: &str = "supercargo.dev/approved-by";
+/// On a release: when the plan was approved, RFC 3339.
+pub const APPROVED_AT: &str = "supercargo.dev/approved-at";
+/// On an object: the fields whose values are never shown, as JSON pointers or JSONPaths.
+pub const SENSITIVE_PATHS: &str = "supercargo.dev/sensitive-paths";
 /// On an object: `disabled` keeps it from ever being deleted by supercargo.
 pub const PRUNE: &str = "supercargo.dev/prune";
 /// The value of [`PRUNE`] and of [`FORCE`]'s opposite.

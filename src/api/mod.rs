@@ -2,9 +2,9 @@
 //! reasons. No client, no clock, no decision.
 
 pub mod crd;
+mod delivery;
 pub mod dependency;
 pub mod drift;
-pub mod guards;
 pub mod health;
 pub mod keys;
 pub mod object_reference;
@@ -12,7 +12,8 @@ pub mod patch;
 pub mod provider;
 pub mod reason;
 pub mod release;
-pub mod rollback;
 pub mod status;
 pub mod step;
 pub mod verify;
+
+pub use delivery::{guards, plan, rollback};

@@ -130,6 +130,8 @@ reasons! {
     /// A revision has failed, and nothing more is written.
     Frozen => Stalled,
 
+    /// The plan of a new revision waits for the approval of a person.
+    ApprovalRequired => Wait,
     /// The range's newest tag is older than the applied revision, which is kept.
     DowngradeRefused => Wait,
 

@@ -14,6 +14,7 @@ use super::guards::{Promotion, PruneGuard, ScheduleWindow, is_age};
 use super::health::{HealthCheck, HealthCheckExpr};
 use super::object_reference::LocalObjectReference;
 use super::patch::{Image, Patch};
+use super::plan::ApprovalMode;
 pub use super::provider::RegistryProvider;
 pub use super::rollback::{Rollback, RollbackMode};
 use super::status::ReleaseStatus;
@@ -57,6 +58,7 @@ const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
     validation = Rule::new("self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label: at most 63 lower case letters, digits or '-'"),
     validation = Rule::new("!has(self.spec.rollback) || self.spec.rollback.mode == 'Off' || (has(self.spec.wait) && self.spec.wait) || (has(self.spec.healthChecks) && self.spec.healthChecks.size() > 0)").message("rollback.mode needs wait or healthChecks: without them no revision is known to be healthy"),
     validation = Rule::new("!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(d, d.name == self.metadata.name && !has(d.namespace) && (!has(d.kind) || d.kind == 'OCIArtifactRelease'))").message("dependsOn must not name the release itself"),
+    validation = Rule::new("!has(self.spec.approvalTimeout) || self.spec.approval == 'Manual'").message("approvalTimeout needs approval: Manual"),
     doc = "OCIArtifactRelease applies a configuration artifact from an OCI registry to the cluster."
 )]
 #[serde(rename_all = "camelCase")]
@@ -218,6 +220,16 @@ pub struct OCIArtifactReleaseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune_guard: Option<PruneGuard>,
 
+    /// Approval of new revisions. Automatic: they are applied at once. Manual: the plan of a new revision is in `status.plan`, and waits until the annotation supercargo.dev/approve has its hash. Drift correction needs no approval.
+    #[serde(default)]
+    pub approval: ApprovalMode,
+
+    /// Time after which an approval does not count any more, 1m to 720h; without it, an approval does not expire. Needs `approval: Manual`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = is_duration("approvalTimeout"), validation = is_within("approvalTimeout", "1m", "720h"))]
+    pub approval_timeout: Option<String>,
+
     /// Handling of the objects when the release is deleted. MirrorPrune: deleted if `prune` is true, otherwise kept. Delete: deleted. WaitForTermination: deleted, and the release is kept until they are gone. Orphan: kept. WaitForApproval: deleted once a person approves it; the release is kept until then.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -230,13 +242,18 @@ fn is_duration(field: &str) -> Rule {
         .message(format!("{field} must be a duration such as 30s, 5m or 1h30m").as_str())
 }
 
+/// The bounds of a valid duration up to a day.
+fn is_between(field: &str, least: &str) -> Rule {
+    is_within(field, least, "24h")
+}
+
 /// The bounds of a valid duration. CEL's own durations end at 292
 /// years, which five digits of hours cannot reach.
-fn is_between(field: &str, least: &str) -> Rule {
-    let bounds = format!("duration(self) >= duration('{least}') && duration(self) <= duration('24h')");
+fn is_within(field: &str, least: &str, most: &str) -> Rule {
+    let bounds = format!("duration(self) >= duration('{least}') && duration(self) <= duration('{most}')");
     let small = "self.matches('^([0-9]{1,5}([.][0-9]{1,9})?(ms|s|m|h))+$')";
     Rule::new(format!("!self.matches('{DURATION}') || ({small} && {bounds})"))
-        .message(format!("{field} must be between {least} and 24h").as_str())
+        .message(format!("{field} must be between {least} and {most}").as_str())
 }
 
 /// The keys of labels and annotations.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dependency::DependencyStatus;
 use super::guards::PendingRevision;
+use super::plan::PlanStatus;
 use super::rollback::QuarantineEntry;
 use super::step::StepStatus;
 
@@ -86,6 +87,9 @@ pub struct ReleaseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub dependencies: Vec<DependencyStatus>,
+    /// Plan that waits for approval, or is approved and not applied completely yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
     /// First failed objects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]

@@ -45,6 +45,9 @@ pub enum CliError {
     /// The comparison found differences, which have been printed.
     #[error("they differ")]
     Differs,
+    /// The plan has changes, which have been printed.
+    #[error("the plan has changes")]
+    Planned,
     /// Some objects are not healthy; they have been printed.
     #[error("not all objects are healthy")]
     Unhealthy,
@@ -82,6 +85,7 @@ impl CliError {
             Self::Usage(_) | Self::Oci(OciError::Spec(_)) => exit::USAGE,
             Self::Interrupted(_) => exit::INTERRUPTED,
             Self::Differs => exit::DIFFERS,
+            Self::Planned => exit::PLANNED,
             Self::Unhealthy => exit::UNHEALTHY,
             Self::NotCompared(_) => exit::NOT_COMPARED,
             _ => exit::FAILURE,
@@ -99,7 +103,7 @@ impl CliError {
 
     /// Whether stderr says why the command failed.
     pub(super) fn is_reported(&self) -> bool {
-        !matches!(self, Self::Differs | Self::Unhealthy)
+        !matches!(self, Self::Differs | Self::Planned | Self::Unhealthy)
     }
 
     /// The cure, where it is known.

@@ -10,6 +10,8 @@ pub const USAGE: u8 = 2;
 pub const INTERRUPTED: u8 = 130;
 /// The comparison found differences.
 pub const DIFFERS: u8 = 1;
+/// The plan has changes.
+pub const PLANNED: u8 = 2;
 /// Some objects are not healthy.
 pub const UNHEALTHY: u8 = 1;
 /// The comparison failed, or the input of a judgement cannot be read.

@@ -23,13 +23,16 @@ use super::inventory::diff::{DiffInventory, DiffNamedInventory};
 use super::inventory::get::GetInventories;
 use super::inventory::health::HealthArgs;
 use super::inventory::inspect::InspectInventory;
+use super::inventory::plan::PlanInventory;
 use super::program::completion::CompletionArgs;
 use super::program::controller::ControllerArgs;
 use super::program::crd::CrdArgs;
 use super::program::docs::DocsArgs;
 use super::program::version::VersionArgs;
+use super::release::approve::ApproveRelease;
 use super::release::diff::DiffRelease;
 use super::release::get::GetReleases;
+use super::release::plan::PlanRelease;
 use super::release::reconcile::ReconcileRelease;
 use super::release::resume::ResumeRelease;
 use super::release::status::StatusRelease;
@@ -77,6 +80,10 @@ pub enum CliCommand {
     Build(Build),
     Apply(Apply),
     Diff(Diff),
+    Plan(PlanVerb),
+    /// Approve the plan of a release.
+    #[command(subcommand, arg_required_else_help = true)]
+    Approve(ApproveCommand),
     Delete(Delete),
     Health(HealthArgs),
     /// List releases or inventories in a cluster.
@@ -159,6 +166,32 @@ pub enum DiffNoun {
     Release(DiffRelease),
     #[command(visible_alias = "inv")]
     Inventory(DiffNamedInventory),
+}
+
+// Without a comment for the help: it has that of `PlanInventory`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct PlanVerb {
+    /// With a noun.
+    #[command(subcommand)]
+    noun: Option<PlanNoun>,
+    /// Without it.
+    #[command(flatten)]
+    inventory: PlanInventory,
+}
+
+/// What has a plan.
+#[derive(Debug, Subcommand)]
+pub enum PlanNoun {
+    #[command(aliases = ["oar", "ociartifactrelease"])]
+    Release(PlanRelease),
+}
+
+/// What can be approved.
+#[derive(Debug, Subcommand)]
+pub enum ApproveCommand {
+    #[command(aliases = ["oar", "ociartifactrelease"])]
+    Release(ApproveRelease),
 }
 
 /// What can be listed.
@@ -255,6 +288,11 @@ impl CliCommand {
                 diff.run(cluster, printer).await
             }
             Self::Diff(Diff { noun: None, inventory }) => inventory.run(cluster, printer).await,
+            Self::Plan(PlanVerb { noun: Some(PlanNoun::Release(plan)), .. }) => {
+                plan.run(cluster, printer).await
+            }
+            Self::Plan(PlanVerb { noun: None, inventory }) => inventory.run(cluster, printer).await,
+            Self::Approve(ApproveCommand::Release(approve)) => approve.run(cluster, printer).await,
             Self::Delete(delete) => delete.run(cluster, printer).await,
             Self::Get(GetCommand::Inventories(get)) => get.run(cluster, printer).await,
             Self::Inspect(InspectCommand::Inventory(inspect)) => inspect.run(cluster, printer).await,

@@ -25,6 +25,7 @@ use crate::oci::{Registry, Repository};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::env::claims::Claims;
 use crate::reconcile::env::dependencies::{Dependencies, DependencyScope};
+use crate::reconcile::env::plan_keys::PlanKeys;
 use crate::reconcile::env::recovery::RegistryRecovery;
 use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::scope::signals::Signals;
@@ -96,6 +97,9 @@ impl Engine {
             is_selective: options.watch_label_selector.is_some(),
             across_namespaces: options.cross_namespace_dependencies,
         });
+        let home = options.leader_election_namespace.clone();
+        let home = home.unwrap_or_else(|| session.default_namespace().to_owned());
+        let plan_keys = PlanKeys::new(home, format!("{}-plan-key", options.leader_election_name));
         let env = Env {
             session,
             store,
@@ -110,6 +114,7 @@ impl Engine {
             wake,
             recovery: RegistryRecovery::default(),
             pod_watches: Env::pod_watches(),
+            plan_keys,
         };
         let pool = WorkerPool::new(options.concurrency.max(1), &metrics);
         let shared = Arc::new(SharedState { env, pool, specs });

@@ -27,9 +27,10 @@ pub fn is_warning(note: &Note) -> bool {
     matches!(note.reason, Reason::OwnershipConflict | Reason::DowngradeRefused | Reason::ImageNotVerified)
 }
 
-/// Whether a release only waits for another object, which is not a failure.
+/// Whether a release only waits for another object or a person, which is not a failure.
 pub fn is_awaited(reason: Reason) -> bool {
-    matches!(reason, Reason::DependencyNotReady | Reason::DependentsDeleting) || reason.is_of_arrival()
+    let waits = [Reason::DependencyNotReady, Reason::DependentsDeleting, Reason::ApprovalRequired];
+    waits.contains(&reason) || reason.is_of_arrival()
 }
 
 /// The line of a run. `differs` says whether the status has changed.

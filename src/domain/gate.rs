@@ -1,12 +1,12 @@
 //! What can stop a run of a release: one gate per file, each a pure function with a
 //! table of tests. They are evaluated in the order of a list.
 
+mod approval;
 mod arrival;
 mod cycle;
 mod decision;
 mod dependencies;
 pub mod downgrade;
-mod empty;
 mod facts;
 #[cfg(test)]
 mod frozen;
@@ -20,10 +20,11 @@ mod suspend;
 mod tests;
 pub mod trust;
 
+pub use approval::counted;
 pub use decision::{Blocker, Decision, WakeOn};
 pub use facts::{
-    ArrivalFacts, ClaimConflicts, Demands, DependencyFacts, Facts, InventoryFacts, RegistryFacts, TagStep,
-    Unpromoted,
+    ArrivalFacts, ClaimConflicts, Demands, DependencyFacts, Facts, InventoryFacts, PlanFacts, RegistryFacts,
+    TagStep, Unpromoted,
 };
 
 /// A gate.
@@ -43,9 +44,10 @@ const GATES: &[Gate] = &[
     trust::decide,
     downgrade::decide,
     quarantine::decide,
-    empty::decide,
+    approval::empty::decide,
     ownership::decide,
     removal::decide,
+    approval::plan::decide,
     #[cfg(test)]
     frozen::decide,
 ];

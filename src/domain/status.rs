@@ -3,6 +3,7 @@
 mod bounds;
 mod conditions;
 mod history;
+mod plan;
 mod quarantine;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 pub use self::bounds::{bounded, whole_seconds};
 use self::conditions::{Conditions, conditions};
 use self::history::{HistoryInput, remember};
+use self::plan::plan_after;
 use self::quarantine::quarantine;
 use super::artifact::digest::shortened;
 use super::outcome::{Arrival, Assessment, ObjectFailure, Outcome, Verdict};
@@ -39,7 +41,8 @@ pub fn waiting(
     let mut status = previous.clone();
     let mut conditions = Conditions::new(previous, release.generation, now);
     let ready = conditions.before(condition::READY).map(|c| c.reason.as_str());
-    let goes_on = revision.is_some() && ready == Some(Reason::DependencyNotReady.as_str());
+    let has_waited = [Reason::DependencyNotReady, Reason::ApprovalRequired].map(Reason::as_str);
+    let goes_on = revision.is_some() && ready.is_some_and(|reason| has_waited.contains(&reason));
     status.dependencies.retain(|_| !goes_on);
     if let Some(pending) =
         status.pending.as_mut().filter(|pending| Some(pending.revision.as_str()) == revision)
@@ -172,6 +175,7 @@ pub fn compute(
         Arrival::Pending(_) | Arrival::Settled => status.pending = None,
     }
     status.held_revision.clone_from(&outcome.held);
+    status.plan = plan_after(previous.plan.as_ref(), &release.approval, outcome);
     status.short_revision = status.last_applied_revision.as_deref().map(shortened);
     if let Some(entries) = outcome.entries {
         let entries = i32::try_from(entries).unwrap_or(i32::MAX);

@@ -77,6 +77,8 @@ labels! {
     }
     /// What a release waits for before it follows its spec or its registry.
     WaitingGate {
+        /// A plan that a person has to approve.
+        Approval => "approval",
         /// Dependencies that are not ready.
         Dependencies => "dependencies",
         /// Releases that depend on this one and are deleted first.

@@ -1,6 +1,7 @@
 //! The caches of one release between its runs, one for each group of phases. They are not needed
 //! for correctness: all of it can be read again.
 
+pub mod approval;
 pub mod cluster;
 pub mod drift;
 pub mod ended;

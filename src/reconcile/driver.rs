@@ -7,6 +7,7 @@ use super::phase::admit::{arrival, dependencies};
 use super::phase::begin::Begun;
 use super::phase::obtain::{Obtained, obtain};
 use super::phase::plan::{drift, expressions, losses, ownership, plan, removal};
+use super::phase::preflight::approval;
 use super::phase::{admit, apply, claim, observe, pin, preflight, prune, resolve, settle, steps, wait};
 use super::scope::Scope;
 use super::scope::revision::Update;
@@ -33,6 +34,7 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
         }
         arrival::check(scope, &update, &admission, outcome).await?;
         dependencies::check(scope, &update, outcome).await?;
+        approval::still_waits(scope, caches, &update, outcome)?;
         let obtained = obtain(scope, caches, &update, &admission).await?;
         bring(scope, caches, &update, obtained, outcome).await
     };
@@ -58,10 +60,12 @@ pub async fn bring(
     let mut planned = plan(scope, &mut caches.cluster, update, pinned.rendered).await?;
     ownership::check(scope, session, &planned).await?;
     expressions::check(scope, session, &planned).await?;
-    removal::check(scope, update, &planned, is_empty).await?;
+    removal::check(scope, update, &mut planned, is_empty).await?;
     losses::check(scope, session, update.revision, &planned).await?;
     outcome.drift = drift::hold_back(scope, session, &mut caches.drift, &mut planned).await;
-    let accepted = preflight::preflight(scope, session, &mut caches.rollout, planned).await?;
+    let answers = approval::is_needed(scope, update, &caches.cluster.inventory);
+    let accepted = preflight::preflight(scope, session, &mut caches.rollout, planned, answers).await?;
+    let accepted = approval::approve(scope, caches, update, accepted, outcome).await?;
     let accepted = steps::before(scope, caches, update, accepted).await?;
     let claimed = claim::claim(scope, &mut caches.cluster, update, accepted).await?;
     let applied = apply::apply(scope, caches.into(), update, claimed).await;

@@ -2,6 +2,7 @@
 
 pub mod claims;
 pub mod dependencies;
+pub mod plan_keys;
 pub mod recovery;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::claims::Claims;
 use self::dependencies::{Dependencies, Notified};
+use self::plan_keys::PlanKeys;
 use self::recovery::RegistryRecovery;
 use crate::cluster::accounts::Subscriber;
 use crate::cluster::named::NamedObjects;
@@ -56,6 +58,8 @@ pub struct Env {
     pub recovery: RegistryRecovery,
     /// The watches of pods that all waits share.
     pub pod_watches: Arc<Gate>,
+    /// The secret key of the hashes of plans.
+    pub plan_keys: PlanKeys,
 }
 
 /// The administrator's requirements for artifacts.

@@ -12,7 +12,9 @@ use super::flow::parallel::unordered;
 use super::phase::obtain::Obtained;
 use super::phase::pin::pin;
 use super::phase::plan::{Planned, expressions, ownership, plan};
+use super::phase::preflight::changes::changes;
 use super::phase::preflight::dry_run::{Preflight, Ready};
+use super::phase::preflight::preflight;
 use super::removal::in_order::remove_in_order;
 use super::removal::remove::{Removal, RemovalOrder};
 use super::removal::removed::Deletion;
@@ -26,6 +28,7 @@ use crate::cluster::session::Session;
 use crate::domain::drift::differing_paths;
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::ObjectFailure;
+use crate::domain::plan::changeset::{ChangeSet, PlanKey};
 use crate::domain::plan::steps::record_of;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::preflight::laid_over;
@@ -78,6 +81,26 @@ pub async fn preview(
     preview.notes.extend(failed_steps(&scope.status().steps, &planned.plan, &update.revision.key));
     removals(scope, session, &planned, &mut preview).await?;
     Ok(preview)
+}
+
+/// The changes of a run as a person approves them: of the whole plan, which has to be accepted.
+///
+/// # Errors
+/// Why there is no plan, or which objects the dry run refuses.
+pub async fn change_set(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    update: &Update<'_>,
+    obtained: Obtained,
+    key: &PlanKey,
+) -> Result<ChangeSet, ReconcileError> {
+    let session = update.session;
+    let pinned = pin(scope, caches.into(), update, obtained).await?;
+    let planned = plan(scope, &mut caches.cluster, update, pinned.rendered).await?;
+    ownership::check(scope, session, &planned).await?;
+    expressions::check(scope, session, &planned).await?;
+    let accepted = preflight(scope, session, &mut caches.rollout, planned, true).await?;
+    changes(scope, session, &accepted, key).await
 }
 
 /// The planned changes of the objects of the plan.

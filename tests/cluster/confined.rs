@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use supercargo_testbed::audit::{Mark, Request};
 use supercargo_testbed::{Profile, Profiles, Story, story};
 
+use crate::delivery::plan::approved;
 use crate::scene::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, role};
 
 const PROFILES: Profiles = Profiles::Both;
@@ -75,7 +76,7 @@ fn compare(granted: &Rights, requests: &[Request]) {
     assert_eq!(known, Vec::<&&str>::new(), "it is used: it needs no excuse in UNUSED");
 }
 
-/// An install, drift, an upgrade, a restart, an object of a kind that is gone, and the
+/// An install, drift, an upgrade that a person approves, a restart, an object of a kind that is gone, and the
 /// deletion of the release: each thing that an operator does under its own name.
 async fn whole_life(scene: &mut Scene<'_>) {
     let spec = json!({"serviceAccountName": "deployer", "wait": true});
@@ -84,8 +85,8 @@ async fn whole_life(scene: &mut Scene<'_>) {
     scene.edit("a", "other");
     scene.wait_data("a", "one").await;
     scene.push("app", "2", &(config_map("a", "two") + &deployment("web", "web:2", 2)));
-    scene.change("app", json!({"ref": {"tag": "2"}}));
-    scene.story.wait_ready("app", "2@").await;
+    scene.change("app", json!({"ref": {"tag": "2"}, "approval": "Manual"}));
+    approved(scene, "app", "2@").await;
     scene.restart();
     scene.reconcile("app", "after the restart").await;
     let listed = async || {

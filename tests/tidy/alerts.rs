@@ -99,8 +99,8 @@ fn alerts_list_the_reasons_that_they_are_about() {
     assert_eq!(reasons("SupercargoVerificationRefused"), refused);
     let awaited = BTreeSet::from([Reason::DependencyNotReady.to_string()]);
     assert_eq!(reasons("SupercargoDependencyNotReady"), awaited);
-    // A new revision that waits for a time or for another release is as the spec wants it.
-    let arrival = all(|r| r.is_of_arrival());
+    // A new revision that waits for a time, a person or another release is as the spec wants it.
+    let arrival = all(|r| r.is_of_arrival() || *r == Reason::ApprovalRequired);
     assert_eq!(reasons("SupercargoReleaseNotReady"), &(&(&stalled | &refused) | &awaited) | &arrival);
 }
 

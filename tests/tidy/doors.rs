@@ -41,7 +41,16 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("croner", &["domain/release/windows.rs"]),
     ("sigstore_verify", &["domain/verify/"]),
     // Signatures, and comparisons that tell nothing by their time.
-    ("aws_lc_rs", &["domain/verify/", "domain/artifact/webhook/receiver.rs", "oci/auth/provider/sigv4.rs"]),
+    (
+        "aws_lc_rs",
+        &[
+            "domain/verify/",
+            "domain/artifact/webhook/receiver.rs",
+            "domain/plan/changeset/seal.rs",
+            "oci/auth/provider/sigv4.rs",
+            "reconcile/env/plan_keys.rs",
+        ],
+    ),
     ("x509_cert", &["domain/verify/"]),
     // `api` derives the custom resource.
     ("kube", &["cluster/", "api/"]),

@@ -10,8 +10,8 @@ same. */}}
 - apiGroups: [supercargo.dev]
   resources: [ociartifactreleases/status]
   verbs: [patch]
-# Inventories. RBAC cannot name a prefix; the operator touches only inv-NAME and its
-# parts.
+# Inventories and plans. RBAC cannot name a prefix; the operator touches only inv-NAME, its
+# parts, and plan-NAME.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, create, update, patch, delete]

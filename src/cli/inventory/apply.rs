@@ -16,6 +16,8 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Provenance;
+use crate::domain::plan::changeset::PlanToken;
+use crate::domain::release::approval::ApprovalPolicy;
 use crate::domain::release::{ManualRelease, Release};
 use crate::reconcile::frontend::command_line::Local;
 
@@ -97,6 +99,9 @@ pub struct ApplyOptions {
     /// Show what would change, by a server dry run; write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Apply only the plan with this hash, which supercargo plan has shown.
+    #[arg(long, value_name = "HASH", value_parser = PlanToken::parse, conflicts_with = "dry_run")]
+    plan: Option<PlanToken>,
     /// Time limit of each wait, such as 90s or 5m.
     #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = duration)]
     timeout: Duration,
@@ -162,7 +167,7 @@ fn release(
     options: &ApplyOptions,
     provenance: Provenance,
 ) -> Release {
-    Release::manual(ManualRelease {
+    let mut release = Release::manual(ManualRelease {
         id,
         default_namespace: session.default_namespace().to_owned(),
         prune: options.prune,
@@ -174,7 +179,11 @@ fn release(
             revision: options.revision.clone().unwrap_or(provenance.revision),
             ..provenance
         },
-    })
+    });
+    if let Some(token) = &options.plan {
+        release.approval = ApprovalPolicy::Exactly(token.clone());
+    }
+    release
 }
 
 /// Shows what an apply would change.

@@ -12,5 +12,6 @@ pub(super) mod health;
 pub(super) mod inspect;
 mod interrupt;
 pub(super) mod narrator;
+pub(super) mod plan;
 pub(super) mod preview;
 pub(super) mod target;

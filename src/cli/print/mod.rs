@@ -2,6 +2,7 @@
 //! they look.
 
 pub(super) mod age;
+pub(super) mod changes;
 pub(super) mod color;
 pub(super) mod difference;
 pub(super) mod output;

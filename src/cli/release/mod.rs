@@ -1,10 +1,12 @@
 //! The verbs on releases, which the operator reconciles. Each is one file: its
 //! options, its help and its code.
 
+pub(super) mod approve;
 pub(super) mod diff;
 mod fields;
 mod find;
 pub(super) mod get;
+pub(super) mod plan;
 pub(super) mod reconcile;
 mod request;
 pub(super) mod resume;

@@ -2,6 +2,7 @@
 
 mod config_map;
 mod error;
+mod plan;
 mod read;
 mod remove;
 mod room;
@@ -9,6 +10,7 @@ mod stored;
 mod write;
 
 pub use error::StoreError;
+pub use plan::{SECRET_BYTES, StoredPlan, plan_name};
 pub use read::Listed;
 pub(in crate::cluster) use room::InventoryRooms;
 pub use room::Taken;

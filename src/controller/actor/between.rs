@@ -54,6 +54,10 @@ impl Actor {
                     DriftMode::Off => {}
                 }
             }
+            // A drift that is corrected leaves the plan as it was.
+            if self.caches.rollout.is_outdated(&self.caches.cluster, &touched) {
+                return Some(Trigger::Full);
+            }
             if self.watch_health().await {
                 return Some(Trigger::Objects);
             }

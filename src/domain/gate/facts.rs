@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::api::plan::PlanCounts;
 use crate::api::rollback::QuarantineEntry;
 use crate::domain::allowed::Allowed;
 use crate::domain::identity::{ObjectId, ReleaseId};
@@ -41,6 +42,8 @@ pub struct Facts<'a> {
     pub dependencies: Option<DependencyFacts<'a>>,
     /// The objects that belong to other releases, and those that must not be written.
     pub claimed: Option<&'a ClaimConflicts>,
+    /// The plan of a new revision.
+    pub plan: Option<PlanFacts<'a>>,
 }
 
 impl<'a> Facts<'a> {
@@ -60,6 +63,7 @@ impl<'a> Facts<'a> {
             entries: 0,
             dependencies: None,
             claimed: None,
+            plan: None,
         }
     }
 }
@@ -160,6 +164,21 @@ pub struct DependencyFacts<'a> {
     pub across_namespaces: bool,
     /// The dependencies that a new revision waits for.
     pub waited_for: &'a [WaitedFor],
+}
+
+/// The plan of a new revision.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanFacts<'a> {
+    /// The name of the revision.
+    pub revision: &'a str,
+    /// Its hash.
+    pub hash: &'a str,
+    /// Its changes.
+    pub counts: &'a PlanCounts,
+    /// The approved plan that this one differs from, and the first difference.
+    pub outdated: Option<(&'a str, &'a str)>,
+    /// The time.
+    pub now: Timestamp,
 }
 
 /// What prevents a release from applying all objects of its plan.

@@ -17,7 +17,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     let Some((revision, removal)) = facts.removal else { return Decision::Pass };
     let release = facts.release;
     let token = removal.token();
-    if removal.objects.is_empty() || release.approve.as_deref() == Some(token.as_str()) {
+    if removal.objects.is_empty() || release.approved.as_ref().is_some_and(|given| given.hash == token) {
         return Decision::Pass;
     }
     let (count, applied) = (removal.objects.len(), removal.applied);
@@ -78,6 +78,7 @@ mod tests {
     use crate::domain::gate::tests::{held, release};
     use crate::domain::plan::removal::{HeldContent, PlannedRemoval};
     use crate::domain::release::RemovalLimits;
+    use crate::domain::release::approval::GivenApproval;
 
     fn id(name: &str, kind: &str) -> ObjectId {
         ObjectId::from_inventory_id(&format!("a_{name}__{kind}")).unwrap()
@@ -97,7 +98,7 @@ mod tests {
             let removal = PlannedRemoval { cause: "sha256:a".into(), applied: 10, objects, losses };
             let facts = |approve: Option<String>, removal: &PlannedRemoval| {
                 let mut release = release.clone();
-                release.approve = approve;
+                release.approved = approve.map(|hash| GivenApproval { hash, by: None, at: None });
                 held(decide(&Facts { removal: Some(("1@sha256:a", removal)), ..Facts::of(&release) }))
             };
             let found = facts(None, &removal);

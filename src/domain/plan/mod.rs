@@ -2,6 +2,7 @@
 //! order, what a refusal means, what may be deleted.
 
 mod build;
+pub mod changeset;
 pub mod delegated;
 mod existing;
 pub mod losses;

@@ -3,10 +3,12 @@
 //! translate to ours.
 
 pub mod adopt;
+pub mod approval;
 mod awaited;
 pub mod dependency;
 pub mod graph;
 mod guards;
+mod invalid;
 mod manual;
 pub mod observed;
 pub mod promotion;
@@ -18,5 +20,6 @@ pub mod windows;
 
 pub use awaited::Awaited;
 pub use guards::{Guards, PromotionRule, RemovalLimits};
+pub use invalid::InvalidSpec;
 pub use manual::ManualRelease;
-pub use spec::{InvalidSpec, Release, WantedVersion, has_begun, id_of, object_name};
+pub use spec::{Release, WantedVersion, has_begun, id_of, object_name};

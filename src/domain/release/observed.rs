@@ -5,7 +5,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::spec::{InvalidSpec, Release};
+use super::invalid::InvalidSpec;
+use super::spec::Release;
 use crate::api::release::{DeletionPolicy, OCIArtifactRelease, OCIArtifactReleaseSpec};
 use crate::domain::manifest::json::without_place;
 use crate::domain::manifest::patch::allowance::Allowance;

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::approval::{ApprovalPolicy, GivenApproval};
 use super::awaited::Awaited;
 use super::dependency::Dependency;
-use super::guards::Guards;
+use super::guards::{Guards, rollback_mode};
+use super::invalid::{InvalidSpec, invalid};
 use crate::api::keys;
-use crate::api::reason::Reason;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider, RollbackMode};
 use crate::api::status::MAX_HISTORY;
 use crate::domain::health::ExpressionRules;
 use crate::domain::inventory::Provenance;
-use crate::domain::manifest::patch::InvalidPatch;
 use crate::domain::manifest::patch::allowance::Allowance;
 use crate::domain::manifest::patch::image::{Image, ImageChange};
 use crate::domain::manifest::patch::spec::ParsedPatch;
@@ -117,8 +117,10 @@ pub struct Release {
     pub guards: Guards,
     /// The digest that may be applied outside of its windows.
     pub override_window: Option<String>,
-    /// The digest that is approved to be empty.
-    pub approve: Option<String>,
+    /// What a plan needs before it is applied.
+    pub approval: ApprovalPolicy,
+    /// The approval that a person has given.
+    pub approved: Option<GivenApproval>,
     /// The digest whose failed or unknown steps count as done.
     pub steps_done: Option<String>,
     /// The request to try a quarantined revision once more: its digest, and possibly more after an `@`.
@@ -150,33 +152,6 @@ impl Default for WantedVersion {
     fn default() -> Self {
         Self::Tag(String::new())
     }
-}
-
-/// Why a spec is invalid.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("spec.{field}: {problem}")]
-pub struct InvalidSpec {
-    /// The field.
-    pub field: String,
-    /// What is wrong with it, and what to write instead.
-    pub problem: String,
-}
-
-impl InvalidSpec {
-    /// The reason for the condition.
-    pub fn reason(&self) -> Reason {
-        Reason::InvalidSpec
-    }
-}
-
-impl From<InvalidPatch> for InvalidSpec {
-    fn from(InvalidPatch { field, problem }: InvalidPatch) -> Self {
-        Self { field, problem }
-    }
-}
-
-fn invalid(field: &str, problem: impl Into<String>) -> InvalidSpec {
-    InvalidSpec { field: field.to_owned(), problem: problem.into() }
 }
 
 /// The namespace and name of the custom resource.
@@ -295,7 +270,7 @@ impl Release {
             force: spec.force,
             drift: spec.drift.mode,
             ignore: ignore.into(),
-            rollback: rollback(spec)?,
+            rollback: rollback_mode(spec).map_err(|problem| invalid("rollback.mode", problem))?,
             history_limit: usize::try_from(spec.history_limit).unwrap_or_default().clamp(2, MAX_HISTORY),
             depends_on: Dependency::parse_all(&spec.depends_on, &id_of(resource).namespace)
                 .map_err(|(field, problem)| invalid(&field, problem))?
@@ -309,7 +284,13 @@ impl Release {
             override_window: annotation(keys::OVERRIDE_WINDOW),
             deletion_policy: spec.deletion_policy,
             reconcile_at: annotation(keys::RECONCILE_AT),
-            approve: annotation(keys::APPROVE),
+            approval: ApprovalPolicy::parse(spec.approval, spec.approval_timeout.as_deref())
+                .map_err(|problem| invalid("approvalTimeout", problem))?,
+            approved: annotation(keys::APPROVE).map(|hash| GivenApproval {
+                hash,
+                by: annotation(keys::APPROVED_BY),
+                at: annotation(keys::APPROVED_AT),
+            }),
             steps_done: annotation(keys::STEPS_DONE),
             retry: annotation(keys::RETRY),
             default_namespace: id_of(resource).namespace,
@@ -378,15 +359,6 @@ fn verify(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Option<D
         name(&format!("{field}.name"), Some(&secret.to_owned()))?;
     }
     Ok(Some(declared))
-}
-
-fn rollback(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<RollbackMode, InvalidSpec> {
-    let mode = spec.rollback.mode;
-    if mode != RollbackMode::Off && !spec.wait && spec.health_checks.is_empty() {
-        let problem = "needs spec.wait or spec.healthChecks: without them no revision is known to be healthy";
-        return Err(invalid("rollback.mode", problem));
-    }
-    Ok(mode)
 }
 
 fn wanted(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<WantedVersion, InvalidSpec> {

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use crate::api::guards::PendingRevision;
+use crate::api::plan::PlanStatus;
 use crate::api::reason::Reason;
 use crate::api::status::{ArtifactStatus, Changes, VerifiedBy, VerifiedImage};
 use crate::domain::objects::identity::ObjectId;
@@ -47,6 +48,8 @@ pub struct Outcome {
     pub arrival: Arrival,
     /// When the release may continue by time alone.
     pub wake_at: Option<Timestamp>,
+    /// The plan that waits for approval, or is being applied; `None` when none was made.
+    pub plan: Option<PlanStatus>,
     /// The revision that the registry offers and the release does not follow.
     pub held: Option<String>,
     /// The key of the quarantined revision that the run has gone back from.

@@ -41,6 +41,7 @@ pub fn class_of(reason: Reason) -> FailureClass {
         | Reason::OutsideWindow
         | Reason::RevisionTooYoung
         | Reason::PruneNotApproved
+        | Reason::ApprovalRequired
         | Reason::DeletionNotApproved
         | Reason::PromotionPending
         | Reason::DependentsDeleting

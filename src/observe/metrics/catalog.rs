@@ -167,8 +167,9 @@ pub(super) const RELEASES: MetricEntry = gauge(
 pub(super) const WAITING: MetricEntry = gauge(
     "supercargo_releases_waiting",
     &[("gate", Values::Closed(words::<WaitingGate>))],
-    "Releases that this replica reconciles and that wait, by what holds them: dependencies that are not ready, dependents \
-     that are deleted first, a downgrade that the spec does not allow, a revision that has failed and is quarantined, or spec.suspend.",
+    "Releases that this replica reconciles and that wait, by what holds them: a plan that a person has to approve, dependencies that are not ready, dependents \
+     that are deleted first, a downgrade that the spec does not allow, a revision that has failed and is quarantined, a window of the schedule, the age of a revision, \
+     another release that has to have the revision first, or spec.suspend.",
 );
 pub(super) const INVENTORY_ENTRIES: MetricEntry = gauge(
     "supercargo_inventory_entries",
@@ -230,6 +231,11 @@ pub(super) const RELEASE_LAST_SUCCESS: MetricEntry = gauge(
     &[NAME, NAMESPACE],
     "When its last run succeeded, in Unix time; absent until one has. After a restart of the controller, until \
      its first run: since when Ready is True, or the last successful apply in status.history.",
+);
+pub(super) const RELEASE_APPROVAL: MetricEntry = gauge(
+    "supercargo_release_approval_requested_timestamp_seconds",
+    &[NAME, NAMESPACE],
+    "Since when its plan waits for approval, in Unix time; absent while none waits.",
 );
 pub(super) const RELEASE_ENTRIES: MetricEntry =
     gauge("supercargo_release_inventory_entries", &[NAME, NAMESPACE], "Objects in its inventory.");
@@ -349,5 +355,12 @@ pub const CATALOG: &[Group] = &[
 ];
 
 /// The metrics with a series for each release.
-pub(super) const RELEASE: &[MetricEntry] =
-    &[RELEASE_INFO, RELEASE_READY, RELEASE_SUSPENDED, RELEASE_DRIFTED, RELEASE_LAST_SUCCESS, RELEASE_ENTRIES];
+pub(super) const RELEASE: &[MetricEntry] = &[
+    RELEASE_INFO,
+    RELEASE_READY,
+    RELEASE_SUSPENDED,
+    RELEASE_DRIFTED,
+    RELEASE_LAST_SUCCESS,
+    RELEASE_APPROVAL,
+    RELEASE_ENTRIES,
+];

@@ -11,8 +11,8 @@ use prometheus::proto::{self, MetricFamily};
 
 use super::super::labels::{ReadyState, WaitingGate};
 use super::catalog::{
-    INVENTORY_ENTRIES, LAST_SUCCESS, MetricEntry, RELEASE, RELEASE_DRIFTED, RELEASE_ENTRIES, RELEASE_INFO,
-    RELEASE_LAST_SUCCESS, RELEASE_READY, RELEASE_SUSPENDED, RELEASES, WAITING,
+    INVENTORY_ENTRIES, LAST_SUCCESS, MetricEntry, RELEASE, RELEASE_APPROVAL, RELEASE_DRIFTED,
+    RELEASE_ENTRIES, RELEASE_INFO, RELEASE_LAST_SUCCESS, RELEASE_READY, RELEASE_SUSPENDED, RELEASES, WAITING,
 };
 use super::make::{Maker, descriptions, family, sample, whole};
 use crate::api::reason::Reason;
@@ -55,6 +55,7 @@ struct Sample {
     revision: String,
     signer: String,
     last_success: Option<i64>,
+    asks_since: Option<i64>,
 }
 
 impl Fleet {
@@ -136,6 +137,7 @@ impl Sample {
         self.gate = match ready.and_then(|c| Reason::named(&c.reason)) {
             Some(Reason::DependentsDeleting) => Some(WaitingGate::Dependents),
             _ if suspended => Some(WaitingGate::Suspend),
+            Some(Reason::ApprovalRequired) => Some(WaitingGate::Approval),
             Some(Reason::DependencyNotReady) => Some(WaitingGate::Dependencies),
             Some(Reason::OutsideWindow) => Some(WaitingGate::Window),
             Some(Reason::RevisionTooYoung) => Some(WaitingGate::Age),
@@ -146,6 +148,7 @@ impl Sample {
         self.reason = reason(ready.map(|c| c.reason.as_str()));
         self.suspended = suspended;
         self.drifted = find(condition::DRIFTED).is_some_and(|c| c.status == "True");
+        self.asks_since = asks_since(status);
         self.entries = status.inventory.as_ref().map_or(0, |i| i64::from(i.entries.max(0)));
         let applied = cut(status.last_applied_revision.as_deref().unwrap_or_default(), MAX_REVISION);
         let attempted =
@@ -159,6 +162,12 @@ impl Sample {
         self.revision = applied;
         self.last_success = self.last_success.max(known_success(status));
     }
+}
+
+/// Since when a plan waits for approval.
+fn asks_since(status: &ReleaseStatus) -> Option<i64> {
+    let plan = status.plan.as_ref().filter(|plan| plan.approved.is_none())?;
+    plan.since.parse::<Timestamp>().ok().map(|since| since.as_second())
 }
 
 /// The time of the last success in a status: since when Ready is True, or when a revision was
@@ -230,6 +239,7 @@ impl Board {
             named(RELEASE_SUSPENDED, |s| Some(i64::from(s.suspended))),
             named(RELEASE_DRIFTED, |s| Some(i64::from(s.drifted))),
             named(RELEASE_LAST_SUCCESS, |s| s.last_success),
+            named(RELEASE_APPROVAL, |s| s.asks_since),
             named(RELEASE_ENTRIES, |s| Some(s.entries)),
         ]
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::approval::AwaitedApproval;
 use super::cluster::ClusterCache;
 use crate::api::status::Changes;
 use crate::domain::identity::ObjectId;
@@ -21,6 +22,8 @@ pub struct RolloutCache {
     pub checkup: Option<Checkup>,
     /// Jobs that have to finish before the release can continue.
     pub awaited: BTreeSet<ObjectId>,
+    /// The plan that waits for approval.
+    pub approval: Option<AwaitedApproval>,
 }
 
 impl RolloutCache {
@@ -29,6 +32,11 @@ impl RolloutCache {
     pub fn is_released(&self, cluster: &ClusterCache, touched: &HashSet<ObjectId>) -> bool {
         let mut awaited = touched.iter().filter(|id| self.awaited.contains(*id));
         awaited.any(|id| cluster.record(id).is_none_or(|record| record.run != JobRun::On))
+    }
+
+    /// Whether one of the changed objects makes the plan that waits for approval another one.
+    pub fn is_outdated(&self, cluster: &ClusterCache, touched: &HashSet<ObjectId>) -> bool {
+        self.approval.as_ref().is_some_and(|awaited| awaited.seen.differ(cluster, touched))
     }
 }
 

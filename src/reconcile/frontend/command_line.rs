@@ -18,6 +18,7 @@ use crate::domain::allowed::Allowed;
 use crate::domain::identity::ReleaseId;
 use crate::domain::ledger::{Ledger, next};
 use crate::domain::outcome::Outcome;
+use crate::domain::plan::changeset::{ChangeSet, PlanInputs, PlanKey, PlanToken};
 use crate::domain::release::Release;
 use crate::observe::metrics::{Metrics, MetricsError, PhaseTimer};
 use crate::oci::{Digest, Registry, RegistryOptions, Size};
@@ -26,6 +27,7 @@ use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::driver;
 use crate::reconcile::env::claims::Claims;
 use crate::reconcile::env::dependencies::Dependencies;
+use crate::reconcile::env::plan_keys::{PlanKeys, random};
 use crate::reconcile::env::recovery::RegistryRecovery;
 use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::error::{ReconcileError, chain};
@@ -36,7 +38,7 @@ use crate::reconcile::phase::inventory::{ensure_read, refuse_unusable};
 use crate::reconcile::phase::obtain::render::render;
 use crate::reconcile::phase::obtain::{Obtained, obtain_within};
 use crate::reconcile::phase::resolve::resolve;
-use crate::reconcile::preview::{Preview, preview};
+use crate::reconcile::preview::{Preview, change_set, preview};
 use crate::reconcile::removal::uninstall::{UninstallReport, uninstall};
 use crate::reconcile::scope::progress::{NoProgress, Progress};
 use crate::reconcile::scope::revision::{Revision, Update};
@@ -123,6 +125,7 @@ impl Local {
             wake,
             recovery: RegistryRecovery::default(),
             pod_watches: Env::pod_watches(),
+            plan_keys: PlanKeys::default(),
         };
         let signals = Arc::<Signals>::default();
         let mailbox = Arc::clone(&signals);
@@ -183,6 +186,32 @@ impl Local {
             preview(scope, caches, &update, obtained).await
         };
         Box::pin(looked).await.map_err(|error| failed_outcome(error, &release.id))
+    }
+
+    /// The plan of an apply, and the token that `supercargo apply --plan` takes.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn plan(
+        &mut self,
+        release: &Release,
+        yaml: Vec<u8>,
+    ) -> Result<(ChangeSet, PlanToken), Box<Outcome>> {
+        let (content, revision) = content(release, yaml);
+        let scope = &self.party.scope(&self.env, release, &NoProgress);
+        let caches = &mut self.caches;
+        let planned = async {
+            let salt = hex::encode(random::<8>()?);
+            load(scope, &mut caches.cluster).await?;
+            let (session, ledger) = (scope.env.session.clone(), Ledger::default());
+            let update = Update { session: &session, ledger: &ledger, revision: &revision };
+            let obtained = rendered(scope, caches, &update, content).await?;
+            let key = PlanKey::of_salt(&salt);
+            let plan = change_set(scope, caches, &update, obtained, &key).await?;
+            let hash = plan.hash(&key, &PlanInputs::of(release, revision.digest.as_str()));
+            Ok((plan, PlanToken { salt, hash }))
+        };
+        Box::pin(planned).await.map_err(|error| failed_outcome(error, &release.id))
     }
 
     /// Resolves, verifies, fetches, renders and plans a release that may not exist yet, with the

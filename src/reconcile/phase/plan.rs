@@ -16,6 +16,7 @@ use crate::cluster::discovery::ApiDiscovery;
 use crate::domain::identity::ObjectId;
 use crate::domain::object::Object;
 use crate::domain::order::ExplicitOrder;
+use crate::domain::plan::removal::HeldContent;
 use crate::domain::plan::{self, Correction, Plan, Purpose};
 use crate::observe::labels::Phase;
 use crate::reconcile::cache::cluster::ClusterCache;
@@ -35,6 +36,8 @@ pub struct Planned<'a> {
     pub order: ExplicitOrder,
     /// The live objects.
     pub view: View<'a>,
+    /// What would be lost with the objects that leave.
+    pub losses: Vec<HeldContent>,
     /// How many objects of the release are in the cluster.
     pub applied: usize,
     /// Whether the inventory was the complete result of the revision before.
@@ -63,6 +66,7 @@ pub async fn plan<'a>(
         plan,
         order,
         view,
+        losses: Vec::new(),
         applied,
         was_complete: cache.is_settled(&update.revision.key),
     })

@@ -1,7 +1,9 @@
 //! From a plan to an accepted plan: a dry run of exactly what will be written, before the first
 //! write.
 
+pub mod approval;
 pub mod body;
+pub mod changes;
 pub mod dry_run;
 pub mod refusal;
 
@@ -29,7 +31,7 @@ pub struct Accepted<'a> {
     pub steps: BTreeMap<ObjectId, Fate>,
 }
 
-/// Dry-runs all that the plan writes.
+/// Dry-runs all that the plan writes, and keeps the answers if they are needed.
 ///
 /// # Errors
 /// Every refusal that the plan itself does not resolve.
@@ -38,9 +40,11 @@ pub async fn preflight<'a>(
     session: &'a Session,
     cache: &mut RolloutCache,
     planned: Planned<'a>,
+    keeps_answers: bool,
 ) -> Result<Accepted<'a>, ReconcileError> {
     let started = Instant::now();
     let mut preflight = Preflight::new(scope, session, &planned.plan);
+    preflight.keeps_answers = keeps_answers;
     let passed = preflight.first_pass(&planned.plan, &planned.discovery).await;
     scope.timer.add(Phase::Preflight, started.elapsed());
     cache.awaited = std::mem::take(&mut preflight.running);

@@ -31,7 +31,7 @@ pub async fn check(
     view: &View<'_>,
 ) -> Result<(), ReconcileError> {
     let (release, status) = (scope.release, scope.status());
-    let approved = release.approve.as_deref();
+    let approved = release.approved.as_ref().map(|given| given.hash.as_str());
     if approved.is_some() && status.approved_removal.as_deref() == approved {
         return Ok(());
     }

@@ -3,4 +3,5 @@
 mod arrival;
 mod frozen;
 mod guards;
+pub mod plan;
 mod rollback;

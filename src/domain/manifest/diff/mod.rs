@@ -7,4 +7,4 @@ mod secrets;
 mod unified;
 
 pub use changes::{ChangeKind, SubjectChange, subject_changes};
-pub use unified::unified;
+pub use unified::{clean, unified};

@@ -29,7 +29,7 @@ pub fn unified(before: Option<&Value>, after: Option<&Value>) -> String {
 }
 
 /// The object as a user would have written it.
-fn clean(value: &Value) -> Value {
+pub fn clean(value: &Value) -> Value {
     let Ok(mut object) = Object::new(value.clone()) else {
         return value.clone();
     };

@@ -2,6 +2,7 @@
 
 use super::super::catalog::CATALOG;
 use super::*;
+use crate::api::plan::PlanStatus;
 use crate::api::reason::Disposition;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,8 @@ fn recorded() -> Metrics {
     metrics.reconciled(RunResult::Failure(Disposition::Stalled), Reason::InvalidSpec);
     metrics.phase(Phase::Render, Duration::from_millis(3));
     let id = ReleaseId { namespace: "shop".into(), name: "web".into() };
-    metrics.release_appeared(&id, false, &ReleaseStatus::default());
+    let plan = PlanStatus { since: "2026-01-01T00:00:00Z".into(), ..PlanStatus::default() };
+    metrics.release_appeared(&id, false, &ReleaseStatus { plan: Some(plan), ..ReleaseStatus::default() });
     metrics.release_succeeded(&id, jiff::Timestamp::from_second(1_700_000_000).unwrap());
     metrics.objects(Action::Pruned, 2);
     metrics.drift_detected(3);

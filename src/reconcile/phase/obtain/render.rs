@@ -13,6 +13,7 @@ use crate::domain::manifest::render::{RenderOptions, Scopes, render_within};
 use crate::domain::object::Object;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::apply_mode;
+use crate::domain::plan::changeset::check_annotation;
 use crate::domain::plan::steps::refused;
 use crate::domain::release::Release;
 use crate::observe::labels::Phase;
@@ -119,7 +120,10 @@ async fn rendered(
             );
             return Err(failure(Reason::ManifestInvalid, message).into());
         }
-        if let Err(why) = FailureHandling::read(|key| object.annotation(key)) {
+        let sensitive = check_annotation(object);
+        if let Err(why) =
+            sensitive.and_then(|()| FailureHandling::read(|key| object.annotation(key)).map(drop))
+        {
             return Err(failure(Reason::ManifestInvalid, format!("{}: {why}", object.id())).into());
         }
     }

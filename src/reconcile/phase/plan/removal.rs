@@ -17,6 +17,7 @@ use crate::domain::message::List;
 use crate::domain::plan::removal::{HeldContent, PlannedRemoval};
 use crate::domain::plan::{Leaving, Live};
 use crate::domain::prune::{PruneQuestion, PruneVerdict, judge};
+use crate::domain::release::approval::ApprovalPolicy;
 use crate::domain::status::inventory_name;
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::flow::parallel::unordered;
@@ -37,13 +38,14 @@ const NAMED: usize = 2;
 pub async fn check(
     scope: &Scope<'_>,
     update: &Update<'_>,
-    planned: &Planned<'_>,
+    planned: &mut Planned<'_>,
     is_empty: bool,
 ) -> Result<(), ReconcileError> {
     let (Update { session, revision, .. }, release) = (*update, scope.release);
     let is_new = scope.trigger != Trigger::Restore && revision.held.is_none();
     // An empty artifact is approved as a whole, by its digest.
-    let is_approved = is_empty && release.approve.as_deref() == Some(revision.digest.as_str());
+    let given = release.approved.as_ref().map(|given| given.hash.as_str());
+    let is_approved = is_empty && given == Some(revision.digest.as_str());
     if !scope.policy.repeats || !is_new || is_approved || planned.plan.leaving.is_empty() {
         return Ok(());
     }
@@ -54,6 +56,11 @@ pub async fn check(
     let kept: Vec<&ObjectId> = plan.steps.iter().map(|step| &step.id).collect();
     let contents = Contents { session, discovery, me: &release.id, kept: &kept };
     removal.losses = contents.losses(&removal).await?;
+    if release.approval != ApprovalPolicy::Automatic {
+        // The plan that a person approves shows what is removed, and what is lost with it.
+        planned.losses = removal.losses;
+        return Ok(());
+    }
     let facts = Facts { removal: Some((revision.name.as_str(), &removal)), ..scope.facts() };
     ReconcileError::from_gate(gate::decide(&facts))
 }

@@ -1,15 +1,18 @@
 //! An artifact without objects: it would remove all applied objects.
 
-use super::decision::Decision;
-use super::facts::Facts;
+use super::super::decision::Decision;
+use super::super::facts::Facts;
 use crate::api::keys;
 use crate::api::reason::Reason;
+use crate::domain::release::approval::ApprovalPolicy;
 
 /// Refuses an artifact without objects until a person approves its digest.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let Some((revision, digest, 0)) = facts.rendered else { return Decision::Pass };
     let release = facts.release;
-    if release.approve.as_deref() == Some(digest) {
+    let approved = release.approved.as_ref().is_some_and(|given| given.hash == digest);
+    // The plan that a person approves shows what is removed.
+    if approved || release.approval != ApprovalPolicy::Automatic {
         return Decision::Pass;
     }
     let message = format!(
@@ -28,19 +31,25 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 mod tests {
     use super::*;
     use crate::domain::gate::tests::{held, release};
+    use crate::domain::release::approval::GivenApproval;
 
     #[test]
     fn nothing_is_applied_only_where_a_person_says_so() {
-        let check = |approved: Option<&str>, objects: usize, refused: bool| {
+        let check = |policy: ApprovalPolicy, approved: Option<&str>, objects: usize, refused: bool| {
             let mut release = release();
-            release.approve = approved.map(str::to_owned);
+            release.approval = policy;
+            let given = |hash: &str| GivenApproval { hash: hash.to_owned(), by: None, at: None };
+            release.approved = approved.map(given);
             let facts = Facts { rendered: Some(("1@sha256:a", "sha256:a", objects)), ..Facts::of(&release) };
             let found = held(decide(&facts)).map(|(reason, _)| reason);
             assert_eq!(found, refused.then_some(Reason::ArtifactEmpty), "{approved:?} {objects}");
         };
-        check(None, 1, false);
-        check(None, 0, true);
-        check(Some("sha256:a"), 0, false);
-        check(Some("sha256:b"), 0, true);
+        let automatic = || ApprovalPolicy::Automatic;
+        check(automatic(), None, 1, false);
+        check(automatic(), None, 0, true);
+        check(automatic(), Some("sha256:a"), 0, false);
+        check(automatic(), Some("sha256:b"), 0, true);
+        // The gate of the plan decides.
+        check(ApprovalPolicy::Manual { timeout: None }, None, 0, false);
     }
 }

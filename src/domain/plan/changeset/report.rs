@@ -1,0 +1,161 @@
+//! A plan as the API shows it, and what differs between two plans.
+
+use std::collections::BTreeMap;
+
+use super::change::{ChangeSet, PlanAction, PlanChange};
+use crate::api::plan::{MAX_DIFFERENCES, PlanEntry, PlanField, PlanStatus};
+
+/// How much of a plan is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanDetail {
+    /// The most changes.
+    pub changes: usize,
+    /// The most fields of a change.
+    pub fields: usize,
+    /// The most characters of a value.
+    pub value: usize,
+    /// The most bytes of all texts together.
+    pub bytes: usize,
+}
+
+/// The changes of a plan, and how many are not among them.
+pub fn entries(plan: &ChangeSet, detail: PlanDetail) -> (Vec<PlanEntry>, usize) {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for change in plan.changes.iter().take(detail.changes) {
+        let entry = entry(change, detail);
+        bytes += size(&entry);
+        if bytes > detail.bytes {
+            break;
+        }
+        found.push(entry);
+    }
+    let more = plan.changes.len() - found.len();
+    (found, more)
+}
+
+fn entry(change: &PlanChange, detail: PlanDetail) -> PlanEntry {
+    let cut = |text: &String| match text.char_indices().nth(detail.value) {
+        None => text.clone(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    };
+    let fields = change.fields.iter().take(detail.fields).map(|field| PlanField {
+        path: field.path.clone(),
+        before: field.before.as_ref().map(cut),
+        after: field.after.as_ref().map(cut),
+        unstable: field.is_unstable,
+    });
+    let more = change.fields.len().saturating_sub(detail.fields);
+    PlanEntry {
+        object: change.id.to_string(),
+        action: change.action.as_str().to_owned(),
+        digest: change.digest(),
+        detail: match &change.action {
+            PlanAction::HandedOver { owner } => Some(owner.clone()),
+            PlanAction::Unknown { why } => Some(why.clone()),
+            PlanAction::Pruned { lost, .. } if !lost.is_empty() => Some(lost.clone()),
+            _ => None,
+        },
+        fields: fields.collect(),
+        more_fields: (more > 0).then(|| i32::try_from(more).unwrap_or(i32::MAX)),
+    }
+}
+
+/// About how much of a status an entry takes.
+fn size(entry: &PlanEntry) -> usize {
+    const NAMES: usize = 80;
+    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let fields = entry.fields.iter().map(|f| f.path.len() + length(&f.before) + length(&f.after) + NAMES);
+    NAMES + entry.object.len() + length(&entry.detail) + fields.sum::<usize>()
+}
+
+/// The first differences between a plan that was approved and the current one, for people.
+pub fn differences_since(approved: &PlanStatus, now: &PlanStatus) -> Vec<String> {
+    if approved.revision != now.revision {
+        return vec![format!("the approved plan is about revision {}", approved.revision)];
+    }
+    let index = |plan: &PlanStatus| -> BTreeMap<String, PlanEntry> {
+        plan.changes.iter().map(|entry| (entry.object.clone(), entry.clone())).collect()
+    };
+    let (old, new) = (index(approved), index(now));
+    let mut found = Vec::new();
+    for (object, entry) in &new {
+        match old.get(object) {
+            None => found.push(format!("{object} is {} and was not in the plan", words(&entry.action))),
+            Some(was) if was.action != entry.action => {
+                found.push(format!("{object} is {} and was {}", words(&entry.action), words(&was.action)));
+            }
+            Some(was) if was.digest != entry.digest => {
+                let paths = |entry: &PlanEntry| -> Vec<String> {
+                    entry.fields.iter().map(|f| f.path.clone()).collect()
+                };
+                let (before, after) = (paths(was), paths(entry));
+                let other = after.iter().find(|path| !before.contains(path));
+                let gone = before.iter().find(|path| !after.contains(path));
+                found.push(match (other, gone) {
+                    (Some(path), _) => format!("{object} changes also in {path}"),
+                    (None, Some(path)) => format!("{object} does not change in {path} any more"),
+                    (None, None) => format!("{object} changes from or to other values"),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    for (object, entry) in old.iter().filter(|(object, _)| !new.contains_key(*object)) {
+        found.push(format!("{object} is not {} any more", words(&entry.action)));
+    }
+    if found.is_empty() {
+        found.push("a change that is not listed, or a setting of the release".to_owned());
+    }
+    found.truncate(MAX_DIFFERENCES);
+    found
+}
+
+fn words(action: &str) -> &str {
+    match action {
+        "handedOver" => "handed over",
+        "unknown" => "applied with an unknown result",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(revision: &str, entries: &[(&str, &str, &str, &[&str])]) -> PlanStatus {
+        let changes = entries.iter().map(|(object, action, digest, paths)| PlanEntry {
+            object: (*object).to_owned(),
+            action: (*action).to_owned(),
+            digest: (*digest).to_owned(),
+            fields: paths
+                .iter()
+                .map(|p| PlanField { path: (*p).to_owned(), ..PlanField::default() })
+                .collect(),
+            ..PlanEntry::default()
+        });
+        PlanStatus { revision: revision.to_owned(), changes: changes.collect(), ..PlanStatus::default() }
+    }
+
+    #[test]
+    fn what_differs_from_the_approved_plan_is_named() {
+        let old = plan("1", &[("A/a", "configured", "1", &["/x"]), ("B/b", "created", "2", &[])]);
+        let check = |now: PlanStatus, expected: &[&str]| {
+            assert_eq!(differences_since(&old, &now), expected);
+        };
+        check(plan("2", &[]), &["the approved plan is about revision 1"]);
+        check(old.clone(), &["a change that is not listed, or a setting of the release"]);
+        check(
+            plan("1", &[("A/a", "created", "9", &[]), ("C/c", "pruned", "3", &[])]),
+            &[
+                "A/a is created and was configured",
+                "C/c is pruned and was not in the plan",
+                "B/b is not created any more",
+            ],
+        );
+        let with =
+            |paths: &[&str]| plan("1", &[("A/a", "configured", "9", paths), ("B/b", "created", "2", &[])]);
+        check(with(&["/x", "/y"]), &["A/a changes also in /y"]);
+        check(with(&[]), &["A/a does not change in /x any more"]);
+        check(with(&["/x"]), &["A/a changes from or to other values"]);
+    }
+}

@@ -1,0 +1,234 @@
+//! The approval of the plan of a new revision: between the dry run and the first write.
+
+use jiff::Timestamp;
+
+use super::Accepted;
+use super::changes::changes;
+use crate::api::plan::{MAX_PLANNED, OutdatedApproval, PlanApproval, PlanCounts, PlanStatus};
+use crate::api::reason::Reason;
+use crate::cluster::inventory::{StoredPlan, plan_name};
+use crate::domain::gate::{self, Blocker, Facts, PlanFacts, WakeOn};
+use crate::domain::inventory::Inventory;
+use crate::domain::outcome::Outcome;
+use crate::domain::plan::changeset::{
+    ChangeSet, PlanDetail, PlanInputs, PlanKey, PlanToken, differences_since, entries,
+};
+use crate::domain::release::approval::ApprovalPolicy;
+use crate::domain::status;
+use crate::reconcile::cache::Caches;
+use crate::reconcile::cache::approval::{AwaitedApproval, SeenObjects};
+use crate::reconcile::error::{ReconcileError, chain, failure};
+use crate::reconcile::scope::revision::Update;
+use crate::reconcile::scope::{Scope, Trigger};
+
+/// How much of a plan is in the status.
+const SHORT: PlanDetail = PlanDetail { changes: MAX_PLANNED, fields: 10, value: 60, bytes: 100 << 10 };
+/// How much is in the ConfigMap, which holds 1 MiB.
+const WHOLE: PlanDetail =
+    PlanDetail { changes: usize::MAX, fields: usize::MAX, value: usize::MAX, bytes: 800 << 10 };
+
+/// Whether a run needs to know what exactly its plan changes.
+pub fn is_needed(scope: &Scope<'_>, update: &Update<'_>, inventory: &Inventory) -> bool {
+    match &scope.release.approval {
+        ApprovalPolicy::Automatic => false,
+        ApprovalPolicy::Exactly(_) => true,
+        ApprovalPolicy::Manual { .. } => is_awaited(scope, update, inventory),
+    }
+}
+
+/// Whether a run applies a new revision, which a person has to approve: not one that is applied
+/// already, that a downgrade or the way back keeps, or whose approved plan has been begun.
+fn is_awaited(scope: &Scope<'_>, update: &Update<'_>, inventory: &Inventory) -> bool {
+    let Update { ledger, revision, .. } = update;
+    let is_new = ledger.whole() != Some(revision.key.as_str()) && revision.held.is_none();
+    scope.policy.repeats && scope.trigger != Trigger::Restore && is_new && !is_begun(scope, update, inventory)
+}
+
+/// Whether the approved plan has been begun: the inventory is no complete result of a revision.
+/// What is left of such a plan is another one, and was approved with it.
+fn is_begun(scope: &Scope<'_>, update: &Update<'_>, inventory: &Inventory) -> bool {
+    let status = scope.status();
+    let approved = status.plan.as_ref().and_then(|plan| plan.approved.as_ref());
+    approved.is_some_and(|approved| approved.key == update.revision.key)
+        && update.ledger.whole().is_none()
+        && !inventory.entries.is_empty()
+}
+
+/// Waits on with a plan that was made before, if nothing has changed since.
+///
+/// # Errors
+/// That the revision still waits for approval.
+pub fn still_waits(
+    scope: &Scope<'_>,
+    caches: &Caches,
+    update: &Update<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), ReconcileError> {
+    let inventory = &caches.cluster.inventory;
+    let Some(awaited) = &caches.rollout.approval else { return Ok(()) };
+    let status = scope.status();
+    let published = status.plan.as_ref().filter(|plan| plan.hash == awaited.hash);
+    let same = is_needed(scope, update, inventory)
+        && !scope.is_asked
+        && awaited.key == update.revision.key
+        && awaited.generation == scope.release.generation
+        && awaited.given == scope.release.approved
+        && awaited.seen == SeenObjects::of(&caches.cluster);
+    let Some(plan) = published.filter(|_| same) else { return Ok(()) };
+    outcome.artifact = Some(update.revision.artifact());
+    outcome.entries = Some(inventory.entries.len());
+    outcome.plan = Some(plan.clone());
+    Err(ReconcileError::Waiting(awaited.blocker.clone(), WakeOn::Release))
+}
+
+/// Lets a plan pass that a person has approved, or that needs no approval.
+///
+/// # Errors
+/// That it waits for approval, or is not the plan that it has to be.
+pub async fn approve<'a>(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    update: &Update<'_>,
+    mut accepted: Accepted<'a>,
+    outcome: &mut Outcome,
+) -> Result<Accepted<'a>, ReconcileError> {
+    if !is_needed(scope, update, &caches.cluster.inventory) {
+        caches.rollout.approval = None;
+        return Ok(accepted);
+    }
+    let inputs = PlanInputs::of(scope.release, update.revision.digest.as_str());
+    if let ApprovalPolicy::Exactly(token) = &scope.release.approval {
+        let key = PlanKey::of_salt(&token.salt);
+        let plan = changes(scope, update.session, &accepted, &key).await?;
+        is_it(token, plan.hash(&key, &inputs))?;
+    } else {
+        let (release, env) = (scope.release, scope.env);
+        let key = env.plan_keys.of(&env.session, &release.id, &release.uid).await?;
+        let plan = changes(scope, update.session, &accepted, &key).await?;
+        let hash = plan.hash(&key, &inputs);
+        let plan = published(scope, update, &plan, hash).await?;
+        decide(scope, caches, update, plan, outcome).await?;
+    }
+    // They are not needed any more, and may be large.
+    accepted.preflight.ready.values_mut().for_each(|ready| ready.answer = None);
+    Ok(accepted)
+}
+
+fn is_it(token: &PlanToken, hash: String) -> Result<(), ReconcileError> {
+    if hash == token.hash {
+        return Ok(());
+    }
+    let now = PlanToken { salt: token.salt.clone(), hash };
+    let message = format!(
+        "nothing applied, the plan is another one now: {now}; show it with `supercargo plan` and the same arguments"
+    );
+    Err(failure(Reason::ApprovalRequired, message).into())
+}
+
+/// The plan as the status has it. All of it is written into the ConfigMap first.
+async fn published(
+    scope: &Scope<'_>,
+    update: &Update<'_>,
+    plan: &ChangeSet,
+    hash: String,
+) -> Result<PlanStatus, ReconcileError> {
+    let (release, before) = (scope.release, scope.status());
+    let before = before.plan.as_ref();
+    let counts = plan.counts();
+    let (listed, more) = entries(plan, SHORT);
+    let same = before.filter(|known| known.hash == hash);
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default().to_string();
+    let mut found = PlanStatus {
+        revision: update.revision.name.clone(),
+        since: same.map_or(now, |known| known.since.clone()),
+        changes: listed,
+        more_changes: (more > 0).then(|| i32::try_from(more).unwrap_or(i32::MAX)),
+        config_map: (counts != PlanCounts::default()).then(|| plan_name(&release.id.name)),
+        counts,
+        hash,
+        ..PlanStatus::default()
+    };
+    found.changed_since = outdated(scope, before, &found);
+    if same.is_none() && found.config_map.is_some() {
+        let (all, more) = entries(plan, WHOLE);
+        // Plain structures always serialize.
+        let changes = serde_json::to_string(&all).unwrap_or_default();
+        let stored = StoredPlan { hash: found.hash.clone(), changes, more };
+        let written = scope.env.session.write_plan(&release.id, &release.uid, &stored).await;
+        written.map_err(|error| {
+            let message =
+                format!("cannot write ConfigMap {}: {}", plan_name(&release.id.name), chain(&error));
+            failure(error.reason(), message)
+        })?;
+    }
+    Ok(found)
+}
+
+/// The approval that does not fit the plan, and what differs from the approved plan.
+fn outdated(scope: &Scope<'_>, before: Option<&PlanStatus>, now: &PlanStatus) -> Option<OutdatedApproval> {
+    let given = scope.release.approved.as_ref().filter(|given| given.hash != now.hash)?;
+    let before = before?;
+    if before.hash == given.hash {
+        let differences = differences_since(before, now);
+        return Some(OutdatedApproval { hash: given.hash.clone(), differences });
+    }
+    before.changed_since.clone().filter(|known| known.hash == given.hash)
+}
+
+/// Asks the gate. An approved plan is recorded as such before anything of it is written.
+async fn decide(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    update: &Update<'_>,
+    mut plan: PlanStatus,
+    outcome: &mut Outcome,
+) -> Result<(), ReconcileError> {
+    let (release, now) = (scope.release, Timestamp::now());
+    let outdated = plan.changed_since.as_ref();
+    let outdated =
+        outdated.map(|known| (known.hash.as_str(), known.differences.first().map_or("", String::as_str)));
+    let facts = PlanFacts { revision: &plan.revision, hash: &plan.hash, counts: &plan.counts, outdated, now };
+    let decision = gate::decide(&Facts { plan: Some(facts), ..scope.facts() });
+    if let Err(error) = ReconcileError::from_gate(decision) {
+        if let ReconcileError::Waiting(blocker, _) = &error {
+            caches.rollout.approval = Some(awaited(scope, caches, update, &plan, blocker));
+        }
+        outcome.artifact = Some(update.revision.artifact());
+        outcome.entries = Some(caches.cluster.inventory.entries.len());
+        outcome.plan = Some(plan);
+        return Err(error);
+    }
+    caches.rollout.approval = None;
+    if plan.counts == PlanCounts::default() {
+        return Ok(());
+    }
+    let at = Timestamp::from_second(now.as_second()).unwrap_or(now).to_string();
+    let by = release.approved.as_ref().and_then(|given| given.by.clone());
+    plan.changed_since = None;
+    plan.approved = Some(PlanApproval { at, by, key: update.revision.key.clone() });
+    let message = format!("Applying the approved plan of revision {}", plan.revision);
+    let before = scope.status();
+    let mut status = status::waiting(&before, release, Some(&update.revision.name), &message, now);
+    status.plan = Some(plan);
+    scope.env.session.write_status(&release.id, &release.uid, &status).await?;
+    scope.env.metrics.release_reported(&release.id, release.suspend, &status);
+    scope.reported.set(status);
+    Ok(())
+}
+
+fn awaited(
+    scope: &Scope<'_>,
+    caches: &Caches,
+    update: &Update<'_>,
+    plan: &PlanStatus,
+    blocker: &Blocker,
+) -> AwaitedApproval {
+    AwaitedApproval {
+        key: update.revision.key.clone(),
+        generation: scope.release.generation,
+        hash: plan.hash.clone(),
+        given: scope.release.approved.clone(),
+        blocker: blocker.clone(),
+        seen: SeenObjects::of(&caches.cluster),
+    }
+}

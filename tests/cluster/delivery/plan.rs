@@ -1,0 +1,321 @@
+//! Plans that wait for the approval of a person.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use supercargo_testbed::{Profiles, Story, story};
+
+use crate::dependencies::quiet;
+use crate::scene::{Scene, config_map, text};
+use crate::shell::Shell;
+
+const PROFILES: Profiles = Profiles::Both;
+
+/// A spec with approval, whose runs come from watches alone.
+fn manual(spec: Value) -> Value {
+    let mut all = quiet(json!({"approval": "Manual"}));
+    for (key, value) in spec.as_object().expect("a spec") {
+        all[key] = value.clone();
+    }
+    all
+}
+
+fn secret(name: &str, value: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{key: '{value}'}}\n---\n"
+    )
+}
+
+/// Waits until a plan of a revision other than the one with `not` waits. Returns the release.
+async fn waits(scene: &Scene<'_>, release: &str, revision: &str, not: &str) -> Value {
+    let what = format!("the plan of {revision} waits for approval");
+    scene
+        .story
+        .wait_for(&what, async || {
+            let release = scene.story.release(release).await?;
+            let ready = supercargo_testbed::story::condition(&release, "Ready")?;
+            let plan = &release["status"]["plan"];
+            let hash = plan["hash"].as_str()?;
+            let is_it = ready.reason == "ApprovalRequired" && ready.message.contains(hash) && hash != not;
+            (is_it && plan["revision"].as_str()?.starts_with(revision)).then_some(release)
+        })
+        .await
+}
+
+fn hash(release: &Value) -> String {
+    text(release, "/status/plan/hash")
+}
+
+fn approve(scene: &Scene<'_>, release: &str, hash: &str) {
+    scene.annotate(release, "supercargo.dev/approve", hash);
+}
+
+/// Waits for the plan of a revision, approves it, and waits until the revision is applied.
+pub async fn approved(scene: &Scene<'_>, release: &str, revision: &str) -> Value {
+    let waiting = waits(scene, release, revision, "").await;
+    approve(scene, release, &hash(&waiting));
+    scene.story.wait_ready(release, revision).await
+}
+
+/// The changes of a plan as `object action`.
+fn changes(release: &Value) -> Vec<String> {
+    let all = release["status"]["plan"]["changes"].as_array().cloned().unwrap_or_default();
+    all.iter().map(|change| format!("{} {}", text(change, "/object"), text(change, "/action"))).collect()
+}
+
+#[story]
+async fn a_plan_waits_and_exactly_what_is_approved_is_applied() {
+    let scene = Scene::begin("plan-waits").await;
+    let place = scene.namespace();
+    let mark = scene.mark();
+    scene.push("app", "1", &(config_map("app", "one") + &config_map("old", "one") + &secret("app", "first")));
+    scene.create("app", manual(json!({})));
+    let waiting = waits(&scene, "app", "1@", "").await;
+    let expected = [
+        format!("ConfigMap/{place}/app created"),
+        format!("ConfigMap/{place}/old created"),
+        format!("Secret/{place}/app created"),
+    ];
+    assert_eq!(changes(&waiting), expected);
+    assert_eq!(waiting["status"]["plan"]["counts"]["created"], 3);
+    assert!(supercargo_testbed::story::condition(&waiting, "Stalled").is_none(), "it is no failure");
+    assert!(scene.config_map("app").await.is_none() && scene.config_map("inv-app").await.is_none());
+    let written = scene.object_writes(mark);
+    assert!(
+        written.iter().all(|write| write.ends_with("configmaps/plan-app") || write.contains("secrets")),
+        "{written:?}"
+    );
+    let stored = scene.config_map("plan-app").await.expect("the whole plan");
+    assert_eq!(text(&stored, "/data/hash"), hash(&waiting));
+    assert_eq!(text(&stored, "/metadata/ownerReferences/0/name"), "app");
+
+    // Another hash approves nothing.
+    approve(&scene, "app", "0123456789abcdef0123456789abcdef");
+    scene.reconcile("app", "wrong").await;
+    assert!(scene.config_map("app").await.is_none());
+    approve(&scene, "app", &hash(&waiting));
+    let ready = scene.story.wait_ready("app", "1@").await;
+    assert_eq!(ready["status"].get("plan"), None);
+    assert_eq!(scene.data("app").await.as_deref(), Some("one"));
+
+    // A newer revision waits, while drift of the applied one is corrected.
+    scene.upgrade(
+        "app",
+        "2",
+        &(config_map("app", "two") + &config_map("new", "one") + &secret("app", "second")),
+    );
+    let waiting = waits(&scene, "app", "2@", "").await;
+    let expected = [
+        format!("ConfigMap/{place}/app configured"),
+        format!("ConfigMap/{place}/new created"),
+        format!("Secret/{place}/app configured"),
+        format!("ConfigMap/{place}/old pruned"),
+    ];
+    assert_eq!(changes(&waiting), expected);
+    let field = |change: usize| waiting["status"]["plan"]["changes"][change]["fields"].clone();
+    assert_eq!(field(0), json!([{"path": "/data/key", "before": "one", "after": "two"}]));
+    assert_eq!(
+        field(2),
+        json!([{"path": "/data/key", "before": "***** (before)", "after": "***** (after)"}])
+    );
+    scene.edit("app", "by hand");
+    scene.wait_data("app", "one").await;
+    approve(&scene, "app", &hash(&waiting));
+    scene.story.wait_ready("app", "2@").await;
+    assert_eq!(scene.data("app").await.as_deref(), Some("two"));
+    assert!(scene.config_map("old").await.is_none());
+    // Nothing changes, so nobody is asked.
+    scene.upgrade(
+        "app",
+        "3",
+        &(config_map("app", "two") + &config_map("new", "one") + &secret("app", "second")),
+    );
+    scene.story.wait_ready("app", "3@").await;
+
+    let kinds = "oar,events,events.events.k8s.io,configmaps";
+    let objects = scene.story.kubectl(&["get", kinds, "--show-managed-fields", "-o", "yaml"], "");
+    let said = [scene.operator.log(), scene.operator.metrics(), objects].join("\n");
+    for hidden in ["first", "second"] {
+        assert!(!said.contains(&STANDARD.encode(hidden)), "{hidden} was told");
+    }
+}
+
+#[story]
+async fn a_newer_revision_or_a_change_of_the_cluster_takes_the_place_of_an_approval() {
+    let scene = Scene::begin("plan-outdated").await;
+    scene.push("app", "1", &config_map("app", "one"));
+    scene.create("app", manual(json!({"drift": {"mode": "Report"}})));
+    let first = waits(&scene, "app", "1@", "").await;
+    scene.upgrade("app", "2", &config_map("app", "two"));
+    let second = waits(&scene, "app", "2@", &hash(&first)).await;
+    approve(&scene, "app", &hash(&first));
+    scene.reconcile("app", "old").await;
+    assert!(scene.config_map("app").await.is_none(), "the approval was for another revision");
+    approve(&scene, "app", &hash(&second));
+    scene.story.wait_ready("app", "2@").await;
+
+    scene.upgrade("app", "3", &config_map("app", "three"));
+    let third = waits(&scene, "app", "3@", "").await;
+    // Drift is only reported here: the plan is another one now, and is made again at once.
+    scene.edit("app", "by hand");
+    let fourth = waits(&scene, "app", "3@", &hash(&third)).await;
+    approve(&scene, "app", &hash(&third));
+    scene.reconcile("app", "outdated").await;
+    assert_eq!(scene.data("app").await.as_deref(), Some("by hand"));
+    approve(&scene, "app", &hash(&fourth));
+    scene.story.wait_ready("app", "3@").await;
+    assert_eq!(scene.data("app").await.as_deref(), Some("three"));
+}
+
+#[story]
+async fn what_was_approved_and_has_changed_since_is_said() {
+    let scene = Scene::begin("plan-changed").await;
+    let place = scene.namespace();
+    scene.push("app", "1", &config_map("app", "one"));
+    scene.create("app", manual(json!({})));
+    let first = waits(&scene, "app", "1@", "").await;
+    // The object appears in the moment in which a person approves.
+    scene.story.apply(&config_map("app", "by hand"));
+    approve(&scene, "app", &hash(&first));
+    let second = waits(&scene, "app", "1@", &hash(&first)).await;
+    assert_eq!(second["status"]["plan"]["changedSince"]["hash"], hash(&first));
+    let difference = format!("ConfigMap/{place}/app is configured and was created");
+    assert_eq!(second["status"]["plan"]["changedSince"]["differences"], json!([difference]));
+    let says = format!("the approval of plan {} does not fit any more: {difference}; ", hash(&first));
+    scene.wait_message("app", "False", &says).await;
+    assert_eq!(scene.data("app").await.as_deref(), Some("by hand"));
+    approve(&scene, "app", &hash(&second));
+    scene.story.wait_ready("app", "1@").await;
+    assert_eq!(scene.data("app").await.as_deref(), Some("one"));
+}
+
+#[story]
+async fn a_person_reads_a_plan_and_approves_it_by_its_hash() {
+    let scene = Scene::begin("plan-person").await;
+    let (place, person) = (scene.namespace(), Shell::admin(&scene.story));
+    scene.install("app", &config_map("app", "one"), manual(json!({"approval": "Automatic"}))).await;
+    let said = person.run(&["plan", "release", "app"]);
+    assert!(
+        said.code == 0 && said.err.contains("needs no approval (spec.approval is Automatic)"),
+        "{said:?}"
+    );
+    scene.change("app", json!({"approval": "Manual", "approvalTimeout": "1h"}));
+    let said = person.run(&["approve", "release", "app"]);
+    assert!(said.code == 1 && said.err.contains("has no plan that waits for approval"), "{said:?}");
+    scene.upgrade("app", "2", &(config_map("app", "two") + &secret("app", "hidden-value")));
+    let hash = hash(&waits(&scene, "app", "2@", "").await);
+    let said = person.run(&["plan", "release", "app"]);
+    let expected = format!(
+        "► ConfigMap/{place}/app configured\n@@ /data/key\n-one\n+two\n► Secret/{place}/app created\n\
+         Plan {hash}: 1 created, 1 configured\n"
+    );
+    assert_eq!((said.code, said.out.as_str()), (2, expected.as_str()), "{said:?}");
+    let said = person.run(&["plan", "release", "app", "-o", "json"]);
+    let plan: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!((said.code, &plan["hash"], &plan["counts"]["created"]), (2, &json!(hash), &json!(1)));
+    let said = person.run(&["approve", "release", "app", "--hash", "0123456789abcdef0123456789abcdef"]);
+    assert!(said.code == 1 && said.err.contains(&format!("has plan {hash}, not 0123")), "{said:?}");
+    assert_eq!(scene.data("app").await.as_deref(), Some("one"));
+
+    // An approval that is too old, and one without its time.
+    scene.annotate("app", "supercargo.dev/approved-at", "2020-01-01T00:00:00Z");
+    approve(&scene, "app", &hash);
+    scene.wait_message("app", "False", "the approval has expired (spec.approvalTimeout); ").await;
+    scene.annotate("app", "supercargo.dev/approved-at", "");
+    let says = "the approval has no valid time in the annotation supercargo.dev/approved-at (spec.approvalTimeout); ";
+    scene.wait_message("app", "False", says).await;
+    let said = person.run(&["approve", "release", "app", "--hash", &hash]);
+    assert!(said.code == 0 && said.out.contains(&format!("plan {hash} approved by ")), "{said:?}");
+    scene.story.wait_ready("app", "2@").await;
+    let release = scene.story.release("app").await.expect("the release");
+    let by = text(&release, "/metadata/annotations/supercargo.dev~1approved-by");
+    assert!(!by.is_empty() && said.out.contains(&by), "{said:?}");
+}
+
+#[story]
+async fn a_person_without_an_operator_applies_exactly_what_a_plan_has_shown() {
+    let story = Story::begin("plan-by-hand").await;
+    let person = Shell::admin(&story);
+    let place = story.namespace();
+    let file = |name: &str, yaml: &str| {
+        let path = person.home().join(name);
+        std::fs::write(&path, yaml).expect("write a file");
+        path.to_string_lossy().into_owned()
+    };
+    let one = file("one.yaml", &(config_map("app", "one") + &secret("app", "first-value")));
+    let two = file("two.yaml", &(config_map("app", "two") + &secret("app", "first-value")));
+    let plan = |file: &str| {
+        let said = person.run(&["plan", "-i", "app", "--prune", "-f", file, "-o", "json"]);
+        let plan: Value = serde_json::from_str(&said.out).unwrap_or_default();
+        (said.code, plan["hash"].as_str().unwrap_or_default().to_owned(), plan)
+    };
+    let apply =
+        |file: &str, hash: &str| person.run(&["apply", "-i", "app", "--prune", "-f", file, "--plan", hash]);
+    let (code, first, shown) = plan(&one);
+    assert_eq!((code, shown["changes"].as_array().map(Vec::len)), (2, Some(2)), "{shown}");
+    assert!(!shown.to_string().contains("first-value"));
+    let said = apply(&two, &first);
+    assert!(
+        said.code == 1 && said.err.contains("nothing applied, the plan is another one now: "),
+        "{said:?}"
+    );
+    assert!(story.object("v1", "configmaps", "app").await.is_none());
+    apply(&one, &first).done();
+    assert_eq!(plan(&one).0, 0, "nothing is left to change");
+    let (code, second, _) = plan(&two);
+    assert_eq!(code, 2);
+    // The object changes between the plan and the apply.
+    story.patch("v1", "configmaps", "app", &json!({"data": {"key": "by hand"}}));
+    let said = apply(&two, &second);
+    assert_eq!(said.code, 1, "{said:?}");
+    let (_, third, shown) = plan(&two);
+    let fields = json!([{"path": "/data/key", "before": "by hand", "after": "two"}]);
+    assert_eq!((&shown["changes"][0]["fields"], &shown["changes"][1]), (&fields, &Value::Null), "{shown}");
+    assert_eq!(text(&shown, "/changes/0/object"), format!("ConfigMap/{place}/app"));
+    apply(&two, &third).done();
+}
+
+#[story]
+async fn a_killed_operator_neither_forgets_an_approval_nor_asks_for_one_twice() {
+    let mut scene = Scene::begin("plan-killed").await;
+    let many = |value: &str| -> String { (0..20).map(|n| config_map(&format!("app{n}"), value)).collect() };
+    scene.push("app", "1", &many("one"));
+    scene.create("app", manual(json!({})));
+    let waiting = waits(&scene, "app", "1@", "").await;
+    scene.restart();
+    scene.reconcile("app", "after the restart").await;
+    let again = waits(&scene, "app", "1@", "").await;
+    assert_eq!(
+        (hash(&again), &again["status"]["plan"]["since"]),
+        (hash(&waiting), &waiting["status"]["plan"]["since"])
+    );
+    assert!(scene.config_map("app0").await.is_none());
+    // Killed as soon as something of the plan is there.
+    approve(&scene, "app", &hash(&waiting));
+    let begun = async || scene.config_map("inv-app").await;
+    scene.story.wait_for("the plan is begun", begun).await;
+    scene.restart();
+    scene.story.wait_ready("app", "1@").await;
+    assert_eq!(scene.data("app19").await.as_deref(), Some("one"));
+    let release = scene.story.release("app").await.expect("the release");
+    assert_eq!(release["status"].get("plan"), None);
+}
+
+#[story]
+async fn a_release_that_waits_for_approval_costs_what_an_unchanged_one_costs() {
+    let scene = Scene::begin("plan-quiet").await;
+    scene.push("app", "1", &config_map("app", "one"));
+    scene.create("app", manual(json!({"interval": "10s", "retryInterval": "1s"})));
+    waits(&scene, "app", "1@", "").await;
+    let (mark, asked) = (scene.mark(), scene.registry().mark());
+    let repository = scene.repository("app");
+    let runs = async || (scene.registry().of_repository(asked, &repository).len() >= 3).then_some(());
+    scene.story.wait_for("it is checked three times", runs).await;
+    let requests = scene.requests(mark);
+    let requests: Vec<String> = requests
+        .iter()
+        .filter(|r| !["leases", "events"].contains(&r.resource.as_str()) && r.verb != "watch")
+        .map(|r| r.summary())
+        .collect();
+    assert_eq!(requests, Vec::<String>::new());
+}
