@@ -70,6 +70,11 @@ pub const STEP_CLEANUP: &str = "supercargo.dev/step-cleanup";
 pub const STEP_RUN: &str = "supercargo.dev/step-run";
 /// On a step: `true` says that what it does outlives a way back to an earlier revision.
 pub const SIDE_EFFECTS: &str = "supercargo.dev/side-effects";
+/// On a release: the revision, `tag@digest` or a digest, that is applied instead of what the
+/// reference names.
+pub const PIN: &str = "supercargo.dev/pin";
+/// On a release: why it is pinned, for people.
+pub const PIN_REASON: &str = "supercargo.dev/pin-reason";
 /// On a release: the digest of a quarantined revision that is tried once more. What follows an `@`
 /// only makes it another request.
 pub const RETRY: &str = "supercargo.dev/retry";

@@ -32,9 +32,11 @@ use super::program::version::VersionArgs;
 use super::release::approve::ApproveRelease;
 use super::release::diff::DiffRelease;
 use super::release::get::GetReleases;
+use super::release::history::HistoryRelease;
 use super::release::plan::PlanRelease;
 use super::release::reconcile::ReconcileRelease;
 use super::release::resume::ResumeRelease;
+use super::release::rollback::RollbackRelease;
 use super::release::status::StatusRelease;
 use super::release::suspend::SuspendRelease;
 use super::{CliError, Printer};
@@ -98,6 +100,12 @@ pub enum CliCommand {
     /// Show the status of a release.
     #[command(subcommand, arg_required_else_help = true)]
     Status(StatusCommand),
+    /// Show the last revisions of a release.
+    #[command(subcommand, arg_required_else_help = true)]
+    History(HistoryCommand),
+    /// Pin a release to an earlier revision.
+    #[command(subcommand, arg_required_else_help = true)]
+    Rollback(RollbackCommand),
     /// Reconcile releases now.
     #[command(subcommand, arg_required_else_help = true)]
     Reconcile(ReconcileCommand),
@@ -235,6 +243,20 @@ pub enum StatusCommand {
     Release(StatusRelease),
 }
 
+/// What has a history.
+#[derive(Debug, Subcommand)]
+pub enum HistoryCommand {
+    #[command(aliases = ["releases", "oar", "ociartifactrelease"])]
+    Release(HistoryRelease),
+}
+
+/// What can be rolled back.
+#[derive(Debug, Subcommand)]
+pub enum RollbackCommand {
+    #[command(aliases = ["releases", "oar", "ociartifactrelease"])]
+    Release(RollbackRelease),
+}
+
 /// What can be reconciled now.
 #[derive(Debug, Subcommand)]
 pub enum ReconcileCommand {
@@ -302,6 +324,8 @@ impl CliCommand {
             }
             Self::Get(GetCommand::Releases(get)) => get.run(cluster, printer).await,
             Self::Status(StatusCommand::Release(status)) => status.run(cluster, printer).await,
+            Self::History(HistoryCommand::Release(history)) => history.run(cluster, printer).await,
+            Self::Rollback(RollbackCommand::Release(rollback)) => rollback.run(cluster, printer).await,
             Self::Reconcile(ReconcileCommand::Release(reconcile)) => reconcile.run(cluster, printer).await,
             Self::Suspend(SuspendCommand::Release(suspend)) => suspend.run(cluster, printer).await,
             Self::Resume(ResumeCommand::Release(resume)) => resume.run(cluster, printer).await,
@@ -318,7 +342,10 @@ impl CliCommand {
     /// Whether it waits for something, and limits only that wait: it must not be
     /// aborted in the middle of a write.
     pub(super) fn waits(&self) -> bool {
-        matches!(self, Self::Apply(_) | Self::Delete(_) | Self::Reconcile(_) | Self::Resume(_))
+        matches!(
+            self,
+            Self::Apply(_) | Self::Delete(_) | Self::Reconcile(_) | Self::Resume(_) | Self::Rollback(_)
+        )
     }
 
     /// Whether its exit codes are those of a comparison.

@@ -76,7 +76,8 @@ impl DiffArtifact {
     }
 }
 
-fn difference(change: SubjectChange, subjects: &Subjects) -> Difference {
+/// One object that differs.
+pub(in crate::cli) fn difference(change: SubjectChange, subjects: &Subjects) -> Difference {
     let SubjectChange { id, kind, diff, .. } = change;
     Difference { object: subjects.name(&id), group: id.group, change: kind.to_string(), diff }
 }

@@ -4,14 +4,21 @@
 use clap::Args;
 
 use super::find::absent;
+use super::history::{named, typed};
+use crate::api::keys;
 use crate::api::release::{OCIArtifactRelease, Reference};
 use crate::api::step::StepStatus;
 use crate::cli::args::{ClusterArgs, OutputFormat};
+use crate::cli::artifact::diff::difference;
 use crate::cli::inventory::narrator::why_not;
 use crate::cli::inventory::preview::show;
+use crate::cli::print::difference::Difference;
+use crate::cli::print::output;
+use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;
+use crate::domain::diff::subject_changes;
 use crate::domain::identity::ReleaseId;
 use crate::domain::release::Release;
 use crate::reconcile::frontend::command_line::Local;
@@ -21,7 +28,8 @@ use crate::reconcile::frontend::command_line::Local;
 /// Resolves, verifies, pulls and renders the artifact according to the release's spec (path,
 /// patches, images, namespaces, labels). Server-side dry runs show what an apply would change and
 /// prune, and which steps would run. Uses your own rights, not those of the release's ServiceAccount, and reads the Secrets
-/// named in the spec. Does not check the administrator's rules, such as a trust policy. Writes
+/// named in the spec. With --from, compares the objects of two revisions with each other, each rendered
+/// with the present spec. Does not check the administrator's rules, such as a trust policy. Writes
 /// nothing to the cluster; also works while the release is suspended. Values of Secrets are masked.
 ///
 /// Exit codes: as for kubectl diff: 0 no differences; 1 differences found; 2 comparison failed.
@@ -33,6 +41,9 @@ pub struct DiffRelease {
     /// Revision to compare instead of spec.ref: a tag, or a digest sha256:….
     #[arg(long, value_name = "TAG")]
     to: Option<String>,
+    /// Compare two revisions instead, from this one to that of --to: a tag, tag@digest, digest or number of `supercargo history release`.
+    #[arg(long, value_name = "REV", requires = "to")]
+    from: Option<String>,
     /// Output format (default: text).
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
     output: Option<OutputFormat>,
@@ -44,7 +55,10 @@ Examples:
   supercargo diff release demo-app -n apps
 
   # What would an upgrade change and delete?
-  supercargo diff release demo-app -n apps --to 1.1.0";
+  supercargo diff release demo-app -n apps --to 1.1.0
+
+  # What has changed between two revisions of the history?
+  supercargo diff release demo-app -n apps --from 1.0.0 --to 1.1.0";
 
 impl DiffRelease {
     /// Compares a release with the cluster: the exit code says whether they
@@ -60,10 +74,42 @@ impl DiffRelease {
     async fn compare(&self, cluster: &ClusterArgs, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let session = connect(cluster).await?;
         let id = ReleaseId { namespace: session.default_namespace().to_owned(), name: self.name.clone() };
+        if let (Some(from), Some(to)) = (&self.from, &self.to) {
+            return self.compare_revisions(session, &id, from, to, printer).await;
+        }
         let (release, steps) = wanted(&session, &id, self.to.as_deref()).await?;
         let preview = Local::new(session)?.knowing(steps).preview_release(&release).await;
         let preview = preview.map_err(|failed| CliError::Several(why_not(&failed, "")))?;
         show(&preview, self.output, printer)
+    }
+
+    /// Compares two revisions, each rendered with the present spec.
+    async fn compare_revisions(
+        &self,
+        session: Session,
+        id: &ReleaseId,
+        from: &str,
+        to: &str,
+        printer: &mut Printer<'_>,
+    ) -> Result<(), CliError> {
+        let history = typed(&session, id).await?.status.unwrap_or_default().history;
+        let mut sets = Vec::new();
+        for name in [from, to] {
+            // What is not in the history is a tag or a digest of the repository.
+            let known = named(&history, name).map_or_else(|_| name.to_owned(), |known| known.digest);
+            let (release, _) = wanted(&session, id, Some(&known)).await?;
+            let rendered = Local::new(session.clone())?.render_release(&release).await;
+            sets.push(rendered.map_err(|failed| CliError::Several(why_not(&failed, "")))?);
+        }
+        let changes = subject_changes(&sets[0], &sets[1]);
+        let subjects = Subjects::of(changes.iter().map(|change| &change.id));
+        let differences: Vec<Difference> =
+            changes.into_iter().map(|change| difference(change, &subjects)).collect();
+        match self.output {
+            Some(format) => output::data(printer, format, &differences)?,
+            None => differences.iter().try_for_each(|difference| difference.print(printer))?,
+        }
+        if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
     }
 }
 
@@ -83,6 +129,7 @@ async fn wanted(
         serde_json::from_value(found).map_err(|error| broken(error.to_string()))?;
     resource.spec.service_account_name = None;
     if let Some(to) = to {
+        resource.metadata.annotations.get_or_insert_default().remove(keys::PIN);
         let (tag, digest) = match to.starts_with("sha256:") {
             true => (None, Some(to.to_owned())),
             false => (Some(to.to_owned()), None),

@@ -46,6 +46,9 @@ async fn request(
     let mut patch = json!({"metadata": {"annotations": {(keys::RECONCILE_AT): token}}});
     if resumes {
         patch["spec"] = json!({"suspend": false});
+        for key in [keys::PIN, keys::PIN_REASON] {
+            patch["metadata"]["annotations"][key] = Value::Null;
+        }
     }
     let (asked, mut failed) = change(session, &releases, &patch).await;
     for release in &asked {

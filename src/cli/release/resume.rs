@@ -6,9 +6,10 @@ use super::request;
 use crate::cli::args::{ClusterArgs, RequestArgs};
 use crate::cli::{CliError, Printer};
 
-/// Resume reconciliation of suspended releases and wait for the result.
+/// Resume reconciliation of suspended or pinned releases and wait for the result.
 ///
-/// Sets spec.suspend to false and requests a reconciliation, as reconcile does.
+/// Sets spec.suspend to false, removes the annotation supercargo.dev/pin, which rollback sets, and
+/// requests a reconciliation, as reconcile does.
 ///
 /// Exit codes: as for reconcile.
 #[derive(Debug, Args)]

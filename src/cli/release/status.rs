@@ -101,6 +101,11 @@ fn report(release: &Value, objects: &[Node]) -> Value {
 /// The artifact of the release, as it would be pulled.
 fn source(release: &Value) -> String {
     let url = text(release, "/spec/url");
+    // The key has a slash.
+    let pin = text(release, "/metadata/annotations/supercargo.dev~1pin");
+    if !pin.is_empty() {
+        return format!("{url} (pinned to {pin})");
+    }
     let wanted = |field: &str| text(release, &format!("/spec/ref/{field}"));
     match (wanted("digest"), wanted("semver"), wanted("tag")) {
         ("", "", "") => format!("{url}:latest"),

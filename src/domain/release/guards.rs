@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::windows::Windows;
 use crate::api::guards::{Promotion, PruneGuard};
-use crate::api::release::{OCIArtifactReleaseSpec, RollbackMode};
+use crate::api::release::OCIArtifactReleaseSpec;
 use crate::domain::objects::identity::{GroupKind, ReleaseId};
 use crate::domain::schedule::parse_duration;
 
@@ -83,19 +83,6 @@ impl RemovalLimits {
         };
         self.kinds.iter().any(same)
     }
-}
-
-/// What happens when a new revision fails.
-///
-/// # Errors
-/// That nothing would say so.
-pub(super) fn rollback_mode(spec: &OCIArtifactReleaseSpec) -> Result<RollbackMode, String> {
-    let mode = spec.rollback.mode;
-    if mode != RollbackMode::Off && !spec.wait && spec.health_checks.is_empty() {
-        return Err("needs spec.wait or spec.healthChecks: without them no revision is known to be healthy"
-            .to_owned());
-    }
-    Ok(mode)
 }
 
 fn age(field: &str, text: &str) -> Result<Duration, (String, String)> {

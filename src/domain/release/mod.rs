@@ -11,10 +11,11 @@ mod guards;
 mod invalid;
 mod manual;
 pub mod observed;
+mod pin;
 pub mod promotion;
 pub mod readiness;
 mod ready;
-mod rollback;
+mod requests;
 mod spec;
 pub mod windows;
 
@@ -22,4 +23,5 @@ pub use awaited::Awaited;
 pub use guards::{Guards, PromotionRule, RemovalLimits};
 pub use invalid::InvalidSpec;
 pub use manual::ManualRelease;
+pub use pin::PinnedRevision;
 pub use spec::{Release, WantedVersion, has_begun, id_of, object_name};

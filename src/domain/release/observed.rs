@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::invalid::InvalidSpec;
 use super::spec::Release;
+use crate::api::keys;
 use crate::api::release::{DeletionPolicy, OCIArtifactRelease, OCIArtifactReleaseSpec};
 use crate::domain::manifest::json::without_place;
 use crate::domain::manifest::patch::allowance::Allowance;
@@ -126,6 +127,8 @@ impl ObservedRelease {
 
     fn with(&self, last: Last) -> Result<Release, InvalidSpec> {
         let mut resource = self.resource.clone();
+        // It may be what is invalid.
+        resource.metadata.annotations.get_or_insert_default().remove(keys::PIN);
         resource.spec = placeholder_spec(&last)
             .map_err(|error| InvalidSpec { field: "*".to_owned(), problem: error.to_string() })?;
         Release::parse(&resource)

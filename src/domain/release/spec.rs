@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 use super::approval::{ApprovalPolicy, GivenApproval};
 use super::awaited::Awaited;
 use super::dependency::Dependency;
-use super::guards::{Guards, rollback_mode};
+use super::guards::Guards;
 use super::invalid::{InvalidSpec, invalid};
+use super::pin::{PinnedRevision, rollback_mode};
 use crate::api::keys;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider, RollbackMode};
 use crate::api::status::MAX_HISTORY;
@@ -45,6 +46,8 @@ pub struct Release {
     pub url: String,
     /// What is wanted of it.
     pub wanted: WantedVersion,
+    /// The revision that a person has pinned it to.
+    pub pin: Option<PinnedRevision>,
     /// Time between two checks of the registry.
     pub interval: Duration,
     /// Time until the first retry.
@@ -215,6 +218,8 @@ impl Release {
         let annotation = |key: &str| {
             resource.metadata.annotations.as_ref().and_then(|a| a.get(key)).filter(|v| !v.is_empty()).cloned()
         };
+        let pin = annotation(keys::PIN).map(|pin| PinnedRevision::parse(pin, annotation(keys::PIN_REASON)));
+        let pin = pin.transpose().map_err(|problem| invalid("ref", problem))?;
         let common = spec.common_metadata.clone().unwrap_or_default();
         let patches = ParsedPatch::parse_all("patches", &spec.patches, allowance)?;
         let ignore = spec.drift.ignore.iter().enumerate().map(|(n, rule)| {
@@ -237,7 +242,11 @@ impl Release {
             uid: resource.metadata.uid.clone().unwrap_or_default(),
             generation: resource.metadata.generation.unwrap_or_default(),
             url: spec.url.clone(),
-            wanted: wanted(spec)?,
+            wanted: match &pin {
+                Some(pin) => WantedVersion::Digest(pin.digest.clone()),
+                None => wanted(spec)?,
+            },
+            pin,
             interval: duration("interval", &spec.interval, Duration::from_secs(10))?,
             retry_interval: duration("retryInterval", &spec.retry_interval, Duration::from_secs(1))?,
             timeout: duration("timeout", &spec.timeout, Duration::from_secs(1))?,
@@ -334,12 +343,6 @@ impl Release {
     /// Whether it waits for the health of objects.
     pub fn awaits_health(&self) -> bool {
         self.wait || !self.health_checks.is_empty()
-    }
-
-    /// Whether a person requests a run that has not been `handled` yet. A removed
-    /// annotation requests nothing: a tool that replaces the object removes it.
-    pub fn is_asked(&self, handled: Option<&str>) -> bool {
-        self.reconcile_at.is_some() && self.reconcile_at.as_deref() != handled
     }
 
     /// Whether it names the Secret for trust or for decryption.

@@ -17,6 +17,7 @@ use crate::cluster::store::Store;
 use crate::domain::allowed::Allowed;
 use crate::domain::identity::ReleaseId;
 use crate::domain::ledger::{Ledger, next};
+use crate::domain::object::Object;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::changeset::{ChangeSet, PlanInputs, PlanKey, PlanToken};
 use crate::domain::release::Release;
@@ -239,6 +240,27 @@ impl Local {
             let discovery = session.discovery().await?;
             let obtained = obtain_within(scope, caches, &update, &admission, discovery, Size::Large).await?;
             preview(scope, caches, &update, obtained).await
+        };
+        Box::pin(looked).await.map_err(|error| failed_outcome(error, &release.id))
+    }
+
+    /// Resolves, verifies, fetches and renders a release.
+    ///
+    /// # Errors
+    /// Why it cannot be rendered.
+    pub async fn render_release(&mut self, release: &Release) -> Result<Vec<Object>, Box<Outcome>> {
+        let scope = &self.party.scope(&self.env, release, &NoProgress);
+        let caches = &mut self.caches;
+        let looked = async {
+            let session = &caches.session(scope)?;
+            let ledger = &Ledger::default();
+            let command = next(ledger, release, &facts_of(scope, caches));
+            let revision = &resolve(scope, session, caches.into(), ledger, command).await?;
+            let admission = admit(scope, session, caches.into(), revision).await?;
+            let update = Update { session, ledger, revision };
+            let discovery = session.discovery().await?;
+            let obtained = obtain_within(scope, caches, &update, &admission, discovery, Size::Large).await?;
+            Ok(obtained.rendered.objects)
         };
         Box::pin(looked).await.map_err(|error| failed_outcome(error, &release.id))
     }

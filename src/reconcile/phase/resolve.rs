@@ -219,7 +219,9 @@ fn follow(
 /// # Errors
 /// That the release is frozen.
 pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Result<Revision, Blocker> {
-    let Resolved { digest, tag, revision: name } = resolved;
+    let Resolved { digest, tag, revision } = resolved;
+    // A person may have named the tag, too.
+    let name = release.pin.as_ref().map_or(revision, |pin| pin.name.clone());
     let key = release.applied_key(digest.as_str());
     let revision = steer(release, ledger, Revision { name, digest, key, stale: None, held: None })?;
     if revision.held.is_some() {

@@ -216,6 +216,9 @@ fn verdict(release: &Release, revision: &Revision, entries: usize, rest: &str) -
     if let Some(held) = revision.way_back() {
         return Verdict::Failed { reason: Reason::RolledBack, message: held.message.clone() };
     }
+    if let Some(pin) = &release.pin {
+        message.push_str(&format!("; {}", pin.describe()));
+    }
     if let Some(held) = &revision.held {
         message.push_str(&format!("; {}", held.message));
     }

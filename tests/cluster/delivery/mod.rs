@@ -3,5 +3,6 @@
 mod arrival;
 mod frozen;
 mod guards;
+mod history;
 pub mod plan;
 mod rollback;

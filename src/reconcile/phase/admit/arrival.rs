@@ -24,7 +24,7 @@ pub async fn check(
     outcome: &mut Outcome,
 ) -> Result<(), ReconcileError> {
     let Update { ledger, revision, .. } = *update;
-    if !scope.policy.repeats || revision.held.is_some() {
+    if !scope.policy.repeats || revision.held.is_some() || scope.release.pin.is_some() {
         return Ok(());
     }
     let (guards, dependencies) = (&scope.release.guards, &scope.env.dependencies);
