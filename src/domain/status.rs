@@ -150,7 +150,9 @@ pub fn compute(
         if outcome.applied {
             status.last_applied_revision = Some(artifact.revision.clone());
         }
-        if outcome.health.as_ref().is_some_and(|h| h.status == Some(true)) {
+        let is_healthy = outcome.health.as_ref().is_some_and(|h| h.status == Some(true));
+        // A step may fail after all objects were healthy.
+        if is_healthy && classify(outcome) != FailureClass::Bad {
             status.last_healthy_revision = Some(artifact.revision.clone());
         }
         status.artifact = Some(updated(status.artifact.take(), artifact, outcome));

@@ -39,7 +39,7 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
         bring(scope, caches, &update, obtained, outcome).await
     };
     let ended = updated.await.or_else(|error: ReconcileError| error.fold_into(outcome));
-    outcome.way_back = revision.way_back().and_then(|held| held.way_back.clone());
+    settle::way_back(&revision, outcome);
     dependencies::name_missing(&mut caches.rollout, outcome);
     admission.report(caches.trust.pinned_of(&revision, admission.images()), outcome);
     ended

@@ -109,6 +109,7 @@ fn judged(scrape: &Scrape) -> (Vec<String>, Vec<&'static str>) {
         ("supercargo_health_waits", &[], 1.0..1.5),
         ("supercargo_failure_verdict_seconds_count", &[], 0.0..0.5),
         ("supercargo_steps_total", &[], 0.0..0.5),
+        ("supercargo_rollbacks_total", &[], 0.0..0.5),
         ("supercargo_queue_depth", &[], 0.0..0.5),
         ("supercargo_queue_oldest_age_seconds", &[], 0.0..0.5),
         ("supercargo_releases", &["\"True\""], 3.0..3.5),

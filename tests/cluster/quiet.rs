@@ -16,13 +16,14 @@ fn shown(requests: &[Access]) -> Vec<String> {
 }
 
 /// Waits until a repository was asked `count` times since the mark.
-async fn wait_asked(scene: &Scene<'_>, repository: &str, mark: Mark, count: usize) {
+pub async fn wait_asked(scene: &Scene<'_>, repository: &str, mark: Mark, count: usize) {
     let what = format!("{repository} is asked {count} times");
     let asked = async || (scene.registry().of_repository(mark, repository).len() >= count).then_some(());
     scene.story.wait_for(&what, asked).await;
 }
 
-fn api_requests(scene: &Scene<'_>, mark: supercargo_testbed::audit::Mark) -> Vec<String> {
+/// The requests of the operator since then, without watches and leases.
+pub fn api_requests(scene: &Scene<'_>, mark: supercargo_testbed::audit::Mark) -> Vec<String> {
     let user = scene.story.operator_account().user();
     let all = scene.story.bed().audit().since(mark, &user);
     all.iter().filter(|r| r.resource != "leases" && r.verb != "watch").map(|r| r.summary()).collect()

@@ -146,3 +146,41 @@ async fn a_frozen_leader_writes_nothing_after_another_took_over() {
     let release = pair.story.release("one").await.expect("the release");
     assert_eq!(release["status"]["inventory"]["entries"], 40);
 }
+
+#[story]
+async fn another_replica_knows_which_revision_has_failed() {
+    let mut pair = Pair::start("replicas-rollback").await;
+    let rule = "{apiVersion: v1, kind: ConfigMap, current: 'true', failed: \"data.a == 'bad'\"}";
+    let release = |tag: &str| {
+        format!(
+            "apiVersion: supercargo.dev/v1alpha1
+kind: OCIArtifactRelease
+metadata: {{name: one}}
+spec: {{url: 'oci://{}/one', ref: {{tag: '{tag}'}}, insecure: true, prune: true, wait: true, rollback: {{mode: OnFailure}},
+  healthCheckExprs: [{rule}]}}
+",
+            pair.registry.host()
+        )
+    };
+    pair.registry.push_yaml("one", "1", &config("one"));
+    pair.registry.push_yaml("one", "2", &config("one").replace("a: b", "a: bad"));
+    pair.story.apply(&release("1"));
+    pair.story.wait_ready("one", "1@").await;
+    pair.story.apply(&release("2"));
+    let before = pair.story.wait_condition("one", "Ready", "False", "RolledBack").await;
+    let leader = pair.holder().await;
+    pair.replicas[0].kill();
+    pair.taken_over(&leader).await;
+    pair.story.apply(&release("2"));
+    pair.story.kubectl(&["annotate", "oar", "one", "supercargo.dev/reconcile-at=now"], "");
+    let handled = async || {
+        let release = pair.story.release("one").await?;
+        (release["status"]["lastHandledReconcileAt"] == "now").then_some(release)
+    };
+    let after = pair.story.wait_for("the other replica has looked", handled).await;
+    for field in ["quarantine", "failures", "history", "lastAppliedRevision"] {
+        assert_eq!(after["status"][field], before["status"][field], "{field}");
+    }
+    let applied = pair.proxies[1].count(|seen| writes(seen) && seen.path.contains("/configmaps/one"));
+    assert_eq!(applied, 0, "{:?}", pair.proxies[1].seen());
+}

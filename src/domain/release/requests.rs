@@ -1,4 +1,5 @@
-//! What a person requests of a release by annotations, and where its revisions are from.
+//! What a person requests of a release by annotations, where its revisions are from, and what it
+//! reads for them.
 
 use super::spec::Release;
 
@@ -19,5 +20,11 @@ impl Release {
     /// The repository, without `oci://`.
     pub fn repository(&self) -> &str {
         self.url.trim_start_matches("oci://")
+    }
+
+    /// Whether it names the Secret for trust or for decryption.
+    pub fn trusts_with(&self, secret: &str) -> bool {
+        self.identity_secret.as_deref() == Some(secret)
+            || self.verify.as_ref().is_some_and(|v| v.secrets().contains_key(secret))
     }
 }

@@ -344,12 +344,6 @@ impl Release {
     pub fn awaits_health(&self) -> bool {
         self.wait || !self.health_checks.is_empty()
     }
-
-    /// Whether it names the Secret for trust or for decryption.
-    pub fn trusts_with(&self, secret: &str) -> bool {
-        self.identity_secret.as_deref() == Some(secret)
-            || self.verify.as_ref().is_some_and(|v| v.secrets().contains_key(secret))
-    }
 }
 
 fn verify(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Option<Declared>, InvalidSpec> {

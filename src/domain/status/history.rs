@@ -26,8 +26,12 @@ pub struct HistoryInput<'a> {
     pub now: Timestamp,
 }
 
-/// The outcome of the rollout of a revision, in the history.
+/// The outcome of the rollout of a revision, in the history. A step may fail after all objects were
+/// healthy.
 fn came_out(outcome: &Outcome) -> &'static str {
+    if classify(outcome) == FailureClass::Bad {
+        return FAILED;
+    }
     match (outcome.applied, outcome.health.as_ref().and_then(|h| h.status)) {
         (false, _) | (true, Some(false)) => FAILED,
         (true, Some(true)) => HEALTHY,

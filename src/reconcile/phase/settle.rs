@@ -16,6 +16,7 @@ use crate::domain::message::List;
 use crate::domain::outcome::{Note, Outcome, Verdict};
 use crate::domain::plan::Plan;
 use crate::domain::release::Release;
+use crate::domain::verdict::{FailureClass, classify};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::error::ReconcileError;
@@ -186,6 +187,19 @@ fn applied_verdict(
         (None, going) => format!("; still deleting {}", List::Names.few(going, 1)),
     };
     verdict(scope.release, revision, applied.len(), &rest)
+}
+
+/// Completes the outcome of a way back: what it has gone back from, and, while it is retried, that
+/// the run goes back.
+pub fn way_back(revision: &Revision, outcome: &mut Outcome) {
+    let Some(held) = revision.way_back() else { return };
+    outcome.way_back.clone_from(&held.way_back);
+    let is_retried = classify(outcome) == FailureClass::Environment;
+    if let Verdict::Failed { message, .. } = &mut outcome.verdict
+        && is_retried
+    {
+        *message = format!("Going back from {} to {}: {message}", held.revision, revision.name);
+    }
 }
 
 /// The outcome of a run without changes.

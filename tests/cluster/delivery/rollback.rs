@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Profiles, Registry, story};
+use supercargo_testbed::{Profiles, Registry, repository, story};
 
+use crate::quiet::{api_requests, wait_asked};
 use crate::scene::{Scene, config_map, deployment, message, text};
 use crate::steps::{failing, step};
 use crate::verdicts::{held, loops, pods_say};
@@ -184,4 +185,46 @@ async fn a_step_that_fails_sends_the_revision_back_before_anything_is_written() 
     assert!(written.iter().all(|write| write.contains(" jobs/")), "{written:?}");
     scene.reconcile("app", "again").await;
     assert_eq!(scene.data("a").await.as_deref(), Some("one"));
+}
+
+#[story]
+async fn an_interval_after_a_way_back_costs_no_request() {
+    let scene = Scene::builder("rollback-quiet").await.own_registry(Registry::plain()).slow_retries().start();
+    for (name, mode, reason) in [("back", "OnFailure", "RolledBack"), ("frozen", "Freeze", "Frozen")] {
+        let mut spec = judged();
+        (spec["interval"], spec["rollback"]) = (json!("10s"), json!({"mode": mode}));
+        scene.install(name, &config_map(name, "one"), spec).await;
+        scene.upgrade(name, "2", &config_map(name, "bad"));
+        scene.story.wait_condition(name, "Ready", "False", reason).await;
+    }
+    // The events are written beside the runs.
+    let first = scene.registry().mark();
+    for name in ["back", "frozen"] {
+        wait_asked(&scene, name, first, 1).await;
+    }
+    let (mark, audit) = (scene.registry().mark(), scene.mark());
+    for name in ["back", "frozen"] {
+        wait_asked(&scene, name, mark, 1).await;
+    }
+    assert_eq!(api_requests(&scene, audit), Vec::<String>::new());
+    let counted =
+        |result: &str| scene.operator.metric(&format!("supercargo_rollbacks_total{{result=\"{result}\"}}"));
+    assert_eq!((counted("rolled_back"), counted("frozen")), (Some(1.0), Some(1.0)));
+    let waiting = scene.operator.metric("supercargo_releases_waiting{gate=\"quarantine\"}");
+    assert_eq!(waiting, Some(2.0));
+}
+
+#[story]
+async fn the_page_shows_a_release_that_can_be_applied() {
+    let scene = Scene::begin("rollback-page").await;
+    let page = std::fs::read_to_string(repository().join("docs/delivery.md")).expect("read the page");
+    let (_, section) = page.split_once("## The way back\n").expect("a section");
+    let yaml = section.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("YAML");
+    let yaml = yaml.replace("namespace: default", &format!("namespace: {}", scene.namespace()));
+    scene.story.kubectl(&["apply", "--dry-run=server", "-f", "-"], &yaml);
+    let annotated =
+        format!("---\n{}", step("before", "migrate", ", supercargo.dev/side-effects: 'true'", ""));
+    scene.install("app", &annotated, json!({})).await;
+    let release = scene.story.release("app").await.expect("the release");
+    assert_eq!(release["status"]["steps"][0]["sideEffects"], true);
 }
