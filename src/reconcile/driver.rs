@@ -63,7 +63,7 @@ pub async fn bring(
     removal::check(scope, update, &mut planned, is_empty).await?;
     losses::check(scope, session, update.revision, &planned).await?;
     outcome.drift = drift::hold_back(scope, session, &mut caches.drift, &mut planned).await;
-    let answers = approval::is_needed(scope, update, &caches.cluster.inventory);
+    let answers = approval::is_needed(scope, update);
     let accepted = preflight::preflight(scope, session, &mut caches.rollout, planned, answers).await?;
     let accepted = approval::approve(scope, caches, update, accepted, outcome).await?;
     let accepted = steps::before(scope, caches, update, accepted).await?;

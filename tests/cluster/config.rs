@@ -17,7 +17,7 @@ async fn the_default_configuration_is_accepted_and_its_pods_are_admitted() {
 }
 
 #[story]
-async fn the_samples_of_trust_are_accepted() {
+async fn the_samples_of_trust_and_approval_are_accepted() {
     let bed = Bed::shared();
     let at = |path: &str| repository().join(path).display().to_string();
     bed.install_crds();
@@ -28,6 +28,9 @@ async fn the_samples_of_trust_are_accepted() {
     for part in ["--trust-policy=/etc/supercargo/trust/policy.yaml", "mountPath: /etc/supercargo/trust"] {
         assert!(policy.contains(part), "{policy}");
     }
+    let approvals =
+        bed.kubectl(&[&dry[..], &["-f", &at("config/samples/approval-policy.yaml")]].concat(), "");
+    assert!(approvals.contains("kind: ValidatingAdmissionPolicyBinding"), "{approvals}");
     for sample in ["release.yaml", "release-verified.yaml"] {
         let release =
             bed.kubectl(&[&dry[..], &["-f", &at(&format!("config/samples/{sample}"))]].concat(), "");

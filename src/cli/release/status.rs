@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::fields::{condition_of, id, text, tone, why};
 use super::find::find;
+use super::plan::published;
 use super::tree::{self, Node, is_good};
+use crate::api::plan::PlanApproval;
 use crate::api::status::condition;
 use crate::cli::args::{ClusterArgs, PageArgs};
 use crate::cli::print::age::age;
@@ -17,6 +19,7 @@ use crate::cli::print::text::folded;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Line, Printer};
 use crate::domain::artifact::digest::shortened;
+use crate::domain::gate::counted;
 use crate::domain::identity::ReleaseId;
 use crate::domain::message::and_more;
 
@@ -127,6 +130,7 @@ impl Page<'_> {
     fn print(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         self.head(printer)?;
         self.conditions(printer)?;
+        self.plan(printer)?;
         self.history(printer)?;
         self.steps(printer)?;
         self.failures(printer)?;
@@ -209,6 +213,22 @@ impl Page<'_> {
             ]);
         }
         table.print(printer, true)
+    }
+
+    fn plan(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let Some(plan) = published(self.release)? else { return Ok(()) };
+        let since = age(Some(plan.since.as_str()), self.now);
+        let state = match &plan.approved {
+            Some(PlanApproval { by: Some(by), .. }) => format!("approved by {by}, is being applied"),
+            Some(_) => "approved, is being applied".to_owned(),
+            None => format!(
+                "waiting for approval for {since}; see supercargo plan release {}",
+                id(self.release).name
+            ),
+        };
+        self.title(printer, "Plan")?;
+        printer.line(format!("{}: {}", plan.hash, counted(&plan.counts)))?;
+        printer.line(state)
     }
 
     fn history(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {

@@ -20,6 +20,8 @@ const CHANGES: &str = "changes";
 const HASH: &str = "hash";
 /// The key of the ConfigMap with the number of changes that are cut.
 const MORE: &str = "moreChanges";
+/// The key of the ConfigMap with the seal of the changes.
+const SEAL: &str = "seal";
 /// The key of the Secret with the secret key.
 const SECRET_KEY: &str = "key";
 /// Bytes of a new secret key.
@@ -34,6 +36,8 @@ pub struct StoredPlan {
     pub changes: String,
     /// How many changes are not in it, because it would be too large.
     pub more: usize,
+    /// An HMAC of the changes: users may edit ConfigMaps.
+    pub seal: String,
 }
 
 /// The name of the ConfigMap with the plan of a release.
@@ -69,7 +73,7 @@ impl Session {
                     "name": release.name, "uid": uid,
                 }],
             },
-            "data": {HASH: plan.hash, CHANGES: plan.changes, MORE: plan.more.to_string()},
+            "data": {HASH: plan.hash, CHANGES: plan.changes, MORE: plan.more.to_string(), SEAL: plan.seal},
         });
         let uri =
             format!("{}?fieldManager={}&force=true", path(&release.namespace, &name), keys::FIELD_MANAGER);
@@ -89,6 +93,7 @@ impl Session {
                 hash: text(HASH),
                 changes: text(CHANGES),
                 more: text(MORE).parse().unwrap_or_default(),
+                seal: text(SEAL),
             }
         }))
     }

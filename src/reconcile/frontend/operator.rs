@@ -101,9 +101,10 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
     restore_after(scope, caches, &mut outcome).await;
     leave_open(scope, caches, &mut outcome);
     caches.cluster.drop_unused_watches();
-    if !outcome.verdict.is_silent() && outcome.reason() != Some(Reason::OwnershipConflict) {
+    let may_take = matches!(outcome.reason(), Some(Reason::OwnershipConflict | Reason::ApprovalRequired));
+    if !outcome.verdict.is_silent() && !may_take {
         // It does not wait for objects of others any more: a release that keeps one for it would
-        // wait in vain.
+        // wait in vain. What its plan takes over is kept until a person has decided.
         scope.env.wake(scope.env.claims.want_nothing(&scope.release.id));
     }
     if outcome.verdict == Verdict::Suspended {

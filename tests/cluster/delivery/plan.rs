@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use supercargo_testbed::webhook::{Behaviour, Webhook};
 use supercargo_testbed::{Profiles, Story, story};
 
 use crate::dependencies::quiet;
@@ -210,6 +211,9 @@ async fn a_person_reads_a_plan_and_approves_it_by_its_hash() {
          Plan {hash}: 1 created, 1 configured\n"
     );
     assert_eq!((said.code, said.out.as_str()), (2, expected.as_str()), "{said:?}");
+    let said = person.run(&["status", "release", "app"]).done();
+    let line = format!("{hash}: 1 created, 1 configured\nwaiting for approval for ");
+    assert!(said.contains(&line) && said.contains("; see supercargo plan release app\n"), "{said}");
     let said = person.run(&["plan", "release", "app", "-o", "json"]);
     let plan: Value = serde_json::from_str(&said.out).expect("JSON");
     assert_eq!((said.code, &plan["hash"], &plan["counts"]["created"]), (2, &json!(hash), &json!(1)));
@@ -297,6 +301,14 @@ async fn a_killed_operator_neither_forgets_an_approval_nor_asks_for_one_twice() 
     scene.restart();
     scene.story.wait_ready("app", "1@").await;
     assert_eq!(scene.data("app19").await.as_deref(), Some("one"));
+    // The same when the revision only changes what is there.
+    scene.upgrade("app", "2", &many("two"));
+    let waiting = waits(&scene, "app", "2@", "").await;
+    approve(&scene, "app", &hash(&waiting));
+    scene.wait_data("app0", "two").await;
+    scene.restart();
+    scene.story.wait_ready("app", "2@").await;
+    assert_eq!(scene.data("app19").await.as_deref(), Some("two"));
     let release = scene.story.release("app").await.expect("the release");
     assert_eq!(release["status"].get("plan"), None);
 }
@@ -318,4 +330,135 @@ async fn a_release_that_waits_for_approval_costs_what_an_unchanged_one_costs() {
         .map(|r| r.summary())
         .collect();
     assert_eq!(requests, Vec::<String>::new());
+}
+
+#[story]
+async fn what_a_webhook_makes_up_is_shown_and_is_not_part_of_what_is_approved() {
+    let scene = Scene::begin("plan-unstable").await;
+    let labelled = |value: &str| {
+        config_map("app", value).replace("{name: app}", "{name: app, labels: {webhook: \"yes\"}}")
+    };
+    let _webhook = Webhook::register(&scene.story, Behaviour::Stamp);
+    scene.push("app", "1", &labelled("one"));
+    scene.create("app", manual(json!({})));
+    for (revision, value) in [("1@", "one"), ("2@", "two")] {
+        let first = waits(&scene, "app", revision, "").await;
+        let fields = first["status"]["plan"]["changes"][0]["fields"].as_array().cloned().unwrap_or_default();
+        let stamp = fields.iter().find(|field| field["path"] == "/metadata/annotations/example.com~1stamp");
+        assert_eq!(stamp.map(|field| &field["unstable"]), Some(&json!(true)), "{fields:?}");
+        // Each plan sees another stamp, and has the same hash.
+        scene.reconcile("app", &format!("again {revision}")).await;
+        let second = waits(&scene, "app", revision, "").await;
+        assert_eq!(hash(&first), hash(&second));
+        approve(&scene, "app", &hash(&first));
+        scene.story.wait_ready("app", revision).await;
+        assert_eq!(scene.data("app").await.as_deref(), Some(value));
+        scene.upgrade("app", "2", &labelled("two"));
+    }
+}
+
+#[story]
+async fn what_a_plan_cannot_know_is_in_it_and_so_is_what_another_release_leaves() {
+    let scene = Scene::begin("plan-unknown").await;
+    let place = scene.namespace();
+    let versions = "\n  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}\n";
+    let widget = format!(
+        "---\napiVersion: {}/v1\nkind: Widget\nmetadata: {{name: one}}\nspec: {{a: 1}}\n---\n",
+        scene.group()
+    );
+    scene.push("app", "1", &(scene.widgets(versions) + &widget));
+    scene.create("app", manual(json!({})));
+    let waiting = waits(&scene, "app", "1@", "").await;
+    let widget = format!("Widget/{place}/one unknown");
+    assert!(changes(&waiting).contains(&widget), "{:?}", changes(&waiting));
+    let detail = waiting["status"]["plan"]["changes"].as_array().and_then(|all| all.last().cloned());
+    let says = "it needs other objects of the plan, such as its Namespace or its kind";
+    assert_eq!(detail.map(|change| text(&change, "/detail")).as_deref(), Some(says));
+    approve(&scene, "app", &hash(&waiting));
+    scene.story.wait_ready("app", "1@").await;
+
+    // One gives an object up that the other takes, by a plan.
+    scene
+        .install("giver", &(config_map("moved", "one") + &config_map("kept", "one")), quiet(json!({})))
+        .await;
+    scene.push("taker", "1", &config_map("moved", "two"));
+    scene.create("taker", manual(json!({})));
+    scene.wait_reason("taker", "Ready", "False", "OwnershipConflict").await;
+    scene.upgrade("giver", "2", &config_map("kept", "one"));
+    let waiting = waits(&scene, "taker", "1@", "").await;
+    assert_eq!(changes(&waiting), [format!("ConfigMap/{place}/moved handedOver")]);
+    assert_eq!(waiting["status"]["plan"]["changes"][0]["detail"], format!("{place}/giver"));
+    assert_eq!(scene.data("moved").await.as_deref(), Some("one"));
+    approve(&scene, "taker", &hash(&waiting));
+    scene.story.wait_ready("taker", "1@").await;
+    assert_eq!(scene.data("moved").await.as_deref(), Some("two"));
+}
+
+#[story]
+async fn only_a_member_of_the_group_approves_and_only_under_its_own_name() {
+    let scene = Scene::begin("plan-policy").await;
+    let approvers = scene.story.another_namespace("plan-approvers");
+    let place = scene.namespace();
+    let right =
+        "{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [get, list, patch, update]}";
+    let shell = |namespace: &str, name: &str| {
+        scene.story.bed().kubectl(&["create", "serviceaccount", name, "-n", namespace], "");
+        scene.story.apply(&format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: {name}}}\nrules: [{right}]\n---\n\
+             apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: {name}}}\n\
+             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {name}}}\n\
+             subjects: [{{kind: ServiceAccount, name: {name}, namespace: {namespace}}}]\n"
+        ));
+        let token = scene.story.bed().service_account_token(namespace, name);
+        Shell::with(&scene.story.bed().kubeconfig_for_token(&token), place)
+    };
+    let (member, other) = (shell(&approvers, "member"), shell(place, "other"));
+    let sample =
+        std::fs::read_to_string(supercargo_testbed::repository().join("config/samples/approval-policy.yaml"));
+    // For this story's namespace alone.
+    let policy = sample
+        .expect("the sample")
+        .replace("name: supercargo-approvals", &format!("name: approvals-{place}"))
+        .replace("policyName: supercargo-approvals", &format!("policyName: approvals-{place}"))
+        .replace("'release-approvers' in", &format!("'system:serviceaccounts:{approvers}' in"))
+        .replace(
+            "  validationActions: [Deny]",
+            &format!(
+                "  validationActions: [Deny]\n  matchResources: {{namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {place}}}}}}}"
+            ),
+        );
+    scene.story.bed().kubectl(&["apply", "-f", "-"], &policy);
+    scene.push("app", "1", &config_map("app", "one"));
+    scene.create("app", manual(json!({})));
+    let hash = hash(&waits(&scene, "app", "1@", "").await);
+    let refused = "only members of the group release-approvers may set, change or remove";
+    // A new policy is in force a moment later. The same value again would be no change.
+    let tries = std::cell::Cell::new(0);
+    let in_force = async || {
+        tries.set(tries.get() + 1);
+        let value = format!("supercargo.dev/approve=probe-{}", tries.get());
+        let said = other.kubectl(&["annotate", "--overwrite", "oar", "app", &value]);
+        said.err.contains(refused).then_some(())
+    };
+    scene.story.wait_for("the policy is in force", in_force).await;
+    let said = other.run(&["approve", "release", "app"]);
+    assert!(said.code == 1 && said.err.contains(refused), "{said:?}");
+    let said =
+        other.kubectl(&["patch", "oar", "app", "--type=merge", "-p", r#"{"spec":{"approval":"Automatic"}}"#]);
+    assert!(said.code != 0 && said.err.contains("may change spec.approval"), "{said:?}");
+    // What is not about approvals is not restricted.
+    assert_eq!(other.kubectl(&["annotate", "oar", "app", "example.com/note=x"]).code, 0);
+    // A member cannot approve in the name of another.
+    let approval = format!("supercargo.dev/approve={hash}");
+    let forged = ["annotate", "--overwrite", "oar", "app", &approval, "supercargo.dev/approved-by=somebody"];
+    let said = member.kubectl(&forged);
+    assert!(said.code != 0 && said.err.contains("must be your own user name"), "{said:?}");
+    assert!(scene.config_map("app").await.is_none());
+    let said = member.run(&["approve", "release", "app", "--hash", &hash]);
+    let name = format!("system:serviceaccount:{approvers}:member");
+    assert!(said.code == 0 && said.out.contains(&format!("approved by {name}")), "{said:?}");
+    scene.story.wait_ready("app", "1@").await;
+    for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+        scene.story.bed().kubectl(&["delete", kind, &format!("approvals-{place}")], "");
+    }
 }

@@ -1,4 +1,4 @@
-//! Admission webhooks of one's own: one that denies, one that never answers.
+//! Admission webhooks of one's own: one that denies, one that changes, one that never answers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,22 +12,28 @@ use serde_json::{Value, json};
 use crate::certificates::Authority;
 use crate::{Story, fetch};
 
+/// The annotation of [`Behaviour::Stamp`].
+const STAMP: &str = "example.com/stamp";
+
 /// What it does with a review.
 #[derive(Debug, Clone)]
 pub enum Behaviour {
     /// Denies every object with a message.
     Deny(String),
+    /// Admits every object with an annotation `example.com/stamp` of its own.
+    Stamp,
     /// Accepts the connection and says nothing.
     Hang,
     /// The same, and the API server waits for so many seconds: 30 at most.
     HangFor(u32),
 }
 
-/// A validating webhook for the ConfigMaps and Secrets of a story that have the
+/// A webhook for the ConfigMaps and Secrets of a story that have the
 /// label `webhook: "yes"`. Gone when dropped.
 pub struct Webhook<'a> {
     story: &'a Story<'a>,
     name: String,
+    kind: &'static str,
     port: u16,
     ended: Arc<AtomicBool>,
     held: Arc<AtomicUsize>,
@@ -49,9 +55,13 @@ impl<'a> Webhook<'a> {
         let (tls, ended, held) = (Arc::new(tls), Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let timeout = if let Behaviour::HangFor(seconds) = behaviour { seconds } else { 2 };
         let (stop, holds) = (Arc::clone(&ended), Arc::clone(&held));
+        let kind = match behaviour {
+            Behaviour::Stamp => "MutatingWebhookConfiguration",
+            _ => "ValidatingWebhookConfiguration",
+        };
         std::thread::spawn(move || serve(&listener, &tls, &behaviour, &stop, &holds));
         let name = story.namespace().to_owned();
-        let webhook = Webhook { story, name, port, ended, held };
+        let webhook = Webhook { story, name, kind, port, ended, held };
         webhook.configure(&authority, timeout);
         webhook
     }
@@ -64,7 +74,7 @@ impl<'a> Webhook<'a> {
     fn configure(&self, authority: &Authority, timeout: u32) {
         let configuration = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingWebhookConfiguration",
+            "kind": self.kind,
             "metadata": {"name": self.name},
             "webhooks": [{
                 "name": format!("{}.example.com", self.name),
@@ -92,7 +102,9 @@ impl<'a> Webhook<'a> {
         });
         let asked = || {
             let arguments = ["create", "--dry-run=server", "--request-timeout=3s", "-f", "-"];
-            !self.story.bed().try_kubectl(&arguments, &probe.to_string()).status.success()
+            let arguments = [&arguments[..], &["-o", "yaml"]].concat();
+            let output = self.story.bed().try_kubectl(&arguments, &probe.to_string());
+            !output.status.success() || String::from_utf8_lossy(&output.stdout).contains(STAMP)
         };
         crate::poll_until("the webhook is asked", crate::story::DEADLINE, asked, String::new);
     }
@@ -100,8 +112,7 @@ impl<'a> Webhook<'a> {
 
 impl Drop for Webhook<'_> {
     fn drop(&mut self) {
-        let kind = "validatingwebhookconfiguration";
-        self.story.bed().try_kubectl(&["delete", kind, &self.name, "--ignore-not-found"], "");
+        self.story.bed().try_kubectl(&["delete", self.kind, &self.name, "--ignore-not-found"], "");
         self.ended.store(true, Ordering::Relaxed);
         drop(TcpStream::connect(("127.0.0.1", self.port))); // wakes it up
     }
@@ -124,16 +135,16 @@ fn serve(
                 silent.push(stream);
                 held.store(silent.len(), Ordering::Relaxed);
             }
-            Behaviour::Deny(message) => {
-                let (tls, message) = (Arc::clone(tls), message.clone());
+            Behaviour::Deny(_) | Behaviour::Stamp => {
+                let (tls, behaviour) = (Arc::clone(tls), behaviour.clone());
                 // A client that goes away ends its thread.
-                std::thread::spawn(move || drop(deny(stream, tls, &message)));
+                std::thread::spawn(move || drop(answer(stream, tls, &behaviour)));
             }
         }
     }
 }
 
-fn deny(stream: TcpStream, tls: Arc<rustls::ServerConfig>, message: &str) -> std::io::Result<()> {
+fn answer(stream: TcpStream, tls: Arc<rustls::ServerConfig>, behaviour: &Behaviour) -> std::io::Result<()> {
     let connection = rustls::ServerConnection::new(tls).expect("a TLS connection");
     let mut stream = BufReader::new(rustls::StreamOwned::new(connection, stream));
     loop {
@@ -158,15 +169,27 @@ fn deny(stream: TcpStream, tls: Arc<rustls::ServerConfig>, message: &str) -> std
         let answer = json!({
             "apiVersion": "admission.k8s.io/v1",
             "kind": "AdmissionReview",
-            "response": {
-                "uid": review["request"]["uid"],
-                "allowed": false,
-                "status": {"code": 403, "message": message},
-            },
+            "response": response(&review, behaviour),
         })
         .to_string();
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:";
         write!(stream.get_mut(), "{head} {}\r\n\r\n{answer}", answer.len())?;
         stream.get_mut().flush()?;
     }
+}
+
+/// What the API server is told about an object.
+fn response(review: &Value, behaviour: &Behaviour) -> Value {
+    static STAMPS: AtomicUsize = AtomicUsize::new(0);
+    let uid = &review["request"]["uid"];
+    if let Behaviour::Deny(message) = behaviour {
+        return json!({"uid": uid, "allowed": false, "status": {"code": 403, "message": message}});
+    }
+    let stamp = STAMPS.fetch_add(1, Ordering::Relaxed).to_string();
+    let metadata = &review["request"]["object"]["metadata"];
+    let patch = match metadata["annotations"].is_object() {
+        true => json!([{"op": "add", "path": "/metadata/annotations/example.com~1stamp", "value": stamp}]),
+        false => json!([{"op": "add", "path": "/metadata/annotations", "value": {STAMP: stamp}}]),
+    };
+    json!({"uid": uid, "allowed": true, "patchType": "JSONPatch", "patch": STANDARD.encode(patch.to_string())})
 }

@@ -68,6 +68,21 @@ fn size(entry: &PlanEntry) -> usize {
     NAMES + entry.object.len() + length(&entry.detail) + fields.sum::<usize>()
 }
 
+/// Whether a plan is what is left of an approved one that was interrupted: it changes nothing that
+/// was not approved.
+pub fn is_left_of(plan: &ChangeSet, approved: &[PlanEntry]) -> bool {
+    let approved: BTreeMap<&str, &PlanEntry> =
+        approved.iter().map(|entry| (entry.object.as_str(), entry)).collect();
+    plan.changes.iter().all(|change| {
+        let Some(entry) = approved.get(change.id.to_string().as_str()) else { return false };
+        // What was unknown is known by now; what was to be recreated may be gone.
+        let is_open = ["unknown", "recreated", "run"].contains(&entry.action.as_str())
+            && !matches!(change.action, PlanAction::Pruned { .. });
+        let varies = !change.fields.is_empty() && change.fields.iter().all(|field| field.is_unstable);
+        entry.digest == change.digest() || is_open || change.action == PlanAction::Configured && varies
+    })
+}
+
 /// The first differences between a plan that was approved and the current one, for people.
 pub fn differences_since(approved: &PlanStatus, now: &PlanStatus) -> Vec<String> {
     if approved.revision != now.revision {
@@ -120,7 +135,10 @@ fn words(action: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::change::FieldChange;
+    use super::super::seal::PlanKey;
     use super::*;
+    use crate::domain::objects::identity::ObjectId;
 
     fn plan(revision: &str, entries: &[(&str, &str, &str, &[&str])]) -> PlanStatus {
         let changes = entries.iter().map(|(object, action, digest, paths)| PlanEntry {
@@ -134,6 +152,79 @@ mod tests {
             ..PlanEntry::default()
         });
         PlanStatus { revision: revision.to_owned(), changes: changes.collect(), ..PlanStatus::default() }
+    }
+
+    #[test]
+    fn what_is_left_of_an_approved_plan_needs_no_other_approval() {
+        let key = &PlanKey::of_salt("x");
+        let id = |name: &str| ObjectId {
+            group: String::new(),
+            kind: "A".to_owned(),
+            namespace: String::new(),
+            name: name.to_owned(),
+        };
+        let made = |name: &str, action: PlanAction, content: &str, fields: Vec<FieldChange>| {
+            PlanChange::sealed(key, &id(name), action, fields, content.as_bytes())
+        };
+        let field = |is_unstable| FieldChange { path: "/x".into(), before: None, after: None, is_unstable };
+        let unknown = || PlanAction::Unknown { why: "later".into() };
+        let pruned = |uid: &str| PlanAction::Pruned { uid: uid.into() };
+        let approved = ChangeSet {
+            changes: vec![
+                made("a", PlanAction::Created, "1", Vec::new()),
+                made("b", unknown(), "1", Vec::new()),
+                made("c", PlanAction::Recreated { uid: "u".into() }, "1", Vec::new()),
+                made("d", pruned("u"), "", Vec::new()),
+            ],
+        };
+        let whole = PlanDetail { changes: 10, fields: 10, value: 10, bytes: 10_000 };
+        let (approved, _) = entries(&approved, whole);
+        let check = |change: Option<PlanChange>, expected: bool| {
+            let plan = ChangeSet { changes: change.into_iter().collect() };
+            assert_eq!(is_left_of(&plan, &approved), expected, "{plan:?}");
+        };
+        check(None, true);
+        check(Some(made("a", PlanAction::Created, "1", Vec::new())), true);
+        check(Some(made("a", PlanAction::Created, "2", Vec::new())), false);
+        check(Some(made("a", PlanAction::Configured, "1", vec![field(false)])), false);
+        // A webhook gives it another value each time.
+        check(Some(made("a", PlanAction::Configured, "", vec![field(true)])), true);
+        check(Some(made("b", PlanAction::Created, "2", Vec::new())), true);
+        check(Some(made("b", pruned("u"), "", Vec::new())), false);
+        check(Some(made("c", PlanAction::Created, "1", Vec::new())), true);
+        check(Some(made("d", pruned("u"), "", Vec::new())), true);
+        check(Some(made("d", pruned("v"), "", Vec::new())), false);
+        check(Some(made("e", PlanAction::Created, "1", Vec::new())), false);
+    }
+
+    #[test]
+    fn a_status_holds_only_so_much_of_a_plan() {
+        let key = &PlanKey::of_salt("x");
+        let field = FieldChange {
+            path: "/data/key".into(),
+            before: Some("b".repeat(200)),
+            after: Some("a".repeat(200)),
+            is_unstable: false,
+        };
+        let change = |n: usize| {
+            let id = ObjectId {
+                group: String::new(),
+                kind: "ConfigMap".to_owned(),
+                namespace: "team".to_owned(),
+                name: format!("a{n}"),
+            };
+            PlanChange::sealed(key, &id, PlanAction::Configured, vec![field.clone(); 12], b"")
+        };
+        let plan = ChangeSet { changes: (0..1_000).map(change).collect() };
+        let check = |detail: PlanDetail, listed: usize, fields: usize, most: usize| {
+            let (found, more) = entries(&plan, detail);
+            assert_eq!((found.len() + more, found[0].fields.len()), (1_000, fields));
+            assert!(found.len() >= listed, "{}", found.len());
+            assert!(serde_json::to_string(&found).unwrap().len() < most);
+        };
+        check(PlanDetail { changes: 100, fields: 10, value: 60, bytes: 100 << 10 }, 40, 10, 110 << 10);
+        let all = usize::MAX;
+        check(PlanDetail { changes: all, fields: all, value: all, bytes: 800 << 10 }, 130, 12, 900 << 10);
     }
 
     #[test]

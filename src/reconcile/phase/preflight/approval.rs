@@ -8,10 +8,9 @@ use crate::api::plan::{MAX_PLANNED, OutdatedApproval, PlanApproval, PlanCounts, 
 use crate::api::reason::Reason;
 use crate::cluster::inventory::{StoredPlan, plan_name};
 use crate::domain::gate::{self, Blocker, Facts, PlanFacts, WakeOn};
-use crate::domain::inventory::Inventory;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::changeset::{
-    ChangeSet, PlanDetail, PlanInputs, PlanKey, PlanToken, differences_since, entries,
+    ChangeSet, PlanDetail, PlanInputs, PlanKey, PlanToken, differences_since, entries, is_left_of,
 };
 use crate::domain::release::approval::ApprovalPolicy;
 use crate::domain::status;
@@ -28,30 +27,41 @@ const WHOLE: PlanDetail =
     PlanDetail { changes: usize::MAX, fields: usize::MAX, value: usize::MAX, bytes: 800 << 10 };
 
 /// Whether a run needs to know what exactly its plan changes.
-pub fn is_needed(scope: &Scope<'_>, update: &Update<'_>, inventory: &Inventory) -> bool {
+pub fn is_needed(scope: &Scope<'_>, update: &Update<'_>) -> bool {
     match &scope.release.approval {
         ApprovalPolicy::Automatic => false,
         ApprovalPolicy::Exactly(_) => true,
-        ApprovalPolicy::Manual { .. } => is_awaited(scope, update, inventory),
+        ApprovalPolicy::Manual { .. } => is_awaited(scope, update),
     }
 }
 
 /// Whether a run applies a new revision, which a person has to approve: not one that is applied
-/// already, that a downgrade or the way back keeps, or whose approved plan has been begun.
-fn is_awaited(scope: &Scope<'_>, update: &Update<'_>, inventory: &Inventory) -> bool {
+/// already, or that a downgrade or the way back keeps.
+fn is_awaited(scope: &Scope<'_>, update: &Update<'_>) -> bool {
     let Update { ledger, revision, .. } = update;
     let is_new = ledger.whole() != Some(revision.key.as_str()) && revision.held.is_none();
-    scope.policy.repeats && scope.trigger != Trigger::Restore && is_new && !is_begun(scope, update, inventory)
+    scope.policy.repeats && scope.trigger != Trigger::Restore && is_new
 }
 
-/// Whether the approved plan has been begun: the inventory is no complete result of a revision.
-/// What is left of such a plan is another one, and was approved with it.
-fn is_begun(scope: &Scope<'_>, update: &Update<'_>, inventory: &Inventory) -> bool {
+/// The approved plan of the revision, if an earlier run has begun it.
+async fn begun(
+    scope: &Scope<'_>,
+    update: &Update<'_>,
+    key: &PlanKey,
+) -> Result<Option<PlanStatus>, ReconcileError> {
     let status = scope.status();
-    let approved = status.plan.as_ref().and_then(|plan| plan.approved.as_ref());
-    approved.is_some_and(|approved| approved.key == update.revision.key)
-        && update.ledger.whole().is_none()
-        && !inventory.entries.is_empty()
+    let is_it = |plan: &&PlanStatus| plan.approved.as_ref().is_some_and(|a| a.key == update.revision.key);
+    let Some(plan) = status.plan.as_ref().filter(is_it) else { return Ok(None) };
+    let mut plan = plan.clone();
+    if plan.more_changes.is_some() {
+        let stored = scope.env.session.read_plan(&scope.release.id).await?;
+        let all =
+            stored.filter(|stored| stored.hash == plan.hash && stored.seal == key.seal(&stored.changes));
+        // Without it, only what the status lists counts as approved.
+        let all = all.and_then(|stored| serde_json::from_str(&stored.changes).ok());
+        plan.changes = all.unwrap_or(plan.changes);
+    }
+    Ok(Some(plan))
 }
 
 /// Waits on with a plan that was made before, if nothing has changed since.
@@ -68,7 +78,7 @@ pub fn still_waits(
     let Some(awaited) = &caches.rollout.approval else { return Ok(()) };
     let status = scope.status();
     let published = status.plan.as_ref().filter(|plan| plan.hash == awaited.hash);
-    let same = is_needed(scope, update, inventory)
+    let same = is_needed(scope, update)
         && !scope.is_asked
         && awaited.key == update.revision.key
         && awaited.generation == scope.release.generation
@@ -92,8 +102,10 @@ pub async fn approve<'a>(
     mut accepted: Accepted<'a>,
     outcome: &mut Outcome,
 ) -> Result<Accepted<'a>, ReconcileError> {
-    if !is_needed(scope, update, &caches.cluster.inventory) {
-        caches.rollout.approval = None;
+    if !is_needed(scope, update) {
+        if scope.trigger != Trigger::Restore {
+            caches.rollout.approval = None;
+        }
         return Ok(accepted);
     }
     let inputs = PlanInputs::of(scope.release, update.revision.digest.as_str());
@@ -105,9 +117,13 @@ pub async fn approve<'a>(
         let (release, env) = (scope.release, scope.env);
         let key = env.plan_keys.of(&env.session, &release.id, &release.uid).await?;
         let plan = changes(scope, update.session, &accepted, &key).await?;
-        let hash = plan.hash(&key, &inputs);
-        let plan = published(scope, update, &plan, hash).await?;
-        decide(scope, caches, update, plan, outcome).await?;
+        let left =
+            begun(scope, update, &key).await?.is_some_and(|approved| is_left_of(&plan, &approved.changes));
+        if !left {
+            let hash = plan.hash(&key, &inputs);
+            let plan = published(scope, update, (&plan, &key), hash).await?;
+            decide(scope, caches, update, plan, outcome).await?;
+        }
     }
     // They are not needed any more, and may be large.
     accepted.preflight.ready.values_mut().for_each(|ready| ready.answer = None);
@@ -129,7 +145,7 @@ fn is_it(token: &PlanToken, hash: String) -> Result<(), ReconcileError> {
 async fn published(
     scope: &Scope<'_>,
     update: &Update<'_>,
-    plan: &ChangeSet,
+    (plan, key): (&ChangeSet, &PlanKey),
     hash: String,
 ) -> Result<PlanStatus, ReconcileError> {
     let (release, before) = (scope.release, scope.status());
@@ -153,7 +169,7 @@ async fn published(
         let (all, more) = entries(plan, WHOLE);
         // Plain structures always serialize.
         let changes = serde_json::to_string(&all).unwrap_or_default();
-        let stored = StoredPlan { hash: found.hash.clone(), changes, more };
+        let stored = StoredPlan { hash: found.hash.clone(), seal: key.seal(&changes), changes, more };
         let written = scope.env.session.write_plan(&release.id, &release.uid, &stored).await;
         written.map_err(|error| {
             let message =
