@@ -1,11 +1,13 @@
 //! What ends a run early.
 
+use crate::api::keys;
 use crate::api::reason::{Disposition, Reason};
 use crate::api::status::ArtifactStatus;
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
 use crate::domain::gate::{Blocker, Decision, WakeOn};
 use crate::domain::identity::ObjectId;
+use crate::domain::object::Object;
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::preflight::shortened;
 use crate::oci::{Denial, OciError, Outage};
@@ -74,6 +76,15 @@ pub fn masked(id: &ObjectId, message: &str) -> String {
     match id.is("", "Secret") {
         true => "the API server rejects it (message hidden: it may contain Secret values)".into(),
         false => shortened(message),
+    }
+}
+
+/// The same for an object that is applied: for any kind, its annotation may name fields whose
+/// values are not shown.
+pub fn masked_in(object: &Object, message: &str) -> String {
+    match object.annotation(keys::SENSITIVE_PATHS) {
+        Some(_) => "the API server rejects it (message hidden: it may contain sensitive values)".into(),
+        None => masked(&object.id(), message),
     }
 }
 

@@ -34,7 +34,7 @@ use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::drift::DriftCache;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::RolloutCache;
-use crate::reconcile::error::{ReconcileError, aggregate, chain, masked};
+use crate::reconcile::error::{ReconcileError, aggregate, chain, masked_in};
 use crate::reconcile::flow::parallel::unordered;
 use crate::reconcile::phase::claim::Claimed;
 use crate::reconcile::phase::plan::Planned;
@@ -367,7 +367,7 @@ fn apply_failed(step: &Step, error: &ApiError) -> ObjectFailure {
         other => other,
     };
     let message = match error.status() {
-        Some(status) => masked(&step.id, &status.message),
+        Some(status) => masked_in(&step.object, &status.message),
         None => chain(error),
     };
     ObjectFailure { id: step.id.clone(), reason, message }

@@ -462,3 +462,47 @@ async fn only_a_member_of_the_group_approves_and_only_under_its_own_name() {
         scene.story.bed().kubectl(&["delete", kind, &format!("approvals-{place}")], "");
     }
 }
+
+#[story]
+async fn a_value_that_an_annotation_names_is_shown_nowhere() {
+    let scene = Scene::begin("plan-sensitive").await;
+    let person = Shell::admin(&scene.story);
+    let widgets = "\n  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {token: {type: string, maxLength: 20}, size: {type: integer}}}}}}}\n";
+    scene.story.apply(&scene.widgets(widgets));
+    let widget = |token: &str, size: u32, paths: &str| {
+        format!(
+            "---\napiVersion: {}/v1\nkind: Widget\nmetadata: {{name: one, annotations: {{supercargo.dev/sensitive-paths: '{paths}'}}}}\n\
+             spec: {{token: {token}, size: {size}}}\n---\n",
+            scene.group()
+        )
+    };
+    scene
+        .install("app", &widget("first-token", 1, "$.spec.token"), manual(json!({"approval": "Automatic"})))
+        .await;
+    scene.change("app", json!({"approval": "Manual"}));
+    scene.upgrade("app", "2", &widget("second-token", 2, "$.spec.token"));
+    let waiting = waits(&scene, "app", "2@", "").await;
+    let fields = json!([
+        {"path": "/spec/size", "before": "1", "after": "2"},
+        {"path": "/spec/token", "before": "***** (before)", "after": "***** (after)"},
+    ]);
+    assert_eq!(waiting["status"]["plan"]["changes"][0]["fields"], fields);
+    let diff = person.run(&["diff", "release", "app"]);
+    let plan = person.run(&["plan", "release", "app"]);
+    let kinds = "oar,events,events.events.k8s.io,configmaps";
+    let objects = scene.story.kubectl(&["get", kinds, "-o", "yaml"], "");
+    // What the schema refuses is quoted by the API server.
+    scene.upgrade("app", "3", &widget("a-third-token-that-is-too-long", 2, "$.spec.token"));
+    let says = "the API server rejects it (message hidden: it may contain sensitive values)";
+    let refused = scene.wait_message("app", "False", says).await.to_string();
+    let said = [scene.operator.log(), objects, diff.out, plan.out, refused].join("\n");
+    for hidden in ["first-token", "second-token", "third-token"] {
+        assert!(!said.contains(hidden), "{hidden} was told: {said}");
+    }
+    scene.upgrade("app", "4", &widget("x", 2, "$..token"));
+    let message = scene.wait_reason("app", "Ready", "False", "ManifestInvalid").await;
+    assert!(
+        message.contains("invalid annotation supercargo.dev/sensitive-paths: \"$..token\" is not a path; "),
+        "{message}"
+    );
+}

@@ -9,6 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::domain::plan::changeset::SensitivePaths;
+
 /// A value that is the same on both sides, or on one side only.
 const MASK: &str = "*****";
 const BEFORE: &str = "***** (before)";
@@ -18,9 +20,15 @@ const TELLING_BYTES: usize = 4;
 /// Fields of a Secret that contain nothing secret.
 const OPEN: [&str; 5] = ["apiVersion", "kind", "metadata", "type", "immutable"];
 
-/// Masks both sides, if either is a Secret of any group.
+/// Masks both sides: what the annotation of either names, and all of a Secret of any group.
 pub(super) fn mask(before: Option<&mut Value>, after: Option<&mut Value>) {
     let mut sides = [before, after];
+    let sensitive = SensitivePaths::of(sides[0].as_deref(), sides[1].as_deref());
+    let places: BTreeSet<String> = sides.iter().flatten().flat_map(|side| sensitive.places(side)).collect();
+    for place in places {
+        let [before, after] = sides.each_mut().map(|side| side.as_mut()?.pointer_mut(&place));
+        one(before, after);
+    }
     if !sides.iter().flatten().any(|value| value["kind"] == "Secret") {
         return;
     }
@@ -163,6 +171,22 @@ mod tests {
         }
         let other_kind = |kind: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "s"}, "data": {"k": "sesame"}});
         check(other_kind("Secret"), other_kind("ConfigMap"));
+    }
+
+    #[test]
+    fn what_an_annotation_names_is_masked_for_any_kind() {
+        let object = |token: &str, size: u32| {
+            json!({"apiVersion": "v1", "kind": "Db",
+                "metadata": {"name": "s", "annotations": {"supercargo.dev/sensitive-paths": "/spec/token"}},
+                "spec": {"token": token, "size": size}})
+        };
+        let shown = unified(Some(&object("hunter2", 1)), Some(&object("sesame", 2)));
+        assert!(
+            shown.contains("-  token: \"***** (before)\"\n") && shown.contains("+  size: 2\n"),
+            "{shown}"
+        );
+        assert!(!shown.contains("hunter2") && !shown.contains("sesame"), "{shown}");
+        assert!(!unified(None, Some(&object("hunter2", 1))).contains("hunter2"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::fields::pointer;
 use crate::api::keys;
 use crate::domain::objects::object::Object;
 
@@ -49,6 +50,46 @@ impl SensitivePaths {
     /// Whether the value at a path is hidden: it is sensitive, or contains something that is.
     pub fn hide(&self, path: &[String]) -> bool {
         self.hides_all || self.is_secret && is_of_secret(path) || self.paths.iter().any(|p| meets(p, path))
+    }
+}
+
+impl SensitivePaths {
+    /// The JSON pointers of the values of an object that annotations hide. Those of Secrets are not
+    /// among them.
+    pub fn places(&self, object: &Value) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.hides_all {
+            let fields = object.as_object().into_iter().flat_map(|fields| fields.keys());
+            let hidden = fields.filter(|key| !OPEN.contains(&key.as_str()));
+            found.extend(hidden.map(|key| pointer(std::slice::from_ref(key))));
+        }
+        for path in &self.paths {
+            place(object, path, &mut Vec::new(), &mut found);
+        }
+        found
+    }
+}
+
+fn place(value: &Value, path: &[Segment], at: &mut Vec<String>, found: &mut Vec<String>) {
+    let Some((first, rest)) = path.split_first() else {
+        found.push(pointer(at));
+        return;
+    };
+    let mut enter = |key: &str, value: &Value| {
+        at.push(key.to_owned());
+        place(value, rest, at, found);
+        at.pop();
+    };
+    let is_it = |key: &str| matches!(first, Segment::Each) || *first == Segment::Key(key.to_owned());
+    match value {
+        Value::Object(fields) => {
+            fields.iter().filter(|(key, _)| is_it(key)).for_each(|(key, value)| enter(key, value));
+        }
+        Value::Array(items) => {
+            let items = items.iter().enumerate().map(|(n, item)| (n.to_string(), item));
+            items.filter(|(n, _)| is_it(n)).for_each(|(n, item)| enter(&n, item));
+        }
+        _ => {}
     }
 }
 
@@ -242,6 +283,20 @@ mod tests {
         check("Db", Some("spec.list[1]"), "/spec/list/0", false);
         // Nobody knows what another client meant.
         check("Db", Some("$..x"), "/spec/size", true);
+    }
+
+    #[test]
+    fn hidden_values_are_found_in_an_object() {
+        let check = |paths: &str, expected: &[&str]| {
+            let mut object = annotated("Db", Some(paths));
+            object["spec"] = json!({"users": [{"p": 1, "n": 1}, {"n": 2}], "a/b": {"x": 1}});
+            assert_eq!(SensitivePaths::of(None, Some(&object)).places(&object), expected, "{paths}");
+        };
+        check("$.spec.users[*].p", &["/spec/users/0/p"]);
+        check("/spec/users/1/n, /spec/a~1b", &["/spec/users/1/n", "/spec/a~1b"]);
+        check("/spec/*/x", &["/spec/a~1b/x"]);
+        check("/data", &[]);
+        check("$..x", &["/spec"]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::domain::message::List;
 use crate::domain::outcome::Assessment;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::reconcile::cache::drift::DriftCache;
-use crate::reconcile::error::masked;
+use crate::reconcile::error::masked_in;
 use crate::reconcile::flow::parallel::unordered;
 use crate::reconcile::phase::preflight::body::encode;
 use crate::reconcile::scope::Scope;
@@ -125,7 +125,7 @@ async fn differences(session: &Session, step: &Step, discovery: &ApiDiscovery) -
             Ok(wanted) => differing_paths(&live, &wanted),
             Err(error) => unreadable(error.to_string()),
         },
-        Err(error) => unreadable(masked(&step.id, &error.to_string())),
+        Err(error) => unreadable(masked_in(&step.object, &error.to_string())),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::preflight::{Cure, Cures, DryRunRefusal};
 use crate::domain::recreate::{RecreateQuestion, Recreation, decide, trial};
 use crate::domain::stage::Stage;
-use crate::reconcile::error::masked;
+use crate::reconcile::error::masked_in;
 use crate::reconcile::flow::parallel::unordered;
 use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::scope::Scope;
@@ -336,7 +336,7 @@ impl<'a> Preflight<'a> {
         let decision = decide(question, &step.object, &live);
         let with_hint = |reason: Reason| {
             let hint = decision.hint(&step.id.kind, self.scope.policy.words.force);
-            let message = format!("{} ({hint})", masked(&step.id, &refusal.message));
+            let message = format!("{} ({hint})", masked_in(&step.object, &refusal.message));
             Verdict::Failed(ObjectFailure { id: step.id.clone(), reason, message })
         };
         if matches!(decision, Recreation::Never(_)) {

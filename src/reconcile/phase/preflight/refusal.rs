@@ -8,7 +8,7 @@ use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Step;
 use crate::domain::preflight::DryRunRefusal;
 use crate::domain::stage::Stage;
-use crate::reconcile::error::{ReconcileError, chain, masked};
+use crate::reconcile::error::{ReconcileError, chain, masked_in};
 use crate::reconcile::scope::Scope;
 
 /// The refusal in an answer; `None` if there was no answer.
@@ -55,7 +55,7 @@ pub fn failure_of(
         {
             (Reason::PreflightFailed, format!("{} ({flag} creates it)", refusal.message))
         }
-        _ => (Reason::PreflightFailed, masked(&step.id, &refusal.message)),
+        _ => (Reason::PreflightFailed, masked_in(&step.object, &refusal.message)),
     };
     ObjectFailure { id: step.id.clone(), reason, message }
 }
@@ -71,7 +71,7 @@ fn denied(identity: &Identity, message: &str) -> String {
 /// A step that could not be tried.
 pub fn failed(step: &Step, error: &ApiError) -> ObjectFailure {
     let message = match error.status() {
-        Some(status) => masked(&step.id, &status.message),
+        Some(status) => masked_in(&step.object, &status.message),
         None => chain(error),
     };
     ObjectFailure { id: step.id.clone(), reason: error.reason(), message }
