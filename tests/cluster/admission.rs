@@ -325,6 +325,9 @@ async fn defaults_are_filled_in() {
         "wait": false,
         "force": false,
         "drift": {"mode": "Correct"},
+        "rollback": {"mode": "Off"},
+        "historyLimit": 5,
+        "approval": "Automatic",
         "deletionPolicy": "MirrorPrune",
     });
     assert_eq!(admitted["spec"], expected);

@@ -27,6 +27,8 @@ enum Work {
     Upgrade,
     /// An upgrade to a revision that fails.
     Rollback,
+    /// An upgrade that a person has approved.
+    Approved,
     Delete,
 }
 
@@ -118,8 +120,8 @@ impl<'a> Case<'a> {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": case.home}});
         case.send("POST", "api/v1/namespaces", Some(namespace)).await.expect("a namespace");
         // Each case has an operator of its own, and so a lease.
-        let leases =
-            "[{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}]";
+        let leases = "[{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}, \
+                      {apiGroups: [''], resources: [secrets], verbs: [get, create]}]";
         let prepared = role("supercargo", yard.account.namespace(), leases)
             + &yard.account.profile().preparation(&case.home);
         Bed::shared().kubectl(&["apply", "--namespace", &case.home, "-f", "-"], &prepared);
@@ -165,6 +167,9 @@ impl<'a> Case<'a> {
         let mut release = json!({"apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
             "metadata": {"name": "app"},
             "spec": {"url": url, "ref": {"tag": "1"}, "insecure": true, "prune": true, "retryInterval": "1s"}});
+        if work == Work::Approved {
+            release["spec"]["approval"] = json!("Manual");
+        }
         if work == Work::Rollback {
             let failed = "has(data.value) && data.value == '2'";
             release["spec"]["wait"] = json!(true);
@@ -212,6 +217,29 @@ impl<'a> Case<'a> {
         let failed = history.iter().filter(|entry| entry["outcome"] == "Failed").count();
         let quarantined = release["status"]["quarantine"].as_array().map_or(0, Vec::len);
         assert_eq!((failed, quarantined), (1, 1), "one way back for one verdict: {release:#}");
+    }
+
+    /// Waits for the plan of a tag; returns its hash.
+    async fn planned(&self, tag: &str) -> Value {
+        let mut hash = Value::Null;
+        self.wait(&format!("the plan of {tag}"), async || {
+            let plan = self.release().await.map(|release| release["status"]["plan"].clone());
+            let plan = plan.filter(|plan| plan["revision"].as_str().is_some_and(|r| r.starts_with(tag)));
+            hash = plan.map(|plan| plan["hash"].clone()).unwrap_or_default();
+            !hash.is_null()
+        })
+        .await;
+        hash
+    }
+
+    async fn approve(&self, hash: &Value) {
+        let patch = json!({"metadata": {"annotations": {"supercargo.dev/approve": hash}}});
+        self.send("PATCH", &self.release_path(), Some(patch)).await;
+    }
+
+    async fn change_tag(&self) {
+        let patch = json!({"spec": {"ref": {"tag": "2"}}});
+        self.send("PATCH", &self.release_path(), Some(patch)).await;
     }
 
     /// The ids that the inventory names; none when there is none.
@@ -267,15 +295,19 @@ impl<'a> Case<'a> {
         }
         self.create_release(work).await;
         let mut operator = self.start(&proxy.kubeconfig(self.yard.account.kubeconfig()));
-        if work != Work::Install {
+        if work == Work::Approved {
+            self.approve(&self.planned("1@").await).await;
+            self.wait_ready("1").await;
+            self.change_tag().await;
+            let hash = self.planned("2@").await;
+            hold(&proxy);
+            self.approve(&hash).await;
+        } else if work != Work::Install {
             self.wait_ready("1").await;
             hold(&proxy);
             match work {
                 Work::Delete => drop(self.send("DELETE", &self.release_path(), None).await),
-                _ => {
-                    let patch = json!({"spec": {"ref": {"tag": "2"}}});
-                    self.send("PATCH", &self.release_path(), Some(patch)).await;
-                }
+                _ => self.change_tag().await,
             }
         }
         let Some((_, moment)) = stop else {
@@ -295,7 +327,7 @@ impl<'a> Case<'a> {
     async fn converged(&self, work: Work) {
         match work {
             Work::Install => self.wait_ready("1").await,
-            Work::Upgrade => self.wait_ready("2").await,
+            Work::Upgrade | Work::Approved => self.wait_ready("2").await,
             Work::Rollback => self.wait_rolled_back().await,
             Work::Delete => {
                 self.wait("the release is gone", async || self.release().await.is_none()).await;
@@ -310,7 +342,7 @@ impl<'a> Case<'a> {
         self.converged(work).await;
         let wanted = match work {
             Work::Install | Work::Rollback => expected(&self.target, false),
-            Work::Upgrade => expected(&self.target, true),
+            Work::Upgrade | Work::Approved => expected(&self.target, true),
             Work::Delete => BTreeSet::new(),
         };
         self.wait("exactly the objects of the revision are left", async || {
@@ -373,4 +405,9 @@ async fn killed_at_each_write_of_a_rollback_there_is_one_way_back_and_nothing_le
 #[story]
 async fn promise_2_killed_at_each_write_of_a_deletion_nothing_leaks_and_nothing_foreign_goes() {
     prove("crash-delete", Work::Delete).await;
+}
+
+#[story]
+async fn killed_at_each_write_of_an_approved_upgrade_it_is_finished_without_another_approval() {
+    prove("crash-approved", Work::Approved).await;
 }

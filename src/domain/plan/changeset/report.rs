@@ -168,7 +168,7 @@ mod tests {
         };
         let field = |is_unstable| FieldChange { path: "/x".into(), before: None, after: None, is_unstable };
         let unknown = || PlanAction::Unknown { why: "later".into() };
-        let pruned = |uid: &str| PlanAction::Pruned { uid: uid.into() };
+        let pruned = |uid: &str| PlanAction::Pruned { uid: uid.into(), lost: String::new() };
         let approved = ChangeSet {
             changes: vec![
                 made("a", PlanAction::Created, "1", Vec::new()),
