@@ -38,7 +38,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("age", &["oci/"]),
     ("zeroize", &["oci/", "cluster/accounts.rs"]),
     ("similar", &["domain/manifest/diff/"]),
-    ("croner", &["domain/release/windows.rs"]),
+    ("croner", &["domain/release/guards/windows.rs"]),
     ("sigstore_verify", &["domain/verify/"]),
     // Signatures, and comparisons that tell nothing by their time.
     (

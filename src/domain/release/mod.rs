@@ -12,15 +12,13 @@ mod invalid;
 mod manual;
 pub mod observed;
 mod pin;
-pub mod promotion;
 pub mod readiness;
 mod ready;
 mod requests;
 mod spec;
-pub mod windows;
 
 pub use awaited::Awaited;
-pub use guards::{Guards, PromotionRule, RemovalLimits};
+pub use guards::{Guards, PromotionRule, RemovalLimits, promotion, windows};
 pub use invalid::InvalidSpec;
 pub use manual::ManualRelease;
 pub use pin::PinnedRevision;

@@ -1,4 +1,4 @@
-//! When a new revision may come, and what it may remove without approval.
+//! The guards that a spec declares.
 
 use std::sync::Arc;
 use std::time::Duration;

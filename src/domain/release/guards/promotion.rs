@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::guards::PromotionRule;
-use super::readiness::MISSING;
+use super::spec::PromotionRule;
 use crate::api::release::OCIArtifactRelease;
 use crate::api::status::{ReleaseStatus, condition};
+use crate::domain::release::readiness::MISSING;
 
 /// In the history: a revision whose objects were all healthy.
 const HEALTHY: &str = "Healthy";
