@@ -9,10 +9,10 @@ help: ## Show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: ## Show a release from its push to its end, on a real cluster (KEEP=1: leave it running)
+demo: ## Show a release from its push to its end, on a real cluster (KEEP=1: leave it running; SCENE=approval, rollback, guards or windows: only that)
 	@echo "The first run builds Supercargo, Kubernetes and a registry: about 12 minutes on two cores. Later runs take half a minute."
 	@$(CARGO) test --no-run --test demo
-	@KEEP=$(KEEP) $(CARGO) test --quiet --test demo
+	@KEEP=$(KEEP) SCENE=$(SCENE) $(CARGO) test --quiet --test demo
 
 # The stories of the operator run twice: with the least rights, where each release has
 # an account of its own, and as cluster-admin. Each file says whether its stories do.

@@ -8,6 +8,7 @@
     reason = "it speaks to a person, and has to end when anything is wrong"
 )]
 
+mod scenes;
 mod stage;
 
 use std::time::Instant;
@@ -17,21 +18,37 @@ use stage::{PUSHED, Stage, chapter, expect};
 use supercargo_testbed::processes;
 
 fn main() {
+    let scene = std::env::var("SCENE").unwrap_or_default();
+    let found = scenes::SCENES.iter().find(|(name, _)| *name == scene);
+    assert!(
+        scene.is_empty() || found.is_some(),
+        "SCENE must be one of {:?}",
+        scenes::SCENES.map(|(name, _)| name)
+    );
     let stage = Stage::set();
-    publish(&stage);
-    unsigned(&stage);
-    install(&stage);
-    upgrade(&stage);
-    tampered(&stage);
-    push(&stage);
-    drift(&stage);
-    if std::env::var("KEEP").is_ok_and(|keep| !keep.is_empty()) {
-        stage.keep();
+    match found {
+        Some((_, scene)) => scene(&stage),
+        None => whole(&stage),
     }
-    delete(&stage);
     drop(stage);
     processes::end_all();
     println!("\nEverything the demo started is gone again.");
+}
+
+/// The life of a release.
+fn whole(stage: &Stage) {
+    publish(stage);
+    unsigned(stage);
+    install(stage);
+    upgrade(stage);
+    tampered(stage);
+    push(stage);
+    drift(stage);
+    scenes::rollback(stage);
+    if std::env::var("KEEP").is_ok_and(|keep| !keep.is_empty()) {
+        stage.keep();
+    }
+    delete(stage);
 }
 
 fn publish(stage: &Stage) {

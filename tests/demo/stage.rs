@@ -86,6 +86,11 @@ impl Stage {
         format!("oci://{}/{REPOSITORY}:{tag}", self.registry.host())
     }
 
+    /// The URL of an artifact in another repository; without a tag it ends with a colon.
+    pub fn artifact_of(&self, repository: &str, tag: &str) -> String {
+        format!("oci://{}/{repository}:{tag}", self.registry.host())
+    }
+
     /// The URL of another artifact, which a release in [`PUSHED`] follows.
     pub fn greeting(&self) -> String {
         format!("oci://{}/greeting", self.registry.host())
@@ -121,8 +126,13 @@ spec:
 
     /// The same, which has to end with 1.
     pub fn refuses(&self, arguments: &[&str]) {
+        self.shows(arguments, 1);
+    }
+
+    /// The same, which has to end with that code.
+    pub fn shows(&self, arguments: &[&str], code: i32) {
         let status = tell(Path::new(BINARY), arguments, &self.bed.admin_kubeconfig_path());
-        assert_eq!(status.code(), Some(1), "supercargo ended with {status}");
+        assert_eq!(status.code(), Some(code), "supercargo ended with {status}");
     }
 
     /// Shows and runs kubectl.

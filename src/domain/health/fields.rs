@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::verdict::{Health, young_until};
+use crate::api::keys;
 
 /// The most conditions of an object that are read. No controller writes as many; more of
 /// them would only keep the operator busy.
@@ -97,6 +98,23 @@ impl<'a> Fields<'a> {
 
     /// The answer while its controller has written nothing: it may take `grace` for that. An
     /// object without a creation time is not known to be old.
+    /// Whether a condition is from before the last change that we have applied. The controller of
+    /// Deployments keeps `ProgressDeadlineExceeded` of another ReplicaSet until the pods of the
+    /// present one make progress, although it has observed the new generation. Times have whole
+    /// seconds, and no rollout exceeds its deadline in the second in which it begins.
+    pub(super) fn predates_apply(self, condition: Condition<'_>) -> bool {
+        let time = |text: Option<&str>| text?.parse::<Timestamp>().ok();
+        let is_ours = |entry: &&Value| {
+            entry["manager"] == keys::FIELD_MANAGER
+                && entry["operation"] == "Apply"
+                && entry["subresource"].as_str().unwrap_or_default().is_empty()
+        };
+        let ours = self.list("/metadata/managedFields").find(is_ours);
+        let applied = ours.and_then(|entry| time(entry["time"].as_str()));
+        let said = time(condition.0["lastUpdateTime"].as_str());
+        said.zip(applied).is_some_and(|(said, applied)| said <= applied)
+    }
+
     pub(super) fn unreported(self, grace: SignedDuration, now: Timestamp) -> Health {
         let health = Health::in_progress("has no status yet");
         match (self.created(), young_until(self.created(), grace, now)) {

@@ -52,7 +52,8 @@ pub(super) fn deployment(fields: Fields<'_>, _now: Timestamp) -> Health {
         return health;
     }
     let progressing = fields.condition("Progressing");
-    if let Some(c) = progressing.filter(|c| c.reason() == "ProgressDeadlineExceeded") {
+    let exceeded = progressing.filter(|c| c.reason() == "ProgressDeadlineExceeded");
+    if let Some(c) = exceeded.filter(|c| !fields.predates_apply(*c)) {
         return Health::failed(c.explain());
     }
     let want = fields.number("/spec/replicas").unwrap_or(1);
@@ -163,6 +164,25 @@ mod tests {
     }
 
     const UNSEEN: &str = "its controller has not seen the latest change yet";
+
+    #[test]
+    fn a_deadline_that_was_exceeded_before_the_last_apply_is_no_failure() {
+        let check = |said: &str, state: HealthState, message: &str| {
+            let applied = "2026-01-01T00:00:08Z";
+            let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "web", "generation": 2, "managedFields": [
+                    {"manager": "controller", "operation": "Update", "subresource": "status", "time": said},
+                    {"manager": "supercargo", "operation": "Apply", "time": applied}]},
+                "spec": {}, "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1,
+                    "readyReplicas": 1, "availableReplicas": 1, "conditions": [{"type": "Progressing",
+                    "status": "False", "lastUpdateTime": said, "reason": "ProgressDeadlineExceeded"}]}});
+            let health = RuleSet::default().assess(&object, jiff::Timestamp::UNIX_EPOCH);
+            assert_eq!((health.state, health.message.as_str()), (state, message), "{said}");
+        };
+        check("2026-01-01T00:00:09Z", Failed, "ProgressDeadlineExceeded");
+        check("2026-01-01T00:00:08Z", InProgress, "1 old replica still terminating");
+        check("2026-01-01T00:00:07Z", InProgress, "1 old replica still terminating");
+    }
 
     #[test]
     fn deployments() {

@@ -5,7 +5,7 @@ use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, Registry, repository, story};
 
 use crate::quiet::{api_requests, wait_asked};
-use crate::scene::{Scene, config_map, deployment, message, text};
+use crate::scene::{Scene, config_map, deployment, failing_deployment, message, text};
 use crate::steps::{failing, step};
 use crate::verdicts::{held, loops, pods_say};
 
@@ -227,4 +227,17 @@ async fn the_page_shows_a_release_that_can_be_applied() {
     scene.install("app", &annotated, json!({})).await;
     let release = scene.story.release("app").await.expect("the release");
     assert_eq!(release["status"]["steps"][0]["sideEffects"], true);
+}
+
+/// The condition of the Deployment is still about the pods that have failed when the earlier revision
+/// is applied again.
+#[story]
+async fn a_deadline_that_the_failed_revision_exceeded_does_not_count_for_the_way_back() {
+    let scene = Scene::begin("rollback-deadline").await;
+    let first = deployment("web", "web:1", 1)
+        .replace("  replicas: 1\n", "  replicas: 1\n  progressDeadlineSeconds: 1\n");
+    scene.install("app", &first, on_failure()).await;
+    scene.upgrade("app", "2", &failing_deployment("web", "web:2"));
+    let back = scene.story.wait_condition("app", "Ready", "False", "RolledBack").await;
+    assert_eq!(outcomes(&back), ["Healthy", "Failed", "Healthy"]);
 }
