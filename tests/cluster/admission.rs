@@ -324,6 +324,8 @@ async fn defaults_are_filled_in() {
         "path": "./",
         "wait": false,
         "force": false,
+        "historyLimit": 5,
+        "rollback": {"mode": "Off"},
         "drift": {"mode": "Correct"},
         "rollback": {"mode": "Off"},
         "historyLimit": 5,
