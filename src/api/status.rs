@@ -259,6 +259,9 @@ pub struct HistoryEntry {
     /// Signers of the artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<String>,
+    /// Who approved its plan, by the annotation supercargo.dev/approved-by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
     /// Time when its first run began, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,

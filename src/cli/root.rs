@@ -80,7 +80,7 @@ pub enum CliCommand {
     #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Verify(VerifyCommand),
     Build(Build),
-    Apply(Apply),
+    Apply(Box<Apply>),
     Diff(Diff),
     Plan(PlanVerb),
     /// Approve the plan of a release.

@@ -228,9 +228,13 @@ impl Actor {
             Verdict::AsBefore => return None,
             // The health watch notices when they are healthy again.
             Verdict::Failed { reason: Reason::Unhealthy | Reason::RolledBack, .. } => Ended::Well,
-            // The release continues at a known time, or when another release has changed. Until then,
-            // the registry is asked at the interval.
-            Verdict::Waiting { reason, .. } if reason.is_of_arrival() => Ended::Well,
+            // The release continues at a known time, or when another release has changed, or when a
+            // person has decided. Until then, the registry is asked at the interval.
+            Verdict::Waiting { reason, .. }
+                if reason.is_of_arrival() || *reason == Reason::ApprovalRequired =>
+            {
+                Ended::Well
+            }
             // What it waits for notifies it. This is a fallback.
             Verdict::Waiting { reason, .. } => {
                 self.waits = self.waits.saturating_add(1);

@@ -83,7 +83,7 @@ pub(super) async fn typed(session: &Session, id: &ReleaseId) -> Result<OCIArtifa
 fn table(status: &ReleaseStatus, wide: bool, now: Timestamp) -> Table {
     let mut headers = vec!["#", "REVISION", "OUTCOME", "AGE", "CHANGES"];
     if wide {
-        headers.extend(["SIGNER", "SOURCE"]);
+        headers.extend(["SIGNER", "APPROVED BY", "SOURCE"]);
     }
     headers.push("REASON");
     let mut table = Table::new(headers);
@@ -104,6 +104,7 @@ fn table(status: &ReleaseStatus, wide: bool, now: Timestamp) -> Table {
         ];
         if wide {
             row.push(entry.signer.as_deref().unwrap_or_default().into());
+            row.push(entry.approved_by.as_deref().unwrap_or_default().into());
             row.push(entry.source.as_deref().unwrap_or_default().into());
         }
         row.push(entry.reason.as_deref().unwrap_or_default().into());

@@ -52,6 +52,10 @@ pub fn remember(status: &mut ReleaseStatus, input: HistoryInput<'_>) {
         _ => None,
     };
     let signers = status.artifact.as_ref().map(|known| known.verified_by.as_slice()).unwrap_or_default();
+    let key = release.applied_key(&artifact.digest);
+    let approved = previous.plan.as_ref().and_then(|plan| plan.approved.as_ref());
+    let approved_by =
+        approved.filter(|approved| approved.key == key).and_then(|approved| approved.by.clone());
     let entry = HistoryEntry {
         revision: artifact.revision.clone(),
         digest: artifact.digest.clone(),
@@ -60,10 +64,11 @@ pub fn remember(status: &mut ReleaseStatus, input: HistoryInput<'_>) {
         changes: changes.clone(),
         reason,
         signer: signers.first().and_then(signer),
+        approved_by,
         started_at: outcome.began.map(|began| whole_seconds(began).to_string()),
         ended_at: Some(ended),
         source: Some(release.repository().to_owned()),
-        key: Some(release.applied_key(&artifact.digest)),
+        key: Some(key),
     };
     match status.history.first_mut().filter(|h| h.digest == entry.digest) {
         Some(top) if top.outcome == entry.outcome && top.key == entry.key && !changes.wrote() => {}
@@ -72,7 +77,9 @@ pub fn remember(status: &mut ReleaseStatus, input: HistoryInput<'_>) {
             let known = previous.last_applied_revision.as_ref() == Some(&entry.revision);
             let applied_at = if known { top.applied_at.clone() } else { entry.applied_at };
             let started_at = top.started_at.take().or(entry.started_at);
-            *top = HistoryEntry { changes, applied_at, started_at, ..entry };
+            let approved_by =
+                entry.approved_by.or_else(|| top.approved_by.take().filter(|_| top.key == entry.key));
+            *top = HistoryEntry { changes, applied_at, started_at, approved_by, ..entry };
         }
         Some(top) => *top = entry,
         None => status.history.insert(0, entry),
