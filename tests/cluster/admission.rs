@@ -42,6 +42,59 @@ async fn admit(story: &Story<'_>, name: &str, patch: &Value) -> Result<Value, St
 }
 
 #[story]
+async fn fields_of_delivery_are_refused_with_words() {
+    let story = Story::begin("admission-delivery").await;
+    let window = |cron: &str, zone: &str, duration: &str| json!({"schedule": [{"cron": cron, "timeZone": zone, "duration": duration}]});
+    let after = |source: Value| json!({"promotion": {"after": [source]}});
+    let five = "cron must have five fields: minute, hour, day of the month, month and day of the week";
+    let zone = "timeZone must be a name of the IANA database such as Europe/Berlin";
+    let length = "duration must be a duration such as 30m or 8h, from 1m to 744h";
+    let age = "minimumAge must be a duration such as 30m or 8h, from 0s to 744h";
+    for (patch, says) in [
+        (window("0 9 * *", "UTC", "1h"), five),
+        (window("0 0 9 * * *", "UTC", "1h"), five),
+        (window("0 9 * * *", "Europe Berlin", "1h"), zone),
+        (window("0 9 * * *", "UTC", "59s"), length),
+        (window("0 9 * * *", "UTC", "745h"), length),
+        (window("0 9 * * *", "UTC", "a day"), length),
+        (json!({"minimumAge": "1d"}), age),
+        (json!({"minimumAge": "745h"}), age),
+        (json!({"promotion": {"after": []}}), "spec.promotion.after in body should have at least 1 items"),
+        (
+            after(json!({"name": "x", "healthyFor": "soon"})),
+            "healthyFor must be a duration such as 30m or 8h, from 0s to 744h",
+        ),
+        (json!({"pruneGuard": {}}), "pruneGuard needs maxPercent, maxCount or protectKinds"),
+        (
+            json!({"pruneGuard": {"maxPercent": 101}}),
+            "spec.pruneGuard.maxPercent in body should be less than or equal to 100",
+        ),
+        (
+            json!({"pruneGuard": {"protectKinds": ["secret"]}}),
+            "protectKinds must have entries such as Secret or Deployment.apps",
+        ),
+        (json!({"approvalTimeout": "1h"}), "approvalTimeout needs approval: Manual"),
+        (
+            json!({"rollback": {"mode": "OnFailure"}}),
+            "rollback.mode needs wait or healthChecks: without them no revision is known to be healthy",
+        ),
+        (json!({"historyLimit": 1}), "spec.historyLimit in body should be greater than or equal to 2"),
+    ] {
+        let refused = admit(&story, "x", &patch).await.expect_err(&patch.to_string());
+        assert!(refused.contains(says), "{patch}: {refused}");
+        assert!(!refused.contains("evaluating rule"), "{patch}: {refused}");
+    }
+    let whole = json!({
+        "schedule": [{"cron": "0 9 * * 1-5", "duration": "8h"}, {"cron": "@daily", "duration": "1h", "deny": true}],
+        "minimumAge": "24h",
+        "promotion": {"after": [{"name": "staging", "namespace": "staging", "healthyFor": "30m"}]},
+        "pruneGuard": {"maxPercent": 0, "maxCount": 0, "protectKinds": ["Secret", "Deployment.apps"]},
+    });
+    let admitted = admit(&story, "x", &whole).await.expect("a good one");
+    assert_eq!(admitted["spec"]["schedule"][0]["timeZone"], "UTC");
+}
+
+#[story]
 async fn rules_of_health_are_refused_with_words() {
     let story = Story::begin("admission-health").await;
     let rule = |rule: Value| json!({"healthCheckExprs": [rule]});
@@ -415,4 +468,36 @@ async fn what_admission_cannot_see_stalls_with_what_to_change() {
     scene.change("range", json!({"ref": {"semver": null, "tag": "1"}}));
     let release = scene.story.wait_ready("range", "1@").await;
     assert_eq!(condition(&release, "Stalled"), None);
+}
+
+/// Every release in the pages, as a reader would apply it.
+#[story]
+async fn the_releases_of_the_pages_are_admitted() {
+    let story = Story::begin("admission-pages").await;
+    let mut seen = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(repository().join("docs")).expect("read docs") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let page = std::fs::read_to_string(&path).expect("read a page");
+        let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+        for text in blocks.flat_map(|block| block.split("\n---\n")) {
+            if !text.contains("kind: OCIArtifactRelease\n")
+                || text.contains('\u{2026}')
+                || text.contains("status:")
+            {
+                continue;
+            }
+            let place = format!("{} in\n{text}", path.display());
+            let mut release: Value =
+                serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {place}"));
+            let name = release["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let spec = release["spec"].take();
+            admit(&story, &name, &spec).await.unwrap_or_else(|refused| panic!("{refused}: {place}"));
+            *seen.entry(path.file_stem().unwrap_or_default().to_owned()).or_insert(0) += 1;
+        }
+    }
+    let of = |page: &str| seen.get(std::ffi::OsStr::new(page)).copied().unwrap_or_default();
+    assert!(of("delivery") >= 6 && of("dependencies") >= 2, "{seen:?}");
 }
