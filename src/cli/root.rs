@@ -81,8 +81,8 @@ pub enum CliCommand {
     Verify(VerifyCommand),
     Build(Build),
     Apply(Box<Apply>),
-    Diff(Diff),
-    Plan(PlanVerb),
+    Diff(Box<Diff>),
+    Plan(Box<PlanVerb>),
     /// Approve the plan of a release.
     #[command(subcommand, arg_required_else_help = true)]
     Approve(ApproveCommand),
@@ -153,8 +153,7 @@ pub enum VerifyCommand {
     Artifact(VerifyArtifact),
 }
 
-// Without a comment for the help: it has that of `DiffInventory`, which it runs when
-// no noun is given.
+// Without a comment: it has the help of `DiffInventory`, which it runs without a noun.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Diff {
@@ -176,14 +175,11 @@ pub enum DiffNoun {
     Inventory(DiffNamedInventory),
 }
 
-// Without a comment for the help: it has that of `PlanInventory`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct PlanVerb {
-    /// With a noun.
     #[command(subcommand)]
     noun: Option<PlanNoun>,
-    /// Without it.
     #[command(flatten)]
     inventory: PlanInventory,
 }
@@ -278,6 +274,26 @@ pub enum ResumeCommand {
     Release(ResumeRelease),
 }
 
+impl Diff {
+    async fn run(self, cluster: &ClusterArgs, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        match self.noun {
+            Some(DiffNoun::Artifact(diff)) => diff.run(printer).await,
+            Some(DiffNoun::Release(diff)) => diff.run(cluster, printer).await,
+            Some(DiffNoun::Inventory(diff)) => diff.run(cluster, printer).await,
+            None => self.inventory.run(cluster, printer).await,
+        }
+    }
+}
+
+impl PlanVerb {
+    async fn run(self, cluster: &ClusterArgs, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let Some(PlanNoun::Release(plan)) = self.noun else {
+            return self.inventory.run(cluster, printer).await;
+        };
+        plan.run(cluster, printer).await
+    }
+}
+
 impl CliCommand {
     /// Runs a verb that needs only its arguments: no runtime is started for it.
     pub(super) fn at_once(&self, printer: &mut Printer<'_>) -> Option<Result<(), CliError>> {
@@ -304,16 +320,8 @@ impl CliCommand {
             Self::Inspect(InspectCommand::Artifact(inspect)) => inspect.run(printer).await,
             Self::Build(build) => build.run(printer).await,
             Self::Apply(apply) => apply.run(cluster, printer).await,
-            Self::Diff(Diff { noun: Some(DiffNoun::Artifact(diff)), .. }) => diff.run(printer).await,
-            Self::Diff(Diff { noun: Some(DiffNoun::Release(diff)), .. }) => diff.run(cluster, printer).await,
-            Self::Diff(Diff { noun: Some(DiffNoun::Inventory(diff)), .. }) => {
-                diff.run(cluster, printer).await
-            }
-            Self::Diff(Diff { noun: None, inventory }) => inventory.run(cluster, printer).await,
-            Self::Plan(PlanVerb { noun: Some(PlanNoun::Release(plan)), .. }) => {
-                plan.run(cluster, printer).await
-            }
-            Self::Plan(PlanVerb { noun: None, inventory }) => inventory.run(cluster, printer).await,
+            Self::Diff(diff) => diff.run(cluster, printer).await,
+            Self::Plan(plan) => plan.run(cluster, printer).await,
             Self::Approve(ApproveCommand::Release(approve)) => approve.run(cluster, printer).await,
             Self::Delete(delete) => delete.run(cluster, printer).await,
             Self::Get(GetCommand::Inventories(get)) => get.run(cluster, printer).await,

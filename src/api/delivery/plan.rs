@@ -40,6 +40,9 @@ pub struct PlanStatus {
     /// ConfigMap with all changes, in the release's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<String>,
+    /// SHA-256 of the changes in the ConfigMap, which users may edit. Changes with another one do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes_digest: Option<String>,
     /// What differs from a plan that was approved before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_since: Option<OutdatedApproval>,

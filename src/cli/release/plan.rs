@@ -13,6 +13,7 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
+use crate::domain::plan::changeset::changes_digest;
 
 /// Show the plan of a release that waits for approval.
 ///
@@ -79,6 +80,7 @@ pub(super) fn published(release: &Value) -> Result<Option<PlanStatus>, CliError>
 
 /// The plan with all of its changes, as far as they can be read.
 pub(super) async fn view(session: &Session, id: &ReleaseId, plan: PlanStatus) -> Result<PlanView, CliError> {
+    let digest = plan.changes_digest.clone();
     let listed = plan.changes.len();
     let unlisted = plan.more_changes.and_then(|more| usize::try_from(more).ok()).unwrap_or_default();
     let cut = |entry: &PlanEntry| {
@@ -99,7 +101,7 @@ pub(super) async fn view(session: &Session, id: &ReleaseId, plan: PlanStatus) ->
         return Ok(view);
     }
     let stored = match session.read_plan(id).await {
-        Ok(stored) => stored.filter(|stored| stored.hash == view.hash),
+        Ok(stored) => stored.filter(|stored| digest.as_deref() == Some(&changes_digest(&stored.changes))),
         // The status has the first changes.
         Err(error) if error.is_forbidden() => None,
         Err(error) => return Err(error.into()),

@@ -20,8 +20,8 @@ const CHANGES: &str = "changes";
 const HASH: &str = "hash";
 /// The key of the ConfigMap with the number of changes that are cut.
 const MORE: &str = "moreChanges";
-/// The key of the ConfigMap with the seal of the changes.
-const SEAL: &str = "seal";
+/// The label with what a ConfigMap is, and our value of it.
+const COMPONENT: (&str, &str) = ("app.kubernetes.io/component", "plan");
 /// The key of the Secret with the secret key.
 const SECRET_KEY: &str = "key";
 /// Bytes of a new secret key.
@@ -36,8 +36,6 @@ pub struct StoredPlan {
     pub changes: String,
     /// How many changes are not in it, because it would be too large.
     pub more: usize,
-    /// An HMAC of the changes: users may edit ConfigMaps.
-    pub seal: String,
 }
 
 /// The name of the ConfigMap with the plan of a release.
@@ -46,7 +44,8 @@ pub fn plan_name(release: &str) -> String {
 }
 
 impl Session {
-    /// Writes the plan of a release, which owns it.
+    /// Writes the plan of a release, which owns it. Returns false if there is another ConfigMap of that
+    /// name, which stays as it is.
     ///
     /// # Errors
     /// When the API server refuses.
@@ -55,8 +54,17 @@ impl Session {
         release: &ReleaseId,
         uid: &str,
         plan: &StoredPlan,
-    ) -> Result<(), ApiError> {
+    ) -> Result<bool, ApiError> {
         let name = plan_name(&release.name);
+        let found = self.config_map(&release.namespace, &name).await?;
+        let label = |map: &Value, key: &str| map["metadata"]["labels"][key].as_str().map(str::to_owned);
+        let is_ours = |map: &Value| {
+            label(map, COMPONENT.0).as_deref() == Some(COMPONENT.1)
+                && label(map, CREATED_BY).as_deref() == Some(WRITER)
+        };
+        if found.is_some_and(|map| !is_ours(&map)) {
+            return Ok(false);
+        }
         let map = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -65,7 +73,7 @@ impl Session {
                 "namespace": release.namespace,
                 "labels": {
                     NAME: release.name,
-                    "app.kubernetes.io/component": "plan",
+                    (COMPONENT.0): COMPONENT.1,
                     CREATED_BY: WRITER,
                 },
                 "ownerReferences": [{
@@ -73,12 +81,12 @@ impl Session {
                     "name": release.name, "uid": uid,
                 }],
             },
-            "data": {HASH: plan.hash, CHANGES: plan.changes, MORE: plan.more.to_string(), SEAL: plan.seal},
+            "data": {HASH: plan.hash, CHANGES: plan.changes, MORE: plan.more.to_string()},
         });
         let uri =
             format!("{}?fieldManager={}&force=true", path(&release.namespace, &name), keys::FIELD_MANAGER);
         let body = map.to_string().into_bytes().into();
-        self.call(Call::with_body(Method::PATCH, uri, APPLY_PATCH, body)).await.map(|_| ())
+        self.call(Call::with_body(Method::PATCH, uri, APPLY_PATCH, body)).await.map(|_| true)
     }
 
     /// Reads the plan of a release; `None` when there is none.
@@ -93,7 +101,6 @@ impl Session {
                 hash: text(HASH),
                 changes: text(CHANGES),
                 more: text(MORE).parse().unwrap_or_default(),
-                seal: text(SEAL),
             }
         }))
     }

@@ -530,3 +530,36 @@ async fn the_way_back_from_an_approved_revision_needs_no_approval() {
     approve(&scene, "app", &hash(&waiting));
     scene.story.wait_ready("app", "3@").await;
 }
+
+#[story]
+async fn a_large_plan_is_whole_in_its_config_map_and_an_edited_one_is_not_shown() {
+    let scene = Scene::begin("plan-large").await;
+    let person = Shell::admin(&scene.story);
+    let many: String = (0..120).map(|n| config_map(&format!("app{n}"), "one")).collect();
+    scene.push("app", "1", &many);
+    scene.create("app", manual(json!({})));
+    let waiting = waits(&scene, "app", "1@", "").await;
+    let plan = &waiting["status"]["plan"];
+    assert_eq!((plan["changes"].as_array().map(Vec::len), &plan["moreChanges"]), (Some(100), &json!(20)));
+    let lines = |said: &str| said.lines().filter(|line| line.starts_with('►')).count();
+    assert_eq!(lines(&person.run(&["plan", "release", "app"]).out), 120);
+    scene.patch("v1", "configmaps", "plan-app", json!({"data": {"changes": "[]"}}));
+    let said = person.run(&["plan", "release", "app"]).out;
+    assert!(lines(&said) == 100 && said.contains("20 more"), "{said}");
+    approve(&scene, "app", &hash(&waiting));
+    scene.story.wait_ready("app", "1@").await;
+
+    // A ConfigMap of that name that is of another owner.
+    scene.story.apply(&config_map("plan-other", "mine"));
+    scene.push("other", "1", &config_map("other", "one"));
+    scene.create("other", manual(json!({})));
+    let waiting = waits(&scene, "other", "1@", "").await;
+    assert_eq!(waiting["status"]["plan"].get("configMap"), None);
+    approve(&scene, "other", &hash(&waiting));
+    scene.story.wait_ready("other", "1@").await;
+    let kept = scene.config_map("plan-other").await.expect("it stays");
+    assert_eq!(
+        (text(&kept, "/data/key"), kept["metadata"].get("ownerReferences")),
+        ("mine".to_owned(), None)
+    );
+}

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
+
 use super::change::{ChangeSet, PlanAction, PlanChange};
 use crate::api::plan::{MAX_DIFFERENCES, PlanEntry, PlanField, PlanStatus};
 
@@ -66,6 +68,11 @@ fn size(entry: &PlanEntry) -> usize {
     let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let fields = entry.fields.iter().map(|f| f.path.len() + length(&f.before) + length(&f.after) + NAMES);
     NAMES + entry.object.len() + length(&entry.detail) + fields.sum::<usize>()
+}
+
+/// The digest of changes that are stored where users may edit them: 64 hexadecimal digits.
+pub fn changes_digest(changes: &str) -> String {
+    hex::encode(Sha256::digest(changes))
 }
 
 /// Whether a plan is what is left of an approved one that was interrupted: it changes nothing that

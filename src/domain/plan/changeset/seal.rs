@@ -31,11 +31,6 @@ impl PlanKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, format!("salt {salt}").as_bytes()))
     }
 
-    /// Of a text that is stored where users may edit it: 64 hexadecimal digits.
-    pub fn seal(&self, text: &str) -> String {
-        hex::encode(self.mac(&[b"stored plan", text.as_bytes()]))
-    }
-
     /// Of several parts, none of which can pass for a part of another one.
     pub(super) fn mac(&self, parts: &[&[u8]]) -> Mac {
         let mut context = hmac::Context::with_key(&self.0);

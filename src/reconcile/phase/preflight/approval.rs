@@ -10,7 +10,8 @@ use crate::cluster::inventory::{StoredPlan, plan_name};
 use crate::domain::gate::{self, Blocker, Facts, PlanFacts, WakeOn};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::changeset::{
-    ChangeSet, PlanDetail, PlanInputs, PlanKey, PlanToken, differences_since, entries, is_left_of,
+    ChangeSet, PlanDetail, PlanInputs, PlanKey, PlanToken, changes_digest, differences_since, entries,
+    is_left_of,
 };
 use crate::domain::release::approval::ApprovalPolicy;
 use crate::domain::status;
@@ -44,19 +45,15 @@ fn is_awaited(scope: &Scope<'_>, update: &Update<'_>) -> bool {
 }
 
 /// The approved plan of the revision, if an earlier run has begun it.
-async fn begun(
-    scope: &Scope<'_>,
-    update: &Update<'_>,
-    key: &PlanKey,
-) -> Result<Option<PlanStatus>, ReconcileError> {
+async fn begun(scope: &Scope<'_>, update: &Update<'_>) -> Result<Option<PlanStatus>, ReconcileError> {
     let status = scope.status();
     let is_it = |plan: &&PlanStatus| plan.approved.as_ref().is_some_and(|a| a.key == update.revision.key);
     let Some(plan) = status.plan.as_ref().filter(is_it) else { return Ok(None) };
     let mut plan = plan.clone();
     if plan.more_changes.is_some() {
         let stored = scope.env.session.read_plan(&scope.release.id).await?;
-        let all =
-            stored.filter(|stored| stored.hash == plan.hash && stored.seal == key.seal(&stored.changes));
+        let is_whole = |changes: &str| plan.changes_digest.as_deref() == Some(&changes_digest(changes));
+        let all = stored.filter(|stored| is_whole(&stored.changes));
         // Without it, only what the status lists counts as approved.
         let all = all.and_then(|stored| serde_json::from_str(&stored.changes).ok());
         plan.changes = all.unwrap_or(plan.changes);
@@ -117,11 +114,10 @@ pub async fn approve<'a>(
         let (release, env) = (scope.release, scope.env);
         let key = env.plan_keys.of(&env.session, &release.id, &release.uid).await?;
         let plan = changes(scope, update.session, &accepted, &key).await?;
-        let left =
-            begun(scope, update, &key).await?.is_some_and(|approved| is_left_of(&plan, &approved.changes));
+        let left = begun(scope, update).await?.is_some_and(|approved| is_left_of(&plan, &approved.changes));
         if !left {
             let hash = plan.hash(&key, &inputs);
-            let plan = published(scope, update, (&plan, &key), hash).await?;
+            let plan = published(scope, update, &plan, hash).await?;
             decide(scope, caches, update, plan, outcome).await?;
         }
     }
@@ -145,7 +141,7 @@ fn is_it(token: &PlanToken, hash: String) -> Result<(), ReconcileError> {
 async fn published(
     scope: &Scope<'_>,
     update: &Update<'_>,
-    (plan, key): (&ChangeSet, &PlanKey),
+    plan: &ChangeSet,
     hash: String,
 ) -> Result<PlanStatus, ReconcileError> {
     let (release, before) = (scope.release, scope.status());
@@ -159,23 +155,28 @@ async fn published(
         since: same.map_or(now, |known| known.since.clone()),
         changes: listed,
         more_changes: (more > 0).then(|| i32::try_from(more).unwrap_or(i32::MAX)),
-        config_map: (counts != PlanCounts::default()).then(|| plan_name(&release.id.name)),
         counts,
         hash,
         ..PlanStatus::default()
     };
     found.changed_since = outdated(scope, before, &found);
-    if same.is_none() && found.config_map.is_some() {
+    if let Some(known) = same {
+        (found.config_map, found.changes_digest) = (known.config_map.clone(), known.changes_digest.clone());
+    } else if found.counts != PlanCounts::default() {
         let (all, more) = entries(plan, WHOLE);
         // Plain structures always serialize.
         let changes = serde_json::to_string(&all).unwrap_or_default();
-        let stored = StoredPlan { hash: found.hash.clone(), seal: key.seal(&changes), changes, more };
+        let digest = changes_digest(&changes);
+        let stored = StoredPlan { hash: found.hash.clone(), changes, more };
         let written = scope.env.session.write_plan(&release.id, &release.uid, &stored).await;
-        written.map_err(|error| {
+        let is_written = written.map_err(|error| {
             let message =
                 format!("cannot write ConfigMap {}: {}", plan_name(&release.id.name), chain(&error));
             failure(error.reason(), message)
         })?;
+        if is_written {
+            (found.config_map, found.changes_digest) = (Some(plan_name(&release.id.name)), Some(digest));
+        }
     }
     Ok(found)
 }
