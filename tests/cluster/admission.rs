@@ -74,10 +74,6 @@ async fn fields_of_delivery_are_refused_with_words() {
             "protectKinds must have entries such as Secret or Deployment.apps",
         ),
         (json!({"approvalTimeout": "1h"}), "approvalTimeout needs approval: Manual"),
-        (
-            json!({"rollback": {"mode": "OnFailure"}}),
-            "rollback.mode needs wait or healthChecks: without them no revision is known to be healthy",
-        ),
         (json!({"historyLimit": 1}), "spec.historyLimit in body should be greater than or equal to 2"),
     ] {
         let refused = admit(&story, "x", &patch).await.expect_err(&patch.to_string());
@@ -380,8 +376,6 @@ async fn defaults_are_filled_in() {
         "historyLimit": 5,
         "rollback": {"mode": "Off"},
         "drift": {"mode": "Correct"},
-        "rollback": {"mode": "Off"},
-        "historyLimit": 5,
         "approval": "Automatic",
         "deletionPolicy": "MirrorPrune",
     });

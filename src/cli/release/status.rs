@@ -149,6 +149,7 @@ impl Page<'_> {
             ("Attempted:", text(release, "/status/lastAttemptedRevision").into()),
             ("Applied:", text(release, "/status/lastAppliedRevision").into()),
             ("Healthy:", text(release, "/status/lastHealthyRevision").into()),
+            ("Pending:", self.pending()),
             ("Built from:", self.built_from()),
         ];
         let generations =
@@ -160,6 +161,18 @@ impl Page<'_> {
             printer.line(format!("{label:<11} {value}"))?;
         }
         Ok(())
+    }
+
+    /// The new revision that waits, since when, and until when if that is known.
+    fn pending(&self) -> String {
+        let part = |field: &str| text(self.release, &format!("/status/pending/{field}"));
+        let (revision, since, reason, opens) =
+            (part("revision"), part("since"), part("reason"), part("opensAt"));
+        match (reason.is_empty(), opens.is_empty()) {
+            (true, _) => String::new(),
+            (false, true) => format!("{revision} ({reason}, seen first at {since})"),
+            (false, false) => format!("{revision} ({reason}, seen first at {since}, until {opens})"),
+        }
     }
 
     /// Source and revision from the artifact's own annotations.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{Scene, config_map, is_own, message, text};
+use crate::shell::Shell;
 
 const PROFILES: Profiles = Profiles::First("when a revision comes does not depend on rights");
 
@@ -34,6 +35,8 @@ async fn a_new_revision_waits_for_its_window_and_comes_when_it_opens() {
     let said = message(&waiting, "Ready");
     assert!(said.contains("waits for a window of spec.schedule, and none opens within a year"), "{said}");
     assert_eq!(scene.data("a").await.as_deref(), Some("one"));
+    let said = Shell::admin(&scene.story).run(&["status", "release", "app"]);
+    assert!(said.out.contains("Pending:") && said.out.contains("(OutsideWindow, seen first at "), "{said:?}");
 
     // Drift is corrected meanwhile.
     scene.edit("a", "by hand");
