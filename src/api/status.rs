@@ -65,7 +65,7 @@ pub struct ReleaseStatus {
     /// New revision that waits to be applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingRevision>,
-    /// Approved deletion of the objects of a deleted release.
+    /// Approved removal of objects: its token, and the revision with its inputs, or the uid of the deleted release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_removal: Option<String>,
     /// Last revision that was healthy.

@@ -6,6 +6,7 @@ use super::error::ReconcileError;
 use super::phase::admit::{arrival, dependencies};
 use super::phase::begin::Begun;
 use super::phase::obtain::{Obtained, obtain};
+use super::phase::plan::removal::RemovalCase;
 use super::phase::plan::{drift, expressions, losses, ownership, plan, removal};
 use super::phase::preflight::approval;
 use super::phase::{admit, apply, claim, observe, pin, preflight, prune, resolve, settle, steps, wait};
@@ -32,7 +33,8 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
             outcome.arrival = Arrival::Settled;
             return dependencies::check(scope, &update, outcome).await;
         }
-        arrival::check(scope, &update, &admission, outcome).await?;
+        let is_first = caches.cluster.inventory.entries.is_empty();
+        arrival::check(scope, &update, &admission, is_first, outcome).await?;
         dependencies::check(scope, &update, outcome).await?;
         approval::still_waits(scope, caches, &update, outcome)?;
         let obtained = obtain(scope, caches, &update, &admission).await?;
@@ -60,10 +62,10 @@ pub async fn bring(
     let mut planned = plan(scope, &mut caches.cluster, update, pinned.rendered).await?;
     ownership::check(scope, session, &planned).await?;
     expressions::check(scope, session, &planned).await?;
-    removal::check(scope, update, &mut planned, is_empty).await?;
+    let answers = approval::is_needed(scope, update);
+    removal::check(scope, update, &mut planned, RemovalCase { is_empty, is_planned: answers }).await?;
     losses::check(scope, session, update.revision, &planned).await?;
     outcome.drift = drift::hold_back(scope, session, &mut caches.drift, &mut planned).await;
-    let answers = approval::is_needed(scope, update);
     let accepted = preflight::preflight(scope, session, &mut caches.rollout, planned, answers).await?;
     let accepted = approval::approve(scope, caches, update, accepted, outcome).await?;
     let accepted = steps::before(scope, caches, update, accepted).await?;

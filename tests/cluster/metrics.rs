@@ -113,13 +113,15 @@ fn judged(scrape: &Scrape) -> (Vec<String>, Vec<&'static str>) {
         ("supercargo_queue_depth", &[], 0.0..0.5),
         ("supercargo_queue_oldest_age_seconds", &[], 0.0..0.5),
         ("supercargo_releases", &["\"True\""], 3.0..3.5),
-        ("supercargo_releases", &["\"False\""], 1.0..1.5),
+        ("supercargo_releases", &["\"False\""], 2.0..2.5),
         ("supercargo_releases", &["\"Unknown\""], 1.0..1.5),
         ("supercargo_releases", &["\"Suspended\""], 1.0..1.5),
         ("supercargo_releases_waiting", &["\"suspend\""], 1.0..1.5),
+        ("supercargo_releases_waiting", &["\"approval\""], 1.0..1.5),
+        ("supercargo_release_approval_requested_timestamp_seconds", &["\"unapproved\""], recently.clone()),
         ("supercargo_inventory_entries", &[], 3.0..3.5),
         ("supercargo_last_success_timestamp_seconds", &[], recently.clone()),
-        ("supercargo_release_info", &[], 6.0..6.5),
+        ("supercargo_release_info", &[], 7.0..7.5),
         ("supercargo_release_ready", &[], 3.0..3.5),
         ("supercargo_release_suspended", &[], 1.0..1.5),
         ("supercargo_release_drifted", &[], 1.0..1.5),
@@ -199,7 +201,7 @@ async fn every_documented_metric_has_its_value_and_the_series_of_a_release_go_wi
     let push = |name: &str, tag: &str, yaml: &str| scene.push(name, tag, yaml);
     push("good", "1", &(config_map("good", "1") + &config_map("extra", "1")));
     push("good", "2", &config_map("good", "2"));
-    for name in ["drifting", "signed", "asleep"] {
+    for name in ["drifting", "signed", "asleep", "unapproved"] {
         push(name, "1", &config_map(name, "1"));
     }
     push("waiting", "1", &homeless("waiting"));
@@ -215,6 +217,7 @@ async fn every_documented_metric_has_its_value_and_the_series_of_a_release_go_wi
     scene.create("drifting", json!({"drift": {"mode": "Report"}}));
     scene.create("signed", json!({"verify": {"provider": "cosign", "secretRef": {"name": "keys"}}}));
     scene.create("asleep", json!({"suspend": true}));
+    scene.create("unapproved", json!({"approval": "Manual"}));
     scene.create("waiting", json!({"wait": true, "timeout": "1h"}));
     scene.create("broken", json!({}));
     for name in ["good", "drifting", "signed"] {
@@ -222,6 +225,7 @@ async fn every_documented_metric_has_its_value_and_the_series_of_a_release_go_wi
     }
     scene.story.wait_condition("broken", "Ready", "False", "ArtifactNotFound").await;
     scene.story.wait_condition("asleep", "Ready", "Unknown", "Suspended").await;
+    scene.story.wait_condition("unapproved", "Ready", "False", "ApprovalRequired").await;
     scene.story.wait_condition("waiting", "Reconciling", "True", "Progressing").await;
     scene.change("good", json!({"ref": {"tag": "2"}}));
     scene.story.wait_ready("good", "2@").await;

@@ -81,6 +81,10 @@ pub fn remember(status: &mut ReleaseStatus, input: HistoryInput<'_>) {
                 entry.approved_by.or_else(|| top.approved_by.take().filter(|_| top.key == entry.key));
             *top = HistoryEntry { changes, applied_at, started_at, approved_by, ..entry };
         }
+        // A failure with other inputs does not make forget that the revision was healthy.
+        Some(top) if top.outcome == HEALTHY && entry.outcome == FAILED && top.key != entry.key => {
+            status.history.insert(0, entry);
+        }
         Some(top) => *top = entry,
         None => status.history.insert(0, entry),
     }
@@ -99,4 +103,25 @@ fn shorten(history: &mut Vec<HistoryEntry>, most: usize) {
 /// Who has signed it, for people.
 fn signer(by: &VerifiedBy) -> Option<String> {
     by.subject.clone().or_else(|| by.key.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_healthy_revision_stays() {
+        let check = |outcomes: &[&str], most: usize, expected: &[&str]| {
+            let entry =
+                |outcome: &&str| HistoryEntry { outcome: (*outcome).to_owned(), ..HistoryEntry::default() };
+            let mut history: Vec<HistoryEntry> = outcomes.iter().map(entry).collect();
+            shorten(&mut history, most);
+            let kept: Vec<&str> = history.iter().map(|entry| entry.outcome.as_str()).collect();
+            assert_eq!(kept, expected, "{outcomes:?}");
+        };
+        check(&[FAILED, HEALTHY], 2, &[FAILED, HEALTHY]);
+        check(&[FAILED, FAILED, HEALTHY], 2, &[FAILED, HEALTHY]);
+        check(&[FAILED, HEALTHY, "Applied", HEALTHY], 2, &[FAILED, HEALTHY]);
+        check(&[FAILED, FAILED, "Applied", FAILED], 3, &[FAILED, FAILED, "Applied"]);
+    }
 }

@@ -60,6 +60,10 @@ pub fn quarantine(
             status.quarantine.insert(0, entry);
             status.quarantine.truncate(MAX_QUARANTINE);
         }
+        // The reference has moved on: who names an earlier one again wants it.
+        (_, Verdict::Ready { .. }) if outcome.held.is_none() && release.pin.is_none() => {
+            status.quarantine.clear();
+        }
         (_, Verdict::Ready { .. }) => status.quarantine.retain(|known| known.key != key),
         _ => return,
     }
@@ -139,6 +143,7 @@ mod tests {
     use crate::api::reason::Reason;
     use crate::api::status::Changes;
     use crate::api::step::StepStatus;
+    use crate::domain::release::PinnedRevision;
 
     fn release(mode: &str, namespace: &str) -> Release {
         let resource = json!({
@@ -276,6 +281,18 @@ mod tests {
         let well = after(&first, &release, &ready);
         assert_eq!(shown(&well), [""; 0]);
         assert_eq!(well.last_handled_retry.as_deref(), Some("b@now"));
+
+        // Another revision is ready: the quarantine ends, unless that one is only kept or pinned.
+        let other = |held: Option<&str>| Outcome {
+            verdict: Verdict::Ready { message: "m".into() },
+            held: held.map(str::to_owned),
+            ..failed("c", Reason::HealthTimeout)
+        };
+        assert_eq!(shown(&after(&first, &release, &other(None))), [""; 0]);
+        assert_eq!(shown(&after(&first, &release, &other(Some("1@b")))).len(), 1);
+        let mut pinned = release.clone();
+        pinned.pin = Some(PinnedRevision { name: "1@c".to_owned(), digest: "c".to_owned(), reason: None });
+        assert_eq!(shown(&after(&first, &pinned, &other(None))).len(), 1);
     }
 
     #[test]

@@ -101,7 +101,8 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
     restore_after(scope, caches, &mut outcome).await;
     leave_open(scope, caches, &mut outcome);
     caches.cluster.drop_unused_watches();
-    let may_take = matches!(outcome.reason(), Some(Reason::OwnershipConflict | Reason::ApprovalRequired));
+    let has_plan = outcome.plan.is_some() || outcome.artifact.is_none() && scope.status().plan.is_some();
+    let may_take = has_plan || outcome.reason() == Some(Reason::OwnershipConflict);
     if !outcome.verdict.is_silent() && !may_take {
         // It does not wait for objects of others any more: a release that keeps one for it would
         // wait in vain. What its plan takes over is kept until a person has decided.

@@ -18,6 +18,11 @@ use crate::reconcile::scope::Scope;
 /// How many objects a message names.
 const NAMED: usize = 3;
 
+/// Whether the status records that the deletion of the release is approved.
+pub fn is_recorded(status: &ReleaseStatus, uid: &str) -> bool {
+    status.approved_removal.as_deref().and_then(|record| record.split(' ').nth(1)) == Some(uid)
+}
+
 /// Checks that a person has approved the deletion of exactly these objects. The status records the
 /// approval before the first of them is deleted, so that a deletion that has begun is finished.
 ///
@@ -32,7 +37,8 @@ pub async fn check(
 ) -> Result<(), ReconcileError> {
     let (release, status) = (scope.release, scope.status());
     let approved = release.approved.as_ref().map(|given| given.hash.as_str());
-    if approved.is_some() && status.approved_removal.as_deref() == approved {
+    // A deleted release gets no more objects: what is left was approved with the rest.
+    if is_recorded(&status, &release.uid) {
         return Ok(());
     }
     let mut removal = of_leaving(&release.id, true, leaving, view);
@@ -44,7 +50,8 @@ pub async fn check(
     removal.losses = Contents { session, discovery, me: &release.id, kept: &[] }.losses(&removal).await?;
     let token = removal.token();
     if approved == Some(token.as_str()) {
-        let recorded = ReleaseStatus { approved_removal: Some(token), ..ReleaseStatus::clone(&status) };
+        let approved_removal = Some(format!("{token} {}", release.uid));
+        let recorded = ReleaseStatus { approved_removal, ..ReleaseStatus::clone(&status) };
         scope.env.session.write_status(&release.id, &release.uid, &recorded).await?;
         scope.reported.set(recorded);
         return Ok(());

@@ -173,9 +173,24 @@ async fn delete_all(
     let inventory = Arc::clone(&caches.cluster.inventory);
     let discovery = session.discovery_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
     let view = View::of(env, &session, &mut caches.cluster, &discovery, inventory.entries.keys()).await?;
-    let leaving = leaving(&inventory, |_| true);
-    if release.deletion_policy == DeletionPolicy::WaitForApproval && !dying {
-        approval::check(scope, &session, &discovery, &leaving, &view).await?;
+    let mut leaving = leaving(&inventory, |_| true);
+    if release.deletion_policy == DeletionPolicy::WaitForApproval {
+        match dying {
+            false => approval::check(scope, &session, &discovery, &leaving, &view).await?,
+            // A release does not delay the deletion of its own namespace, and nobody has approved more.
+            true if !approval::is_recorded(&scope.status(), &release.uid) => {
+                let all = leaving.len();
+                leaving.retain(|one| one.id.namespace == release.id.namespace);
+                let kept = all - leaving.len();
+                if kept > 0 {
+                    notes.push(note(format!(
+                        "Kept {} outside of the deleted namespace: nobody has approved their deletion",
+                        counted(kept)
+                    )));
+                }
+            }
+            true => {}
+        }
     }
     let everything = RemovalOrder {
         release: &release.id,

@@ -13,7 +13,7 @@ const PROFILES: Profiles = Profiles::First("when a revision comes does not depen
 fn window(ends_after: i64, deny: bool) -> Value {
     let now = Timestamp::now().as_second();
     let start = now - now % 60 - 60;
-    let at = Timestamp::from_second(start).unwrap().strftime("%M %H * * *").to_string();
+    let at = Timestamp::from_second(start).expect("a time").strftime("%M %H * * *").to_string();
     json!({"cron": at, "duration": format!("{}s", now - start + ends_after), "deny": deny})
 }
 

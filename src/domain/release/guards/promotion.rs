@@ -7,14 +7,11 @@ use crate::api::release::OCIArtifactRelease;
 use crate::api::status::{ReleaseStatus, condition};
 use crate::domain::release::readiness::MISSING;
 
-/// In the history: a revision whose objects were all healthy.
-const HEALTHY: &str = "Healthy";
-
 /// Why a release has not had a digest for long enough, as a lowercase fragment that follows its
 /// name, and when that changes by time alone; `None` where it has.
 ///
-/// The digest that is applied there counts while it is healthy. An earlier one counts for the
-/// time from its rollout to that of the next revision.
+/// Only the digest that is applied there counts, while it is healthy. Nothing says how long an
+/// earlier one stayed healthy.
 pub fn unpromoted(
     rule: &PromotionRule,
     digest: &str,
@@ -28,11 +25,8 @@ pub fn unpromoted(
     }
     let nothing = ReleaseStatus::default();
     let status = resource.status.as_ref().unwrap_or(&nothing);
-    if had_earlier(rule, digest, status) {
-        return None;
-    }
     let applied = status.last_applied_revision.as_deref();
-    if !applied.is_some_and(|applied| applied.rsplit('@').next() == Some(digest)) {
+    if applied.is_none_or(|applied| applied.rsplit('@').next() != Some(digest)) {
         return because("has not applied this digest");
     }
     let Some(health) = status.condition(condition::HEALTHY) else {
@@ -47,20 +41,6 @@ pub fn unpromoted(
     let since = rolled_out.into_iter().chain([health.last_transition_time.0]).max()?;
     let at = since.checked_add(rule.healthy_for).ok()?;
     (now < at).then(|| (format!("has it healthy since {since}, which is enough at {at}"), Some(at)))
-}
-
-/// Whether a release has had a digest before its present one.
-fn had_earlier(rule: &PromotionRule, digest: &str, status: &ReleaseStatus) -> bool {
-    let time = |text: &str| text.parse::<Timestamp>().ok();
-    status.history.windows(2).any(|pair| match pair {
-        [next, entry] if entry.digest == digest && entry.outcome == HEALTHY => {
-            let lasted = time(&entry.applied_at).zip(time(&next.applied_at));
-            let lasted =
-                lasted.and_then(|(from, to)| std::time::Duration::try_from(to.duration_since(from)).ok());
-            lasted.is_some_and(|lasted| lasted >= rule.healthy_for)
-        }
-        _ => false,
-    })
 }
 
 #[cfg(test)]
@@ -111,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_counts_while_it_is_healthy_or_from_its_rollout_to_the_next() {
+    fn a_digest_counts_while_it_is_applied_and_healthy() {
         check(None, Some(("does not exist", None)));
         check(Some(json!({})), Some(("has not applied this digest", None)));
         let old = "2026-12-01T11:00:00Z";
@@ -127,15 +107,10 @@ mod tests {
         check(status(D, Some(("True", "2026-12-01T11:45:00Z")), &[(D, old, "Healthy")]), Some((young, at)));
         // The objects of the rollout were healthy at once.
         check(status(D, Some(("True", old)), &[(D, "2026-12-01T11:45:00Z", "Healthy")]), Some((young, at)));
-        // It has had another one since.
+        // It has had another one since: nothing says how well it was.
         let next = ("sha256:n", "2026-12-01T11:55:00Z", "Failed");
-        check(status("sha256:n", None, &[next, (D, old, "Healthy")]), None);
         check(
-            status("sha256:n", None, &[next, (D, "2026-12-01T11:45:00Z", "Healthy")]),
-            Some(("has not applied this digest", None)),
-        );
-        check(
-            status("sha256:n", None, &[next, (D, old, "Failed")]),
+            status("sha256:n", None, &[next, (D, old, "Healthy")]),
             Some(("has not applied this digest", None)),
         );
     }

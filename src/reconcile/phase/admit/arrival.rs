@@ -21,6 +21,7 @@ pub async fn check(
     scope: &Scope<'_>,
     update: &Update<'_>,
     admission: &Admission,
+    is_first: bool,
     outcome: &mut Outcome,
 ) -> Result<(), ReconcileError> {
     let Update { ledger, revision, .. } = *update;
@@ -45,8 +46,12 @@ pub async fn check(
         ..PendingRevision::default()
     };
     // Objects of it may be in the cluster already: it is not left half applied.
-    let has_begun = ledger.whole().is_none() && known.is_some_and(|pending| pending.reason.is_empty());
-    let is_known = ledger.applied.as_ref().is_some_and(|(applied, _)| applied.digest == digest);
+    let was_attempted = status.artifact.as_ref().is_some_and(|attempted| attempted.digest == digest);
+    let has_passed = known.map_or(was_attempted, |pending| pending.reason.is_empty());
+    let has_begun = ledger.whole().is_none() && !is_first && has_passed;
+    // What was applied before may come back at once.
+    let is_known = ledger.applied.as_ref().is_some_and(|(applied, _)| applied.digest == digest)
+        || status.history.iter().any(|entry| entry.digest == digest);
     let unpromoted = match guards.promotion.is_empty() || is_known || has_begun {
         true => {
             dependencies.is_promoted(&scope.release.id);

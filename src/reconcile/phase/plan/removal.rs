@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Planned;
 use crate::api::keys;
 use crate::api::release::{GROUP, KIND};
+use crate::api::status::ReleaseStatus;
 use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -17,7 +18,6 @@ use crate::domain::message::List;
 use crate::domain::plan::removal::{HeldContent, PlannedRemoval};
 use crate::domain::plan::{Leaving, Live};
 use crate::domain::prune::{PruneQuestion, PruneVerdict, judge};
-use crate::domain::release::approval::ApprovalPolicy;
 use crate::domain::status::inventory_name;
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::flow::parallel::unordered;
@@ -30,6 +30,15 @@ const LOOKED_AT: usize = 250;
 /// How many objects a message names.
 const NAMED: usize = 2;
 
+/// What is known of a revision that may remove objects.
+#[derive(Clone, Copy, Debug)]
+pub struct RemovalCase {
+    /// Whether it has no objects.
+    pub is_empty: bool,
+    /// Whether a person approves its plan.
+    pub is_planned: bool,
+}
+
 /// Checks what a new revision would remove. A correction of drift and a way back to an earlier
 /// revision need no approval.
 ///
@@ -39,13 +48,13 @@ pub async fn check(
     scope: &Scope<'_>,
     update: &Update<'_>,
     planned: &mut Planned<'_>,
-    is_empty: bool,
+    case: RemovalCase,
 ) -> Result<(), ReconcileError> {
     let (Update { session, revision, .. }, release) = (*update, scope.release);
     let is_new = scope.trigger != Trigger::Restore && revision.held.is_none();
     // An empty artifact is approved as a whole, by its digest.
     let given = release.approved.as_ref().map(|given| given.hash.as_str());
-    let is_approved = is_empty && given == Some(revision.digest.as_str());
+    let is_approved = case.is_empty && given == Some(revision.digest.as_str());
     if !scope.policy.repeats || !is_new || is_approved || planned.plan.leaving.is_empty() {
         return Ok(());
     }
@@ -56,13 +65,28 @@ pub async fn check(
     let kept: Vec<&ObjectId> = plan.steps.iter().map(|step| &step.id).collect();
     let contents = Contents { session, discovery, me: &release.id, kept: &kept };
     removal.losses = contents.losses(&removal).await?;
-    if release.approval != ApprovalPolicy::Automatic {
+    if case.is_planned {
         // The plan that a person approves shows what is removed, and what is lost with it.
         planned.losses = removal.losses;
         return Ok(());
     }
+    // An approved removal that has begun is finished: what is left of it is another one.
+    let token = removal.token();
+    let record = |token: &str| format!("{token} {}", revision.key);
+    let has_begun = update.ledger.whole().is_none_or(|whole| whole == revision.key);
+    let status = scope.status();
+    if has_begun && given.is_some_and(|given| status.approved_removal == Some(record(given))) {
+        return Ok(());
+    }
     let facts = Facts { removal: Some((revision.name.as_str(), &removal)), ..scope.facts() };
-    ReconcileError::from_gate(gate::decide(&facts))
+    ReconcileError::from_gate(gate::decide(&facts))?;
+    if given == Some(token.as_str()) && status.approved_removal != Some(record(&token)) {
+        let approved_removal = Some(record(&token));
+        let recorded = ReleaseStatus { approved_removal, ..ReleaseStatus::clone(&status) };
+        scope.env.session.write_status(&release.id, &release.uid, &recorded).await?;
+        scope.reported.set(recorded);
+    }
+    Ok(())
 }
 
 /// What of the objects that leave a release would be deleted.
@@ -126,7 +150,15 @@ impl Contents<'_> {
         let (mut foreign, mut unread) = (Vec::new(), Vec::new());
         for (kind, look) in looks {
             match look {
-                Ok(objects) => foreign.extend(objects.iter().filter_map(|object| self.foreign(kind, object))),
+                Ok(objects) => {
+                    let found: Vec<String> =
+                        objects.iter().filter_map(|object| self.foreign(kind, object)).collect();
+                    // There are more than these.
+                    if found.is_empty() && objects.len() >= LOOKED_AT {
+                        unread.push(kind.plural.clone());
+                    }
+                    foreign.extend(found);
+                }
                 Err(error) if error.is_forbidden() => unread.push(kind.plural.clone()),
                 Err(error) if error.is_not_found() => {}
                 Err(error) => return Err(error),
@@ -138,7 +170,7 @@ impl Contents<'_> {
             (false, _) => Some(not_of_this_release(&foreign)),
             (true, false) => {
                 let kinds = List::Names.few(&unread, NAMED);
-                Some(format!("may hold others: the account of the release cannot list {kinds}"))
+                Some(format!("may hold others: the account of the release cannot list all {kinds}"))
             }
             (true, true) => None,
         })
@@ -154,7 +186,14 @@ impl Contents<'_> {
                 let mut foreign: Vec<String> =
                     objects.iter().filter_map(|object| self.foreign(&resource, object)).collect();
                 foreign.sort();
-                Ok((!foreign.is_empty()).then(|| not_of_this_release(&foreign)))
+                let more = || objects.len() >= LOOKED_AT;
+                Ok(match foreign.is_empty() {
+                    false => Some(not_of_this_release(&foreign)),
+                    // There are more than these.
+                    true => {
+                        more().then(|| format!("may hold others: there are too many {}", resource.plural))
+                    }
+                })
             }
             Err(error) if error.is_forbidden() => {
                 let plural = &resource.plural;
