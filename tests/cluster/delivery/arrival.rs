@@ -70,6 +70,35 @@ async fn a_new_revision_waits_for_its_window_and_comes_when_it_opens() {
     assert_eq!(scene.data("a").await.as_deref(), Some("four"));
 }
 
+/// What waits does not end what has begun.
+#[story]
+async fn a_rollout_is_finished_while_a_newer_revision_waits_for_its_window() {
+    let scene = Scene::begin("windows-begun").await;
+    let rule = json!([{"apiVersion": "v1", "kind": "ConfigMap", "current": "data.key == 'one' || has(data.healthy)"}]);
+    let spec = json!({"wait": true, "timeout": "10m", "interval": "10s", "healthCheckExprs": rule});
+    scene.install("app", &config_map("a", "one"), spec).await;
+    let second = scene.push("app", "2", &config_map("a", "two"));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
+    scene.wait_data("a", "two").await;
+    scene.change("app", json!({"schedule": [{"cron": "* * * * *", "duration": "1h", "deny": true}]}));
+    scene.wait_message("app", "Unknown", &format!("(revision 2@{}", &second[..19])).await;
+    scene.push("app", "2", &config_map("a", "three"));
+    // Longer than an interval: the newer revision does not end the wait.
+    scene.install("other", &config_map("b", "one"), json!({"interval": "10s"})).await;
+    let (heads, repository) = (scene.registry().mark(), scene.repository("other"));
+    let asked = async || (scene.registry().of_repository(heads, &repository).len() >= 2).then_some(());
+    scene.story.wait_for("another release has had two intervals", asked).await;
+    scene.patch("v1", "configmaps", "a", json!({"data": {"healthy": "yes"}}));
+    let healthy = async || {
+        let release = scene.story.release("app").await?;
+        let last = text(&release, "/status/lastHealthyRevision");
+        last.ends_with(&second).then_some(())
+    };
+    scene.story.wait_for("the second revision is healthy", healthy).await;
+    scene.story.wait_condition("app", "Ready", "False", "OutsideWindow").await;
+    assert_eq!(scene.data("a").await.as_deref(), Some("two"));
+}
+
 #[story]
 async fn a_revision_that_waits_costs_no_request_and_a_restart_remembers_since_when() {
     let mut scene = Scene::builder("windows-quiet").await.slow_retries().start();

@@ -9,6 +9,9 @@ use crate::api::release::DriftMode;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
 use crate::domain::plan::{Plan, Step};
+use crate::domain::release::Guards;
+use crate::domain::release::approval::ApprovalPolicy;
+use crate::domain::release::windows::WindowState;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::registry::RegistryCache;
@@ -51,9 +54,21 @@ impl Urgent<'_> {
         true
     }
 
-    /// Whether the reference resolves to another digest now.
+    /// Whether a newer revision would wait, so that this one is finished first.
+    fn holds_back_newer(&self) -> bool {
+        let release = self.scope.release;
+        let Guards { windows, minimum_age, promotion, .. } = &release.guards;
+        let is_closed = windows.state(Timestamp::now(), release.timeout) != WindowState::Open;
+        let has_person = release.approval != ApprovalPolicy::Automatic;
+        is_closed || minimum_age.is_some() || !promotion.is_empty() || has_person
+    }
+
+    /// Whether the reference resolves to another digest now, which may be applied.
     pub async fn is_newer(&self, registry: &mut RegistryCache) -> bool {
         let (scope, Update { session, ledger, revision }) = (self.scope, *self.update);
+        if self.holds_back_newer() {
+            return false;
+        }
         let (Ok(repository), Ok(wanted)) = (repository(scope.release), wanted(scope.release)) else {
             return false;
         };
