@@ -100,7 +100,7 @@ pub struct ApplyOptions {
     #[arg(long)]
     dry_run: bool,
     /// Apply only the plan with this hash, which supercargo plan has shown.
-    #[arg(long, value_name = "HASH", value_parser = PlanToken::parse, conflicts_with = "dry_run")]
+    #[arg(long, hide_short_help = true, value_name = "HASH", value_parser = PlanToken::parse, conflicts_with = "dry_run")]
     plan: Option<PlanToken>,
     /// Time limit of each wait, such as 90s or 5m.
     #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = duration)]
