@@ -5,6 +5,7 @@ pub mod crd;
 mod delivery;
 pub mod dependency;
 pub mod drift;
+pub mod duration;
 pub mod health;
 pub mod keys;
 pub mod object_reference;

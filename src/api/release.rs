@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dependency::DependencyReference;
 pub use super::drift::{Drift, DriftMode, IgnoreRule, PointerPath};
+use super::duration::{is_between, is_duration, is_within};
 use super::guards::{Promotion, PruneGuard, ScheduleWindow, is_age};
 use super::health::{HealthCheck, HealthCheckExpr};
 use super::object_reference::LocalObjectReference;
@@ -28,9 +29,6 @@ pub const VERSION: &str = "v1alpha1";
 pub const KIND: &str = "OCIArtifactRelease";
 /// Plural resource name.
 pub const PLURAL: &str = "ociartifactreleases";
-
-/// The form of a duration, in CEL.
-const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
 
 /// A configuration artifact in an OCI registry and how to apply it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -233,27 +231,6 @@ pub struct OCIArtifactReleaseSpec {
     /// Handling of the objects when the release is deleted. MirrorPrune: deleted if `prune` is true, otherwise kept. Delete: deleted. WaitForTermination: deleted, and the release is kept until they are gone. Orphan: kept. WaitForApproval: deleted once a person approves it; the release is kept until then.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-}
-
-/// The form of a duration, as a rule and not as a pattern: the API server would
-/// print the pattern.
-fn is_duration(field: &str) -> Rule {
-    Rule::new(format!("self.matches('{DURATION}')"))
-        .message(format!("{field} must be a duration such as 30s, 5m or 1h30m").as_str())
-}
-
-/// The bounds of a valid duration up to a day.
-fn is_between(field: &str, least: &str) -> Rule {
-    is_within(field, least, "24h")
-}
-
-/// The bounds of a valid duration. CEL's own durations end at 292
-/// years, which five digits of hours cannot reach.
-fn is_within(field: &str, least: &str, most: &str) -> Rule {
-    let bounds = format!("duration(self) >= duration('{least}') && duration(self) <= duration('{most}')");
-    let small = "self.matches('^([0-9]{1,5}([.][0-9]{1,9})?(ms|s|m|h))+$')";
-    Rule::new(format!("!self.matches('{DURATION}') || ({small} && {bounds})"))
-        .message(format!("{field} must be between {least} and {most}").as_str())
 }
 
 /// The keys of labels and annotations.

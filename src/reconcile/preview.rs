@@ -15,11 +15,9 @@ use super::phase::plan::{Planned, expressions, ownership, plan};
 use super::phase::preflight::changes::changes;
 use super::phase::preflight::dry_run::{Preflight, Ready};
 use super::phase::preflight::preflight;
-use super::removal::in_order::remove_in_order;
-use super::removal::remove::{Removal, RemovalOrder};
-use super::removal::removed::Deletion;
+use super::removal::planned::planned_removal;
 use super::scope::Scope;
-use super::scope::progress::{NoProgress, ObjectChange};
+use super::scope::progress::ObjectChange;
 use super::scope::revision::Update;
 use crate::api::step::{StepOutcome, StepStatus};
 use crate::cluster::discovery::ApiDiscovery;
@@ -142,18 +140,7 @@ async fn removals(
     preview: &mut Preview,
 ) -> Result<(), ReconcileError> {
     let Planned { plan, view, .. } = planned;
-    let order = RemovalOrder {
-        release: &scope.release.id,
-        prune: scope.release.prune,
-        deletion: Deletion::Planned,
-        in_order: false,
-        progress: &NoProgress,
-        signals: None,
-    };
-    let discovery = session.discovery_of(plan.leaving.iter().map(|l| l.id.group_kind())).await?;
-    let (env, leaving) = (scope.env, plan.leaving.as_slice());
-    let removed =
-        remove_in_order(Removal { env, session, order, leaving, discovery: &discovery, view }).await;
+    let removed = planned_removal(scope, session, plan, view).await?;
     preview.failures.extend(removed.failures);
     preview.notes.extend(removed.notes.into_iter().map(|n| n.message));
     let going = removed.touched.into_iter();

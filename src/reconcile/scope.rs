@@ -18,6 +18,7 @@ use super::env::Env;
 use super::error::chain;
 use super::source::reference::repository;
 use crate::api::status::ReleaseStatus;
+use crate::cluster::error::ApiError;
 use crate::cluster::inventory::FinalizerPolicy;
 use crate::domain::gate::Facts;
 use crate::domain::release::Release;
@@ -150,13 +151,29 @@ impl Scope<'_> {
         if waiting == *before {
             return;
         }
-        let written = self.env.session.write_status(&self.release.id, &self.release.uid, &waiting).await;
-        match written {
-            Ok(()) => {
-                self.env.metrics.release_reported(&self.release.id, self.release.suspend, &waiting);
-                self.reported.set(waiting);
-            }
-            Err(error) => tracing::debug!(error = chain(&error), "cannot write the status"),
+        if let Err(error) = self.write_status(waiting).await {
+            tracing::debug!(error = chain(&error), "cannot write the status");
         }
+    }
+
+    /// Replaces the status, and remembers it.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn write_status(&self, status: ReleaseStatus) -> Result<(), ApiError> {
+        let Self { env, release, .. } = self;
+        env.session.write_status(&release.id, &release.uid, &status).await?;
+        env.metrics.release_reported(&release.id, release.suspend, &status);
+        self.reported.set(status);
+        Ok(())
+    }
+
+    /// Records in the status that a person has approved a removal, before the first object goes.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn record_approved_removal(&self, record: String) -> Result<(), ApiError> {
+        let status = ReleaseStatus { approved_removal: Some(record), ..ReleaseStatus::clone(&self.status()) };
+        self.write_status(status).await
     }
 }

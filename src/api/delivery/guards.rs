@@ -5,16 +5,7 @@ use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The form of a duration, in CEL.
-const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
-
-/// A duration within bounds.
-fn lasts(field: &str, least: &str, most: &str) -> Rule {
-    let small = "self.matches('^([0-9]{1,5}([.][0-9]{1,9})?(ms|s|m|h))+$')";
-    let bounds = format!("duration(self) >= duration('{least}') && duration(self) <= duration('{most}')");
-    Rule::new(format!("self.matches('{DURATION}') && {small} && {bounds}"))
-        .message(format!("{field} must be a duration such as 30m or 8h, from {least} to {most}").as_str())
-}
+use crate::api::duration::lasts;
 
 /// A time in which new revisions may be applied, or may not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

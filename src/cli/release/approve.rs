@@ -4,13 +4,13 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::find::{absent, find};
+use super::find::{absent, find, release_named};
 use super::plan::{published, view};
 use crate::api::keys;
 use crate::cli::args::ClusterArgs;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
-use crate::domain::identity::ReleaseId;
+use crate::domain::status::whole_seconds;
 
 /// Approve the plan of a release that waits for approval.
 ///
@@ -47,7 +47,7 @@ impl ApproveRelease {
         printer: &mut Printer<'_>,
     ) -> Result<(), CliError> {
         let session = &connect(cluster).await?;
-        let id = ReleaseId { namespace: session.default_namespace().to_owned(), name: self.name.clone() };
+        let id = release_named(session, &self.name);
         let Some(plan) = published(&find(session, &id).await?)? else {
             return Err(CliError::Failed(format!("release {id} has no plan that waits for approval")));
         };
@@ -66,7 +66,7 @@ impl ApproveRelease {
             None => view(session, &id, plan).await?.print(printer)?,
         }
         let name = session.user_name().await?;
-        let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+        let now = whole_seconds(Timestamp::now());
         let annotations = json!({
             (keys::APPROVE): hash, (keys::APPROVED_BY): name, (keys::APPROVED_AT): now.to_string(),
         });

@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use super::find::absent;
+use super::find::{absent, release_named};
 use super::history::{named, typed};
 use crate::api::keys;
 use crate::api::release::{OCIArtifactRelease, Reference};
@@ -73,7 +73,7 @@ impl DiffRelease {
 
     async fn compare(&self, cluster: &ClusterArgs, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let session = connect(cluster).await?;
-        let id = ReleaseId { namespace: session.default_namespace().to_owned(), name: self.name.clone() };
+        let id = release_named(&session, &self.name);
         if let (Some(from), Some(to)) = (&self.from, &self.to) {
             return self.compare_revisions(session, &id, from, to, printer).await;
         }

@@ -12,6 +12,11 @@ use crate::domain::message::List;
 /// How many names a message lists.
 const MAX_NAMES: usize = 5;
 
+/// The release of that name in the namespace of the command.
+pub(super) fn release_named(session: &Session, name: &str) -> ReleaseId {
+    ReleaseId { namespace: session.default_namespace().to_owned(), name: name.to_owned() }
+}
+
 /// A release that must exist.
 pub(super) async fn find(session: &Session, release: &ReleaseId) -> Result<Value, CliError> {
     match session.find_release(release).await? {

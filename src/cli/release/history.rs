@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::find::find;
+use super::find::{find, release_named};
 use crate::api::release::OCIArtifactRelease;
 use crate::api::status::{Changes, HistoryEntry, ReleaseStatus};
 use crate::cli::args::{ClusterArgs, OutputArgs};
@@ -58,7 +58,7 @@ impl HistoryRelease {
         printer: &mut Printer<'_>,
     ) -> Result<(), CliError> {
         let session = &connect(cluster).await?;
-        let id = ReleaseId { namespace: session.default_namespace().to_owned(), name: self.name.clone() };
+        let id = release_named(session, &self.name);
         let status = typed(session, &id).await?.status.unwrap_or_default();
         let wide = matches!(self.output.output, crate::cli::args::Output::Wide);
         match self.output.output.format() {

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::fields::text;
-use super::find::find;
+use super::find::{find, release_named};
 use crate::api::plan::{PlanEntry, PlanStatus};
 use crate::cli::args::{ClusterArgs, PageArgs};
 use crate::cli::print::changes::PlanView;
@@ -49,7 +49,7 @@ impl PlanRelease {
         printer: &mut Printer<'_>,
     ) -> Result<(), CliError> {
         let session = &connect(cluster).await?;
-        let id = ReleaseId { namespace: session.default_namespace().to_owned(), name: self.name.clone() };
+        let id = release_named(session, &self.name);
         let release = find(session, &id).await?;
         let Some(plan) = published(&release)? else {
             printer.say(match text(&release, "/spec/approval") {

@@ -6,6 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::find::release_named;
 use super::history::{named, typed};
 use super::request::{change, ended};
 use super::wait::Wait;
@@ -18,7 +19,6 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;
 use crate::domain::artifact::digest::shortened;
-use crate::domain::identity::ReleaseId;
 use crate::domain::ledger::KnownRevision;
 
 /// Pin a release to an earlier revision and wait for the result.
@@ -75,7 +75,7 @@ impl RollbackRelease {
     }
 
     async fn pin(&self, session: &Session, printer: &mut Printer<'_>) -> Result<(), CliError> {
-        let id = ReleaseId { namespace: session.default_namespace().to_owned(), name: self.name.clone() };
+        let id = release_named(session, &self.name);
         let status = typed(session, &id).await?.status.unwrap_or_default();
         let target = target(&status, self.to.as_deref()).map_err(|why| {
             CliError::Failed(format!("cannot roll back release {}/{}: {why}", id.namespace, id.name))

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::fields::{condition_of, id, text, tone, why};
-use super::find::find;
+use super::find::{find, release_named};
 use super::plan::published;
 use super::tree::{self, Node, is_good};
 use crate::api::plan::PlanApproval;
@@ -20,7 +20,6 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Line, Printer};
 use crate::domain::artifact::digest::shortened;
 use crate::domain::gate::counted;
-use crate::domain::identity::ReleaseId;
 use crate::domain::message::and_more;
 
 /// Show release status, including failing pods.
@@ -64,7 +63,7 @@ impl StatusRelease {
     ) -> Result<(), CliError> {
         let session = &connect(cluster).await?;
         let Self { name, exit_status, page } = self;
-        let release = ReleaseId { namespace: session.default_namespace().to_owned(), name: name.clone() };
+        let release = release_named(session, name);
         let found = find(session, &release).await?;
         let stored = session.read_inventory(&release).await?;
         let objects = tree::read(session, &stored.inventory).await?;

@@ -50,11 +50,7 @@ pub async fn check(
     removal.losses = Contents { session, discovery, me: &release.id, kept: &[] }.losses(&removal).await?;
     let token = removal.token();
     if approved == Some(token.as_str()) {
-        let approved_removal = Some(format!("{token} {}", release.uid));
-        let recorded = ReleaseStatus { approved_removal, ..ReleaseStatus::clone(&status) };
-        scope.env.session.write_status(&release.id, &release.uid, &recorded).await?;
-        scope.reported.set(recorded);
-        return Ok(());
+        return Ok(scope.record_approved_removal(format!("{token} {}", release.uid)).await?);
     }
     let count = removal.objects.len();
     let s = if count == 1 { "" } else { "s" };

@@ -4,6 +4,7 @@ pub mod approval;
 pub mod finalize;
 mod hold;
 pub mod in_order;
+pub mod planned;
 pub mod remove;
 pub mod removed;
 pub mod resume;

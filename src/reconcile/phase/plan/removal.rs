@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::Planned;
 use crate::api::keys;
 use crate::api::release::{GROUP, KIND};
-use crate::api::status::ReleaseStatus;
 use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -58,6 +57,13 @@ pub async fn check(
     if !scope.policy.repeats || !is_new || is_approved || planned.plan.leaving.is_empty() {
         return Ok(());
     }
+    // An approved removal that has begun is finished: what is left of it is another one.
+    let record = |token: &str| format!("{token} {}", revision.key);
+    let recorded = scope.status().approved_removal.clone();
+    let has_begun = update.ledger.whole().is_none_or(|whole| whole == revision.key);
+    if has_begun && !case.is_planned && given.is_some_and(|given| recorded == Some(record(given))) {
+        return Ok(());
+    }
     let Planned { discovery, plan, view, .. } = planned;
     let mut removal = of_leaving(&release.id, release.prune, &plan.leaving, view);
     removal.applied = planned.applied;
@@ -70,23 +76,13 @@ pub async fn check(
         planned.losses = removal.losses;
         return Ok(());
     }
-    // An approved removal that has begun is finished: what is left of it is another one.
-    let token = removal.token();
-    let record = |token: &str| format!("{token} {}", revision.key);
-    let has_begun = update.ledger.whole().is_none_or(|whole| whole == revision.key);
-    let status = scope.status();
-    if has_begun && given.is_some_and(|given| status.approved_removal == Some(record(given))) {
-        return Ok(());
-    }
     let facts = Facts { removal: Some((revision.name.as_str(), &removal)), ..scope.facts() };
     ReconcileError::from_gate(gate::decide(&facts))?;
-    if given == Some(token.as_str()) && status.approved_removal != Some(record(&token)) {
-        let approved_removal = Some(record(&token));
-        let recorded = ReleaseStatus { approved_removal, ..ReleaseStatus::clone(&status) };
-        scope.env.session.write_status(&release.id, &release.uid, &recorded).await?;
-        scope.reported.set(recorded);
+    let approved = Some(removal.token()).filter(|token| given == Some(token.as_str()));
+    match approved.map(|token| record(&token)).filter(|record| recorded.as_ref() != Some(record)) {
+        Some(record) => Ok(scope.record_approved_removal(record).await?),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// What of the objects that leave a release would be deleted.

@@ -14,7 +14,7 @@ use crate::domain::plan::changeset::{
     is_left_of,
 };
 use crate::domain::release::approval::ApprovalPolicy;
-use crate::domain::status;
+use crate::domain::status::{self, whole_seconds};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::approval::{AwaitedApproval, SeenObjects};
 use crate::reconcile::error::{ReconcileError, chain, failure};
@@ -149,7 +149,7 @@ async fn published(
     let counts = plan.counts();
     let (listed, more) = entries(plan, SHORT);
     let same = before.filter(|known| known.hash == hash);
-    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default().to_string();
+    let now = whole_seconds(Timestamp::now()).to_string();
     let mut found = PlanStatus {
         revision: update.revision.name.clone(),
         since: same.map_or(now, |known| known.since.clone()),
@@ -219,7 +219,7 @@ async fn decide(
     if plan.counts == PlanCounts::default() {
         return Ok(());
     }
-    let at = Timestamp::from_second(now.as_second()).unwrap_or(now).to_string();
+    let at = whole_seconds(now).to_string();
     let by = release.approved.as_ref().and_then(|given| given.by.clone());
     plan.changed_since = None;
     plan.approved = Some(PlanApproval { at, by, key: update.revision.key.clone() });
@@ -227,10 +227,7 @@ async fn decide(
     let before = scope.status();
     let mut status = status::waiting(&before, release, Some(&update.revision.name), &message, now);
     status.plan = Some(plan);
-    scope.env.session.write_status(&release.id, &release.uid, &status).await?;
-    scope.env.metrics.release_reported(&release.id, release.suspend, &status);
-    scope.reported.set(status);
-    Ok(())
+    Ok(scope.write_status(status).await?)
 }
 
 fn awaited(

@@ -15,11 +15,8 @@ use crate::domain::plan::{Action, Live, Step};
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::flow::parallel::ordered;
 use crate::reconcile::phase::plan::Planned;
-use crate::reconcile::removal::in_order::remove_in_order;
-use crate::reconcile::removal::remove::{Removal, RemovalOrder};
-use crate::reconcile::removal::removed::Deletion;
+use crate::reconcile::removal::planned::planned_removal;
 use crate::reconcile::scope::Scope;
-use crate::reconcile::scope::progress::NoProgress;
 
 const REDEFINED: &str = "its definition changes, and it is tried again after that";
 const DEFERRED: &str = "it needs other objects of the plan, such as its Namespace or its kind";
@@ -113,20 +110,9 @@ async fn removals(
     if !scope.release.prune || plan.leaving.is_empty() {
         return Ok(Vec::new());
     }
-    let order = RemovalOrder {
-        release: &scope.release.id,
-        prune: true,
-        deletion: Deletion::Planned,
-        in_order: false,
-        progress: &NoProgress,
-        signals: None,
-    };
-    let discovery = session.discovery_of(plan.leaving.iter().map(|l| l.id.group_kind())).await?;
-    let (env, leaving) = (scope.env, plan.leaving.as_slice());
-    let removed =
-        remove_in_order(Removal { env, session, order, leaving, discovery: &discovery, view }).await;
+    let removed = planned_removal(scope, session, plan, view).await?;
     let uid = |id: &ObjectId| {
-        let entry = leaving.iter().find(|leaving| leaving.id == *id).and_then(|l| l.entry.uid.clone());
+        let entry = plan.leaving.iter().find(|leaving| leaving.id == *id).and_then(|l| l.entry.uid.clone());
         entry.or_else(|| view.record(id).map(|record| record.uid)).unwrap_or_default()
     };
     let failed = removed.failures.iter().map(|failure| &failure.id);
