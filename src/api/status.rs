@@ -59,7 +59,7 @@ pub struct ReleaseStatus {
     /// Last applied revision with the first digits of its digest, for tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_revision: Option<String>,
-    /// Revision that the registry offers and the release does not follow: it is quarantined, or older than the applied one while `ref.allowDowngrade` is not set.
+    /// Revision that the registry offers and the release does not follow: it is quarantined, older than the applied one while `ref.allowDowngrade` is not set, or it would have to wait while the rollout of another one is finished first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_revision: Option<String>,
     /// New revision that waits to be applied.

@@ -47,6 +47,19 @@ pub struct Inventory {
     /// are not their complete result: removed objects still exist, or not all objects
     /// were healthy in time. None where `applied` says it.
     pub written: Option<String>,
+    /// The rollout that has begun and is not complete. None where `applied` says that it is.
+    pub begun: Option<BegunRollout>,
+}
+
+/// A rollout that has begun: objects of it may be in the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BegunRollout {
+    /// The repository, without `oci://`.
+    pub source: String,
+    /// The revision, `tag@digest` or the digest.
+    pub revision: String,
+    /// Identifies digest and rendering options.
+    pub key: String,
 }
 
 /// What an inventory says about where its objects come from.
@@ -216,12 +229,19 @@ impl Inventory {
     }
 
     /// The inventory without a complete result, for a run that only writes existing
-    /// objects. Where drift is corrected this is not needed: the changes of an
-    /// interrupted run are detected. Where it is not, the mixture would count as the old
-    /// revision if the spec went back to it. `None` when there is nothing to write.
-    pub fn unsettled(&self, writes: bool, corrected: bool) -> Option<Self> {
-        let unseen = writes && !corrected && self.whole().is_some();
+    /// objects. Where another process would put them back as drift (`undone`), this is not
+    /// needed. Where it would not, the mixture would count as the old revision if the spec
+    /// went back to it. `None` when there is nothing to write.
+    pub fn unsettled(&self, writes: bool, undone: bool) -> Option<Self> {
+        let unseen = writes && !undone && self.whole().is_some();
         unseen.then(|| self.clone().unattributed())
+    }
+
+    /// The inventory while a rollout is not complete: it says which one.
+    #[must_use]
+    pub fn with_begun(self, rollout: &BegunRollout) -> Self {
+        let begun = Some(rollout.clone()).filter(|_| self.applied.is_none());
+        Self { begun, ..self }
     }
 
     /// The same entries, as the result of no revision.
@@ -328,12 +348,12 @@ pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, extent: Exte
             }
         }
     }
-    let (applied, written) = match extent {
-        Extent::Partial => (None, None),
-        Extent::Written(key) => (None, Some(key)),
-        Extent::Complete(key) => (Some(key), None),
-    };
-    Inventory { entries, applied, written }
+    let begun = before.begun.clone();
+    match extent {
+        Extent::Partial => Inventory { entries, begun, ..Inventory::default() },
+        Extent::Written(key) => Inventory { entries, begun, written: Some(key), ..Inventory::default() },
+        Extent::Complete(key) => Inventory { entries, applied: Some(key), ..Inventory::default() },
+    }
 }
 
 #[cfg(test)]
@@ -358,7 +378,7 @@ mod tests {
         Inventory {
             entries: entries.iter().map(|(i, e)| (id(i), e.clone())).collect(),
             applied: Some("x".into()),
-            written: None,
+            ..Inventory::default()
         }
     }
 
@@ -508,6 +528,20 @@ mod tests {
         check(true, true, false);
         check(false, false, false);
         assert_eq!(Inventory { applied: None, ..settled.clone() }.unsettled(true, false), None);
+    }
+
+    #[test]
+    fn a_rollout_that_has_begun_is_named_until_it_is_complete() {
+        let begun = BegunRollout { source: "r.io/a".into(), revision: "1".into(), key: "x".into() };
+        let complete = inventory(&[("a_x__ConfigMap", entry("1"))]);
+        assert_eq!(complete.clone().with_begun(&begun).begun, None);
+        let ahead = complete.unsettled(true, false).unwrap().with_begun(&begun);
+        let check = |extent: Extent, expected: Option<&BegunRollout>| {
+            assert_eq!(settle(&ahead, &BTreeMap::new(), extent).begun.as_ref(), expected);
+        };
+        check(Extent::Partial, Some(&begun));
+        check(Extent::Written("x".into()), Some(&begun));
+        check(Extent::Complete("x".into()), None);
     }
 
     #[test]

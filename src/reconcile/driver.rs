@@ -21,9 +21,9 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
     let Begun { session, ledger, command } = begun;
     let revision = resolve::resolve(scope, &session, caches.into(), &ledger, command).await?;
     tracing::Span::current().record("revision", revision.name.as_str());
-    if let Some(held) = revision.way_back() {
+    if let Some((key, _)) = revision.way_back() {
         // Also in the outcome of a run that fails early.
-        (outcome.way_back, outcome.artifact) = (held.way_back.clone(), Some(revision.artifact()));
+        (outcome.way_back, outcome.artifact) = (Some(key.to_owned()), Some(revision.artifact()));
     }
     let admission = admit::admit(scope, &session, caches.into(), &revision).await?;
     let update = Update { session: &session, ledger: &ledger, revision: &revision };
@@ -33,8 +33,7 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
             outcome.arrival = Arrival::Settled;
             return dependencies::check(scope, &update, outcome).await;
         }
-        let is_first = caches.cluster.inventory.entries.is_empty();
-        arrival::check(scope, &update, &admission, is_first, outcome).await?;
+        arrival::check(scope, &update, &admission, outcome).await?;
         dependencies::check(scope, &update, outcome).await?;
         approval::still_waits(scope, caches, &update, outcome)?;
         let obtained = obtain(scope, caches, &update, &admission).await?;

@@ -20,6 +20,7 @@ pub(super) const SEQUENCE: &str = "sequence";
 pub(super) const ENTRIES: &str = "entries";
 pub(super) const APPLIED: &str = "applied";
 pub(super) const WRITTEN: &str = "written";
+pub(super) const BEGUN: &str = "begun";
 pub(super) const ARTIFACTS: &str = "artifacts";
 
 #[derive(Clone, Debug, Default)]

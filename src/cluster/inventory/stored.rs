@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::config_map::{
-    APPLIED, CREATED_BY, ConfigMap, ENTRIES, Part, SEQUENCE, WRITER, WRITTEN, is_part_of, parts_of,
+    APPLIED, BEGUN, CREATED_BY, ConfigMap, ENTRIES, Part, SEQUENCE, WRITER, WRITTEN, is_part_of, parts_of,
     provenance_of, sequence_of, text_of,
 };
 use super::error::StoreError;
@@ -148,6 +148,8 @@ impl Stored {
         let inventory = Arc::make_mut(&mut stored.inventory);
         (inventory.applied, inventory.written) = (key(APPLIED), key(WRITTEN));
         inventory.written.take_if(|_| inventory.applied.is_some());
+        let begun = first.data.get(BEGUN).filter(|_| inventory.applied.is_none());
+        inventory.begun = begun.and_then(|begun| serde_json::from_str(begun).ok());
         Ok(stored)
     }
 }

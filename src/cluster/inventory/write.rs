@@ -7,8 +7,8 @@ use http::Method;
 use serde_json::json;
 
 use super::config_map::{
-    APPLIED, ARTIFACTS, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE, WRITER, WRITTEN, part_name,
-    path,
+    APPLIED, ARTIFACTS, BEGUN, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE, WRITER, WRITTEN,
+    part_name, path,
 };
 use super::error::StoreError;
 use super::stored::Stored;
@@ -101,6 +101,8 @@ impl Session {
             data.insert(APPLIED.to_owned(), inventory.applied.clone().unwrap_or_default());
             data.extend(inventory.written.iter().map(|written| (WRITTEN.to_owned(), written.clone())));
             // Strings always serialize.
+            let begun = inventory.begun.iter().filter_map(|begun| serde_json::to_string(begun).ok());
+            data.extend(begun.map(|begun| (BEGUN.to_owned(), begun)));
             let artifacts = &stored.provenance.artifacts;
             if !artifacts.is_empty() {
                 data.insert(ARTIFACTS.to_owned(), serde_json::to_string(artifacts).unwrap_or_default());

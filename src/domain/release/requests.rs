@@ -1,6 +1,11 @@
 //! What a person requests of a release by annotations, where its revisions are from, and what it
 //! reads for them.
 
+use jiff::Timestamp;
+
+use super::approval::ApprovalPolicy;
+use super::guards::Guards;
+use super::guards::windows::WindowState;
 use super::spec::Release;
 
 impl Release {
@@ -20,6 +25,16 @@ impl Release {
     /// The repository, without `oci://`.
     pub fn repository(&self) -> &str {
         self.url.trim_start_matches("oci://")
+    }
+
+    /// Whether a revision that is new would have to wait: for its age, for other releases, for a window,
+    /// or for a person.
+    pub fn holds_back(&self, digest: &str, now: Timestamp) -> bool {
+        let Guards { windows, minimum_age, promotion, .. } = &self.guards;
+        let is_closed = windows.state(now, self.timeout) != WindowState::Open
+            && self.override_window.as_deref() != Some(digest);
+        let has_person = self.approval != ApprovalPolicy::Automatic;
+        self.pin.is_none() && (is_closed || minimum_age.is_some() || !promotion.is_empty() || has_person)
     }
 
     /// Whether it names the Secret for trust or for decryption.

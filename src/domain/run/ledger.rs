@@ -6,10 +6,12 @@
 use crate::api::reason::Reason;
 use crate::api::release::{DriftMode, RollbackMode};
 use crate::api::rollback::QuarantineEntry;
-use crate::api::status::{ReleaseStatus, condition};
+use crate::api::status::{HistoryEntry, ReleaseStatus, condition};
 use crate::domain::artifact::digest::is_digest;
-use crate::domain::inventory::{Inventory, Provenance};
+use crate::domain::inventory::{BegunRollout, Inventory, Provenance};
+use crate::domain::release::approval::ApprovalPolicy;
 use crate::domain::release::{Release, WantedVersion};
+use crate::domain::verdict::{FailureClass, class_of};
 use crate::domain::version::{Range, TagFilter};
 
 /// A revision by its names.
@@ -52,6 +54,12 @@ pub struct Ledger {
     pub complete: Option<String>,
     /// Digest and inputs of the revision of which every object was applied.
     pub written: Option<String>,
+    /// The rollout that has begun and is not complete.
+    pub begun: Option<BegunRollout>,
+    /// Digest and inputs of the revision whose plan was approved.
+    pub approved: Option<String>,
+    /// Digest and inputs of the revisions of the history that were bad the last time.
+    pub bad: Vec<String>,
     /// Why the release was not ready, or that it was.
     pub ready: Option<Reason>,
     /// Whether the revision of the last attempt is not trusted.
@@ -137,12 +145,39 @@ impl Ledger {
             applied,
             complete: inventory.applied.clone(),
             written: inventory.written.clone(),
+            begun: inventory.begun.clone(),
+            approved: status.plan.as_ref().and_then(|plan| Some(plan.approved.as_ref()?.key.clone())),
+            bad: bad_keys(&status.history),
             ready: status.condition(condition::READY).and_then(|c| Reason::named(&c.reason)),
             held: status.held_revision.clone(),
             quarantine: status.quarantine.clone(),
             retried: status.last_handled_retry.clone(),
             is_rejected: status.condition(condition::VERIFIED).is_some_and(|c| c.status == "False"),
         }
+    }
+
+    /// The revision whose rollout, or way back, is finished before a newer one that has to wait. None
+    /// where it is complete or bad, or where a person would have to approve it again.
+    pub fn unfinished(&self, release: &Release) -> Option<KnownRevision> {
+        if let Some((entry, failed)) = self.sent_back(release) {
+            let back = KnownRevision::named(entry.back_to.as_deref()?)?;
+            let is_back = self.complete.as_deref() == Some(&release.applied_key(&back.digest));
+            return Some(failed).filter(|_| entry.frozen.is_none() && !is_back);
+        }
+        let BegunRollout { source, revision, key } = self.begun.as_ref()?;
+        let known = KnownRevision::named(revision)?;
+        let is_same = source == release.repository() && release.applied_key(&known.digest) == *key;
+        let is_allowed = match release.approval {
+            ApprovalPolicy::Manual { .. } => [self.whole(), self.approved.as_deref()].contains(&Some(key)),
+            ApprovalPolicy::Automatic | ApprovalPolicy::Exactly(_) => true,
+        };
+        let is_bad = match release.rollback {
+            RollbackMode::Off => self.bad.contains(key),
+            RollbackMode::OnFailure | RollbackMode::Freeze => {
+                self.quarantine.iter().any(|entry| entry.key == *key)
+            }
+        };
+        (self.complete.is_none() && is_same && is_allowed && !is_bad).then_some(known)
     }
 
     /// The revision that the cluster holds every object of, by digest and inputs.
@@ -225,6 +260,18 @@ impl Ledger {
         );
         !leaves_applied(reason) || unanswered && self.is_rejected
     }
+}
+
+/// The revisions that a history shows as bad, each by its last entry.
+fn bad_keys(history: &[HistoryEntry]) -> Vec<String> {
+    let is_last =
+        |at: usize, entry: &HistoryEntry| !history.iter().take(at).any(|newer| newer.key == entry.key);
+    let is_bad = |entry: &HistoryEntry| {
+        let reason = entry.reason.as_deref().and_then(Reason::named);
+        reason.is_some_and(|reason| class_of(reason) == FailureClass::Bad)
+    };
+    let entries = history.iter().enumerate().filter(|(at, entry)| is_last(*at, entry) && is_bad(entry));
+    entries.filter_map(|(_, entry)| entry.key.clone()).collect()
 }
 
 /// Whether the reason that ended a run does not concern the applied revision: it is still
@@ -481,5 +528,82 @@ mod tests {
             "r.io/other".clone_into(source);
         }
         assert_eq!(known.last_applied(&release), None);
+    }
+
+    #[test]
+    fn what_has_begun_is_finished_before_a_revision_that_waits() {
+        let release = release(json!({"tag": "1.0.0"}));
+        let begun = |of: usize| BegunRollout {
+            source: "r.io/app".into(),
+            revision: known("1.0.0", of).name,
+            key: release.applied_key(DIGESTS[of]),
+        };
+        let check = |release: &Release, ledger: &Ledger, expected: Option<usize>| {
+            let found = ledger.unfinished(release);
+            assert_eq!(found, expected.map(|of| known("1.0.0", of)), "{ledger:?}");
+        };
+        // The cluster has every object of it, or some of them.
+        let written = Ledger { begun: Some(begun(1)), ..ledger(&release, 0, 1, false, true) };
+        let partial = Ledger { begun: Some(begun(1)), ..ledger(&release, 0, 0, false, false) };
+        check(&release, &written, Some(1));
+        check(&release, &partial, Some(1));
+        check(&release, &ledger(&release, 0, 1, true, false), None);
+        check(&release, &Ledger::default(), None);
+        // Another repository, and other inputs.
+        let other = BegunRollout { source: "r.io/other".into(), ..begun(1) };
+        check(&release, &Ledger { begun: Some(other), ..written.clone() }, None);
+        let other = BegunRollout { key: "other".into(), ..begun(1) };
+        check(&release, &Ledger { begun: Some(other), ..written.clone() }, None);
+        // It has failed.
+        check(&release, &Ledger { bad: vec![begun(1).key], ..written.clone() }, None);
+        let mut going_back = release.clone();
+        going_back.rollback = RollbackMode::OnFailure;
+        check(&going_back, &Ledger { bad: vec![begun(1).key], ..written.clone() }, Some(1));
+        // What a person has to approve is finished as far as it was approved.
+        let mut manual = release.clone();
+        manual.approval = ApprovalPolicy::Manual { timeout: None };
+        check(&manual, &written, Some(1));
+        check(&manual, &partial, None);
+        check(&manual, &Ledger { approved: Some(begun(1).key), ..partial.clone() }, Some(1));
+
+        // A way back that is not complete, and one that is.
+        let entry = |frozen: Option<&str>| QuarantineEntry {
+            revision: known("1.0.0", 1).name,
+            digest: DIGESTS[1].to_owned(),
+            key: release.applied_key(DIGESTS[1]),
+            back_to: Some(known("1.0.0", 0).name),
+            frozen: frozen.map(str::to_owned),
+            ..QuarantineEntry::default()
+        };
+        let back = |base: &Ledger, frozen: Option<&str>| Ledger {
+            quarantine: vec![entry(frozen)],
+            held: Some(known("1.0.0", 1).name),
+            ..base.clone()
+        };
+        let going = Ledger { begun: Some(begun(0)), ..ledger(&release, 0, 1, false, false) };
+        check(&going_back, &back(&going, None), Some(1));
+        check(&going_back, &back(&ledger(&release, 0, 0, true, false), None), None);
+        check(&going_back, &back(&going, Some("a step has run")), None);
+        // The spec names another tag meanwhile: what it goes back to is finished.
+        let mut newer = self::release(json!({"tag": "2.0.0"}));
+        newer.rollback = RollbackMode::OnFailure;
+        check(&newer, &back(&going, None), Some(0));
+        check(&newer, &Ledger { quarantine: vec![entry(None)], ..written }, None);
+    }
+
+    #[test]
+    fn a_revision_is_bad_by_its_last_entry() {
+        let entry = |key: &str, reason: Option<Reason>| HistoryEntry {
+            key: Some(key.into()),
+            reason: reason.map(|reason| reason.to_string()),
+            ..HistoryEntry::default()
+        };
+        let history = [
+            entry("a", Some(Reason::ApiServerUnavailable)),
+            entry("b", Some(Reason::HealthTimeout)),
+            entry("a", Some(Reason::ApplyFailed)),
+            entry("b", None),
+        ];
+        assert_eq!(bad_keys(&history), ["b"]);
     }
 }

@@ -4,15 +4,18 @@ use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::cluster::inventory::{FinalizerPolicy, StoreError};
 use crate::domain::identity::ObjectId;
+use crate::domain::inventory::{BegunRollout, Inventory};
 use crate::domain::outcome::Note;
 use crate::domain::plan::Action;
+use crate::domain::release::Release;
+use crate::domain::release::approval::ApprovalPolicy;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::error::{ReconcileError, chain, failure};
 use crate::reconcile::phase::inventory::finalizer_policy;
 use crate::reconcile::phase::plan::ownership::check_taken;
 use crate::reconcile::phase::preflight::Accepted;
-use crate::reconcile::scope::Scope;
-use crate::reconcile::scope::revision::Update;
+use crate::reconcile::scope::revision::{Revision, Update};
+use crate::reconcile::scope::{Scope, Trigger};
 
 /// An accepted plan whose objects are in the inventory.
 pub struct Claimed<'a> {
@@ -71,10 +74,22 @@ pub async fn claim<'a>(
         let anew = s.action == Action::Write && (s.anew && !same() || recreated(&s.id) || may_be);
         (&s.id, s.version.as_str(), anew)
     });
-    let corrected = release.drift == DriftMode::Correct;
+    let named = release.guards.hold_arrivals() || matches!(release.approval, ApprovalPolicy::Manual { .. });
+    // Another process finishes a rollout that was let in, and does not undo it as drift.
+    let undone = release.drift == DriftMode::Correct && (puts_back || !named);
     let writes = plan.writes().next().is_some();
     let ahead = stored.inventory.with_expected(expected, puts_back);
-    let ahead = ahead.or_else(|| stored.inventory.unsettled(writes, corrected));
+    let ahead = ahead.or_else(|| stored.inventory.unsettled(writes, undone));
+    let begun = begun_rollout(release, revision);
+    let ahead = match scope.trigger {
+        Trigger::Restore => ahead,
+        // Another rollout may have been cut off before.
+        Trigger::Full | Trigger::Objects => {
+            let now = stored.inventory.whole().is_none() && stored.inventory.begun.as_ref() != Some(&begun);
+            let ahead = ahead.or_else(|| now.then(|| Inventory::clone(&stored.inventory)));
+            ahead.map(|ahead| ahead.with_begun(&begun))
+        }
+    };
     if let Some(ahead) = ahead {
         let written = env.session.write_inventory(&release.id, &mut stored, ahead, finalizer).await;
         if let Err(error) = written {
@@ -85,6 +100,15 @@ pub async fn claim<'a>(
     }
     cache.remember(env, &release.id, stored);
     Ok(Claimed { accepted, puts_back, notes })
+}
+
+/// The rollout of a revision, as the inventory names it.
+pub fn begun_rollout(release: &Release, revision: &Revision) -> BegunRollout {
+    BegunRollout {
+        source: release.repository().to_owned(),
+        revision: revision.name.clone(),
+        key: revision.key.clone(),
+    }
 }
 
 /// Adds how to create the namespace, if that is missing.

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use crate::api::reason::Reason;
 use crate::api::rollback::QuarantineEntry;
 use crate::cluster::session::Session;
@@ -20,7 +22,7 @@ use crate::reconcile::env::Env;
 use crate::reconcile::error::{ReconcileError, RunFailure, failure, with_cure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait};
-use crate::reconcile::scope::revision::{Held, Revision};
+use crate::reconcile::scope::revision::{Held, HeldCause, Revision};
 use crate::reconcile::source::access::access;
 use crate::reconcile::source::reference::{repository, wanted};
 
@@ -122,10 +124,17 @@ fn answered(
             (registry.stale, registry.held) = (None, None);
             let (name, offered) = (resolved.revision.clone(), resolved.digest.clone());
             let revision = follow(scope, ledger, notes, resolved).map_err(|blocker| {
-                let way_back = Some(release.applied_key(offered.as_str()));
-                registry.held = Some(Held { revision: name, message: blocker.message.clone(), way_back });
+                let cause = HeldCause::WayBack(release.applied_key(offered.as_str()));
+                registry.held = Some(Held { revision: name, message: blocker.message.clone(), cause });
                 Box::<RunFailure>::from(blocker)
             })?;
+            let first = match scope.policy.repeats {
+                true => finished_first(release, ledger, registry, &revision)?,
+                false => None,
+            };
+            // The answer is looked at once more when that has ended.
+            registry.resolve_due = first.is_some();
+            let revision = first.unwrap_or(revision);
             registry.held.clone_from(&revision.held);
             rollout.wanted(Some(&revision.key));
             return Ok(revision);
@@ -232,7 +241,8 @@ pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Re
     let step = Some(TagStep { from, to: tag.as_str() });
     match (downgrade::decide(&Facts { step, ..Facts::of(release) }), revision_of(release, last)) {
         (Decision::Wait(blocker, _), Ok(last)) => {
-            let held = Held { revision: revision.name, message: blocker.message, way_back: None };
+            let (message, cause) = (blocker.message, HeldCause::Downgrade);
+            let held = Held { revision: revision.name, message, cause };
             steer(release, ledger, Revision { held: Some(held), ..last })
         }
         _ => Ok(revision),
@@ -265,9 +275,34 @@ fn back_to(
     };
     let known = last.cloned().or_else(|| KnownRevision::named(entry.back_to.as_deref()?));
     let revision = known.and_then(|known| revision_of(release, &known).ok());
-    let (name, way_back) = (entry.revision.clone(), Some(entry.key.clone()));
-    let held = Some(Held { revision: name, message: blocker.message, way_back });
+    let (name, cause) = (entry.revision.clone(), HeldCause::WayBack(entry.key.clone()));
+    let held = Some(Held { revision: name, message: blocker.message, cause });
     Ok(revision.map(|revision| Revision { held, ..revision }))
+}
+
+/// The revision whose rollout is finished before the newest one, which would have to wait.
+///
+/// # Errors
+/// As for [`kept`].
+fn finished_first(
+    release: &Release,
+    ledger: &Ledger,
+    registry: &RegistryCache,
+    newest: &Revision,
+) -> Result<Option<Revision>, ReconcileError> {
+    let waits = newest.held.is_none() && release.holds_back(newest.digest.as_str(), Timestamp::now());
+    let Some(known) =
+        ledger.unfinished(release).filter(|known| waits && known.digest != newest.digest.as_str())
+    else {
+        return Ok(None);
+    };
+    let first = kept(release, ledger, registry, &known)?;
+    if first.held.is_some() {
+        return Ok(Some(first));
+    }
+    let message = format!("revision {} follows when this rollout has ended", newest.name);
+    let held = Held { revision: newest.name.clone(), message, cause: HeldCause::Later };
+    Ok(Some(Revision { held: Some(held), ..first }))
 }
 
 /// A revision that is kept without an answer of the registry.
@@ -290,7 +325,7 @@ fn kept(
     match back_to(release, entry, last)? {
         Some(back) => Ok(Revision { stale: revision.stale, ..back }),
         None => {
-            let held = registry.held.clone().filter(|held| held.way_back.is_none());
+            let held = registry.held.clone().filter(|held| held.cause == HeldCause::Downgrade);
             Ok(Revision { held, ..revision })
         }
     }

@@ -24,6 +24,7 @@ use crate::reconcile::live::in_sync::in_sync;
 use crate::reconcile::live::view::View;
 use crate::reconcile::phase::apply::Applied;
 use crate::reconcile::phase::apply::executed::Executed;
+use crate::reconcile::phase::claim::begun_rollout;
 use crate::reconcile::phase::inventory::finalizer_policy;
 use crate::reconcile::phase::plan::drift::corrected_message;
 use crate::reconcile::phase::prune::Pruned;
@@ -57,7 +58,8 @@ pub async fn settle(
         let message = corrected_message(&corrected);
         outcome.notes.push(Note { reason: Reason::DriftCorrected, message });
     }
-    let written = write(scope, &mut caches.cluster, &fates, extent, applied.then_some(revision)).await?;
+    let settled = Settled { fates: &fates, extent, revision, applied };
+    let written = write(scope, &mut caches.cluster, settled).await?;
     outcome.entries = caches.cluster.stored.as_ref().map(|stored| stored.inventory.entries.len());
     if scope.policy.repeats {
         // The kinds that are new in the inventory are watched from now on.
@@ -116,23 +118,34 @@ fn extent(scope: &Scope<'_>, revision: &Revision, pruned: &Pruned<'_>) -> Extent
     }
 }
 
+/// What a run leaves in the cluster.
+struct Settled<'a> {
+    fates: &'a BTreeMap<ObjectId, Fate>,
+    extent: Extent,
+    revision: &'a Revision,
+    /// Whether every object of the revision was applied.
+    applied: bool,
+}
+
 /// Writes the settled inventory if it has changed. An apply of the command line changes at least
 /// its time.
 async fn write(
     scope: &Scope<'_>,
     cache: &mut ClusterCache,
-    fates: &BTreeMap<ObjectId, Fate>,
-    extent: Extent,
-    applied: Option<&Revision>,
+    settled: Settled<'_>,
 ) -> Result<Result<(), StoreError>, ReconcileError> {
+    let Settled { fates, extent, revision, applied } = settled;
     let finalizer = finalizer_policy(scope, cache);
     let Some(mut stored) = cache.stored.take() else { return Err(ReconcileError::InventoryConflict) };
-    let settled = settled_by(&stored.inventory, fates, extent);
+    let mut settled = settled_by(&stored.inventory, fates, extent);
+    if scope.trigger != Trigger::Restore {
+        settled = settled.with_begun(&begun_rollout(scope.release, revision));
+    }
     let settled = cache.mark_ended(&settled).unwrap_or(settled);
     let adopted = stored.exists() && finalizer == FinalizerPolicy::Set && !stored.operators;
     let mut written = Ok(());
     // A drift correction does not change the provenance.
-    let applied = applied.filter(|_| scope.trigger != Trigger::Restore);
+    let applied = Some(revision).filter(|_| applied && scope.trigger != Trigger::Restore);
     let from = applied.map(|revision| provenance(scope.release, revision));
     let renamed = from.as_ref().is_some_and(|from| {
         from.source == stored.provenance.source && from.revision != stored.provenance.revision
@@ -192,8 +205,8 @@ fn applied_verdict(
 /// Completes the outcome of a way back: what it has gone back from, and, while it is retried, that
 /// the run goes back.
 pub fn way_back(revision: &Revision, outcome: &mut Outcome) {
-    let Some(held) = revision.way_back() else { return };
-    outcome.way_back.clone_from(&held.way_back);
+    let Some((key, held)) = revision.way_back() else { return };
+    outcome.way_back = Some(key.to_owned());
     let is_retried = classify(outcome) == FailureClass::Environment;
     if let Verdict::Failed { message, .. } = &mut outcome.verdict
         && is_retried
@@ -227,7 +240,7 @@ pub fn no_op(scope: &Scope<'_>, caches: &mut Caches, revision: &Revision) -> Out
 fn verdict(release: &Release, revision: &Revision, entries: usize, rest: &str) -> Verdict {
     let objects = if entries == 1 { "1 object".to_owned() } else { format!("{entries} objects") };
     let mut message = format!("Applied {objects} of revision {}{rest}", revision.name);
-    if let Some(held) = revision.way_back() {
+    if let Some((_, held)) = revision.way_back() {
         return Verdict::Failed { reason: Reason::RolledBack, message: held.message.clone() };
     }
     if let Some(pin) = &release.pin {

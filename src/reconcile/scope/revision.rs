@@ -17,19 +17,30 @@ pub struct Revision {
     pub key: String,
     /// Why the registry could not be asked, if it failed.
     pub stale: Option<(Reason, String)>,
-    /// What the release does not follow, if the registry offers a downgrade or a quarantined revision.
+    /// What the registry offers and the release does not follow, or not yet.
     pub held: Option<Held>,
 }
 
-/// A revision that the registry offers and the release does not follow.
+/// A revision that the registry offers and the release does not follow, or not yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Its name, `tag@digest`.
     pub revision: String,
     /// Why the release does not follow it.
     pub message: String,
-    /// Its key, if it is quarantined and the run goes back from it.
-    pub way_back: Option<String>,
+    /// The kind of that.
+    pub cause: HeldCause,
+}
+
+/// Why a release does not follow a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeldCause {
+    /// It would be a downgrade.
+    Downgrade,
+    /// It has failed, and the run goes back from it. This is its key.
+    WayBack(String),
+    /// It would have to wait, and the rollout that has begun is finished first.
+    Later,
 }
 
 /// A revision that is applied to the cluster.
@@ -44,9 +55,18 @@ pub struct Update<'a> {
 }
 
 impl Revision {
-    /// The key of the quarantined revision that is gone back from.
-    pub fn way_back(&self) -> Option<&Held> {
-        self.held.as_ref().filter(|held| held.way_back.is_some())
+    /// The key of the quarantined revision that is gone back from, and that revision.
+    pub fn way_back(&self) -> Option<(&str, &Held)> {
+        let held = self.held.as_ref()?;
+        match &held.cause {
+            HeldCause::WayBack(key) => Some((key, held)),
+            HeldCause::Downgrade | HeldCause::Later => None,
+        }
+    }
+
+    /// Whether a person has let it in, or does not need to: it is kept instead of another one.
+    pub fn is_kept(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.cause != HeldCause::Later)
     }
 
     /// The artifact, as far as its revision is known.

@@ -1,6 +1,7 @@
 //! How a new revision reaches the cluster, what keeps it back, and the way back.
 
 mod arrival;
+mod begun;
 mod frozen;
 mod guards;
 mod history;

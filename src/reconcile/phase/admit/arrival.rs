@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::guards::PendingRevision;
 use crate::domain::gate::{self, ArrivalFacts, Decision, Facts, WakeOn};
+use crate::domain::ledger::KnownRevision;
 use crate::domain::outcome::{Arrival, Outcome};
 use crate::domain::status::whole_seconds;
 use crate::reconcile::error::ReconcileError;
@@ -21,7 +22,6 @@ pub async fn check(
     scope: &Scope<'_>,
     update: &Update<'_>,
     admission: &Admission,
-    is_first: bool,
     outcome: &mut Outcome,
 ) -> Result<(), ReconcileError> {
     let Update { ledger, revision, .. } = *update;
@@ -45,10 +45,10 @@ pub async fn check(
         since: first_seen.to_string(),
         ..PendingRevision::default()
     };
-    // Objects of it may be in the cluster already: it is not left half applied.
-    let was_attempted = status.artifact.as_ref().is_some_and(|attempted| attempted.digest == digest);
-    let has_passed = known.map_or(was_attempted, |pending| pending.reason.is_empty());
-    let has_begun = ledger.whole().is_none() && !is_first && has_passed;
+    // Objects of it may be in the cluster, or a step of it may have run: it is not left half applied.
+    let named = ledger.begun.as_ref().and_then(|begun| KnownRevision::named(&begun.revision));
+    let has_begun = named.is_some_and(|begun| begun.digest == digest)
+        || status.steps.iter().any(|step| step.key == revision.key);
     // What was applied before may come back at once.
     let is_known = ledger.applied.as_ref().is_some_and(|(applied, _)| applied.digest == digest)
         || status.history.iter().any(|entry| entry.digest == digest);

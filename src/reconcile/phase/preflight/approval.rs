@@ -40,7 +40,7 @@ pub fn is_needed(scope: &Scope<'_>, update: &Update<'_>) -> bool {
 /// already, or that a downgrade or the way back keeps.
 fn is_awaited(scope: &Scope<'_>, update: &Update<'_>) -> bool {
     let Update { ledger, revision, .. } = update;
-    let is_new = ledger.whole() != Some(revision.key.as_str()) && revision.held.is_none();
+    let is_new = ledger.whole() != Some(revision.key.as_str()) && !revision.is_kept();
     scope.policy.repeats && scope.trigger != Trigger::Restore && is_new
 }
 

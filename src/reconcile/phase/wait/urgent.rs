@@ -9,9 +9,6 @@ use crate::api::release::DriftMode;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
 use crate::domain::plan::{Plan, Step};
-use crate::domain::release::Guards;
-use crate::domain::release::approval::ApprovalPolicy;
-use crate::domain::release::windows::WindowState;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::registry::RegistryCache;
@@ -54,19 +51,12 @@ impl Urgent<'_> {
         true
     }
 
-    /// Whether a newer revision would wait, so that this one is finished first.
-    fn holds_back_newer(&self) -> bool {
-        let release = self.scope.release;
-        let Guards { windows, minimum_age, promotion, .. } = &release.guards;
-        let is_closed = windows.state(Timestamp::now(), release.timeout) != WindowState::Open;
-        let has_person = release.approval != ApprovalPolicy::Automatic;
-        is_closed || minimum_age.is_some() || !promotion.is_empty() || has_person
-    }
-
     /// Whether the reference resolves to another digest now, which may be applied.
     pub async fn is_newer(&self, registry: &mut RegistryCache) -> bool {
         let (scope, Update { session, ledger, revision }) = (self.scope, *self.update);
-        if self.holds_back_newer() {
+        let release = scope.release;
+        // One that would wait itself does not end the wait; only a person can name one that does not.
+        if release.override_window.is_none() && release.holds_back("", Timestamp::now()) {
             return false;
         }
         let (Ok(repository), Ok(wanted)) = (repository(scope.release), wanted(scope.release)) else {
@@ -75,9 +65,12 @@ impl Urgent<'_> {
         let Ok(access) = access(scope, session, registry).await else { return false };
         let resolving = scope.env.registry.resolve(&repository, &wanted, &access);
         match tokio::time::timeout(ANSWER, resolving).await {
-            Ok(Ok(resolved)) => destination(scope.release, ledger, resolved)
+            Ok(Ok(resolved)) => destination(release, ledger, resolved)
                 // A revision that has failed before is not followed, and ends the wait.
-                .map_or(true, |wanted| wanted.digest != revision.digest),
+                .map_or(true, |wanted| {
+                    let waits = || release.holds_back(wanted.digest.as_str(), Timestamp::now());
+                    wanted.digest != revision.digest && (wanted.held.is_some() || !waits())
+                }),
             // The registry is unavailable: continue the wait for the applied revision.
             Ok(Err(_)) | Err(_) => false,
         }
