@@ -19,6 +19,7 @@ use crate::cluster::store::{Store, WatchChange};
 use crate::domain::identity::ReleaseId;
 use crate::domain::observed::ObservedRelease;
 use crate::domain::release::{has_begun, id_of};
+use crate::domain::status::awaited_objects;
 use crate::domain::verify::trust_policy::TrustPolicy;
 use crate::observe::metrics::Metrics;
 use crate::oci::{Registry, Repository};
@@ -211,6 +212,7 @@ impl Engine {
         let (suspended, status) = (seen.resource.spec.suspend, seen.resource.status.as_ref());
         let metrics = &self.shared.env.metrics;
         metrics.release_appeared(&id, suspended, status.unwrap_or(&ReleaseStatus::default()));
+        env.claims.wanted_before(&id, status.map(awaited_objects).unwrap_or_default());
         let (latest, receiver) = watch::channel(seen);
         let signals = Arc::new(Signals::default());
         let shared = Arc::clone(&self.shared);

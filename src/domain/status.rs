@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 pub use self::bounds::{bounded, whole_seconds};
 use self::conditions::{Conditions, conditions};
 use self::history::{HistoryInput, remember};
-use self::plan::plan_after;
+pub use self::plan::{awaited_objects, plan_after};
 use self::quarantine::quarantine;
 use super::artifact::digest::shortened;
 use super::outcome::{Arrival, Assessment, ObjectFailure, Outcome, Verdict};

@@ -8,7 +8,7 @@ use super::error::ReconcileError;
 use super::live::in_sync::in_sync;
 use super::phase::admit::admit;
 use super::phase::begin::{Begun, facts_of, ledger_of};
-use super::phase::observe::look;
+use super::phase::observe::{follow_health, look};
 use super::phase::obtain::obtain;
 use super::phase::resolve::revision_of;
 use super::scope::revision::Update;
@@ -91,6 +91,11 @@ pub async fn restore_after(scope: &Scope<'_>, caches: &mut Caches, outcome: &mut
         }
         // The next run tries it again.
         Err(_) => {}
+    }
+    if let Ok(revision) = revision_of(scope.release, &applied)
+        && let Err(error) = follow_health(scope, caches, &session, &revision).await
+    {
+        tracing::debug!(?error, "cannot follow the health of the applied revision");
     }
 }
 

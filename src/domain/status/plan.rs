@@ -1,8 +1,19 @@
 //! The plan in the status of a release.
 
 use crate::api::plan::PlanStatus;
+use crate::api::reason::Reason;
+use crate::api::status::ReleaseStatus;
 use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::plan::changeset::HANDED_OVER;
 use crate::domain::release::approval::ApprovalPolicy;
+
+/// The objects of other releases that a release waits for, as its status names them.
+pub fn awaited_objects(status: &ReleaseStatus) -> Vec<String> {
+    let planned = status.plan.iter().flat_map(|plan| &plan.changes);
+    let planned = planned.filter(|change| change.action == HANDED_OVER).map(|change| &change.object);
+    let disputed = status.failures.iter().filter(|f| f.reason == Reason::OwnershipConflict.as_str());
+    planned.chain(disputed.map(|failure| &failure.object)).cloned().collect()
+}
 
 /// The plan after a run. It goes once its revision is applied, or another one is wanted.
 pub fn plan_after(
@@ -22,8 +33,32 @@ pub fn plan_after(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::reason::Reason;
-    use crate::api::status::ArtifactStatus;
+    use crate::api::plan::PlanEntry;
+    use crate::api::status::{ArtifactStatus, Failure};
+
+    #[test]
+    fn a_release_waits_for_what_it_takes_over_and_for_what_is_disputed() {
+        let change = |object: &str, action: &str| PlanEntry {
+            object: object.into(),
+            action: action.into(),
+            ..PlanEntry::default()
+        };
+        let failure = |object: &str, reason: Reason| Failure {
+            object: object.into(),
+            reason: reason.to_string(),
+            ..Failure::default()
+        };
+        let changes = vec![change("ConfigMap/a/x", "created"), change("ConfigMap/a/y", "handedOver")];
+        let status = ReleaseStatus {
+            plan: Some(PlanStatus { changes, ..PlanStatus::default() }),
+            failures: vec![
+                failure("Secret/a/x", Reason::OwnershipConflict),
+                failure("Secret/a/y", Reason::AccessDenied),
+            ],
+            ..ReleaseStatus::default()
+        };
+        assert_eq!(awaited_objects(&status), ["ConfigMap/a/y", "Secret/a/x"]);
+    }
 
     #[test]
     fn a_plan_stays_until_its_revision_is_applied_or_another_is_wanted() {

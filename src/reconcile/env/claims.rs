@@ -21,6 +21,8 @@ struct Inner {
     named: HashMap<ReleaseId, Arc<Inventory>>,
     reserved: HashMap<ObjectId, ReleaseId>,
     wanted: HashMap<ObjectId, ReleaseId>,
+    /// What a release waited for in an earlier process, as its status names it: until its first run.
+    awaited_before: HashMap<String, ReleaseId>,
     /// What a release leaves to another, until that one has applied it.
     offered: HashMap<ObjectId, ReleaseId>,
 }
@@ -103,6 +105,13 @@ impl Claims {
         self.read(|i| i.reserved.get(id).cloned())
     }
 
+    /// A release of an earlier process waits for these objects, until it says itself what it wants.
+    pub fn wanted_before(&self, release: &ReleaseId, objects: Vec<String>) {
+        self.write(|i| {
+            i.awaited_before.extend(objects.into_iter().map(|object| (object, release.clone())));
+        });
+    }
+
     /// A release waits for objects of other releases that it may write. Replaces its previous list.
     /// Returns the releases that keep objects for it that it does not wait for any more.
     pub fn want<'a>(
@@ -121,7 +130,11 @@ impl Claims {
 
     /// The release that waits for an object, or is about to write it.
     pub fn pending_owner(&self, id: &ObjectId) -> Option<ReleaseId> {
-        self.read(|i| i.wanted.get(id).or_else(|| i.reserved.get(id)).cloned())
+        self.read(|i| {
+            let known = i.wanted.get(id).or_else(|| i.reserved.get(id));
+            let before = || Some(&i.awaited_before).filter(|b| !b.is_empty())?.get(&id.to_string());
+            known.or_else(before).cloned()
+        })
     }
 }
 
@@ -138,10 +151,14 @@ impl Inner {
             .extract_if(|id, pending_owner| *pending_owner == *release && !ids.contains(id))
             .map(|(id, _)| id)
             .collect();
+        let before = self.awaited_before.extract_if(|_, owner| owner == release);
+        let before: BTreeSet<String> = before.map(|(object, _)| object).collect();
         for id in ids {
             self.wanted.entry(id.clone()).or_insert_with(|| release.clone());
         }
-        let mut notified = self.givers(|id| dropped.contains(id));
+        let is_dropped =
+            |id: &ObjectId| dropped.contains(id) || !ids.contains(id) && before.contains(&id.to_string());
+        let mut notified = self.givers(is_dropped);
         notified.remove(release);
         notified
     }
@@ -199,6 +216,26 @@ mod tests {
         claims.want(&second, std::iter::empty());
         claims.publish(&first, &both);
         assert!(!notifies(claims.forget(&first)), "nobody waits");
+    }
+
+    #[test]
+    fn what_a_release_waited_for_in_an_earlier_process_is_kept_until_its_first_run() {
+        let (first, second) = (release("first"), release("second"));
+        let both = inventory(&[("x", false), ("y", false)]);
+        let [x, y] =
+            ["x", "y"].map(|id| ObjectId::from_inventory_id(&format!("apps_{id}__ConfigMap")).unwrap());
+        let claims = Claims::default();
+        claims.publish(&first, &both);
+        let named = ["ConfigMap/apps/x", "ConfigMap/apps/y"].map(str::to_owned);
+        claims.wanted_before(&second, named.to_vec());
+        assert_eq!([&x, &y].map(|id| claims.pending_owner(id)), [Some(second.clone()), Some(second.clone())]);
+        claims.publish(&first, &inventory(&[("x", true), ("y", true)]));
+        // It still wants one of them.
+        assert_eq!(claims.want(&second, [&x].into_iter()), BTreeSet::from([first.clone()]));
+        assert_eq!([&x, &y].map(|id| claims.pending_owner(id)), [Some(second.clone()), None]);
+        claims.wanted_before(&second, named.to_vec());
+        assert_eq!(claims.forget(&second), BTreeSet::from([first]));
+        assert_eq!(claims.pending_owner(&y), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::cluster::inventory::FinalizerPolicy;
 use crate::domain::ledger::Command;
 use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::release::Release;
+use crate::domain::status::plan_after;
 use crate::observe::metrics::PhaseTimer;
 use crate::reconcile::cache::Caches;
 use crate::reconcile::driver;
@@ -101,7 +102,7 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
     restore_after(scope, caches, &mut outcome).await;
     leave_open(scope, caches, &mut outcome);
     caches.cluster.drop_unused_watches();
-    let has_plan = outcome.plan.is_some() || outcome.artifact.is_none() && scope.status().plan.is_some();
+    let has_plan = plan_after(scope.status().plan.as_ref(), &scope.release.approval, &outcome).is_some();
     let may_take = has_plan || outcome.reason() == Some(Reason::OwnershipConflict);
     if !outcome.verdict.is_silent() && !may_take {
         // It does not wait for objects of others any more: a release that keeps one for it would

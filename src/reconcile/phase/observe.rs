@@ -133,6 +133,24 @@ pub async fn look(
     Ok(found)
 }
 
+/// Follows the health of the applied objects while a newer revision waits, if this process does not do
+/// so yet.
+///
+/// # Errors
+/// When the kinds that the cluster serves are unknown.
+pub async fn follow_health(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    session: &Session,
+    revision: &Revision,
+) -> Result<(), ReconcileError> {
+    if caches.rollout.checkup.is_none() && caches.cluster.is_settled(&revision.key) {
+        let discovery = session.discovery().await?;
+        check_health(scope, session, &discovery, &caches.cluster, &mut caches.rollout, revision).await;
+    }
+    Ok(())
+}
+
 /// Updates the known health of the applied objects, if the release waits for health.
 async fn check_health(
     scope: &Scope<'_>,

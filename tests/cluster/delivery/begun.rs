@@ -99,7 +99,7 @@ async fn a_rollout_that_fails_after_a_restart_is_gone_back_from_while_a_newer_re
     };
     let release = scene.story.wait_for("the way back is waited for", going).await;
     assert_eq!(quarantined(&release), [format!("2@{second}")]);
-    scene.patch("v1", "configmaps", "a", json!({"data": {"hold": null}}));
+    say(&scene, "hold", &Value::Null);
     let waiting = waits(&scene, &third).await;
     assert_eq!(outcomes(&waiting), ["Healthy", "Failed", "Healthy"]);
     assert!(text(&waiting, "/status/lastHealthyRevision").starts_with("1@"));
@@ -130,7 +130,7 @@ async fn a_way_back_is_finished_when_its_process_ends_and_a_newer_revision_waits
         };
         scene.story.wait_for("the way back is waited for", going).await;
     }
-    scene.patch("v1", "configmaps", "a", json!({"data": {"hold": null}}));
+    say(&scene, "hold", &Value::Null);
     let waiting = waits(&scene, &third).await;
     assert_eq!(outcomes(&waiting), ["Healthy", "Failed", "Healthy"]);
     assert_eq!(scene.data("a").await.as_deref(), Some("one"));
@@ -163,4 +163,21 @@ async fn an_approved_rollout_is_finished_before_a_newer_plan_is_asked_for() {
     assert_eq!(waiting["status"]["lastHealthyRevision"], format!("2@{second}"));
     assert_ne!(text(&waiting, "/status/plan/hash"), hash);
     assert_eq!(scene.data("a").await.as_deref(), Some("two"));
+}
+
+#[story]
+async fn the_health_of_what_is_applied_is_followed_after_a_restart_while_a_newer_revision_waits() {
+    let mut scene = Scene::begin("begun-health").await;
+    scene.install("app", &config_map("a", "one"), told()).await;
+    scene.change("app", closed());
+    scene.push("app", "2", &config_map("a", "two"));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
+    scene.story.wait_condition("app", "Ready", "False", "OutsideWindow").await;
+    scene.restart();
+    scene.reconcile("app", "restarted").await;
+    say(&scene, "hold", &json!("yes"));
+    scene.wait_reason("app", "Healthy", "False", "Unhealthy").await;
+    say(&scene, "hold", &Value::Null);
+    let release = scene.story.wait_condition("app", "Healthy", "True", "Healthy").await;
+    assert!(message(&release, "Ready").contains("waits for a window"), "{release}");
 }

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use supercargo_testbed::webhook::{Behaviour, Webhook};
-use supercargo_testbed::{Profiles, Story, story};
+use supercargo_testbed::{Profiles, Registry, Story, story};
 
 use crate::dependencies::quiet;
 use crate::scene::{Scene, config_map, text};
@@ -394,6 +394,38 @@ async fn what_a_plan_cannot_know_is_in_it_and_so_is_what_another_release_leaves(
     approve(&scene, "taker", &hash(&waiting));
     scene.story.wait_ready("taker", "1@").await;
     assert_eq!(scene.data("moved").await.as_deref(), Some("two"));
+}
+
+#[story]
+async fn what_another_release_leaves_is_kept_over_a_restart_while_the_plan_waits() {
+    let mut scene = Scene::begin("plan-kept").await;
+    let source = Registry::plain();
+    source.push_yaml("taker", "1", &config_map("moved", "two"));
+    let both = config_map("moved", "one") + &config_map("kept", "one");
+    scene.install("giver", &both, quiet(json!({}))).await;
+    scene.create("taker", manual(json!({"url": format!("oci://{}/taker", source.host())})));
+    scene.wait_reason("taker", "Ready", "False", "OwnershipConflict").await;
+    scene.upgrade("giver", "2", &config_map("kept", "one"));
+    let waiting = waits(&scene, "taker", "1@", "").await;
+    let uid = scene.uid("moved").await;
+    // The next process cannot make the plan again at first, and the giver looks at what it has left.
+    source.stop();
+    scene.restart();
+    scene.wait_says("taker", "FetchFailed", &["is unavailable"]).await;
+    scene.reconcile("giver", "again").await;
+    assert_eq!(scene.uid("moved").await, uid);
+    // A window closes, which is no decision either.
+    source.resume();
+    scene.change("taker", json!({"schedule": [{"cron": "* * * * *", "duration": "1h", "deny": true}]}));
+    scene.story.wait_condition("taker", "Ready", "False", "OutsideWindow").await;
+    scene.reconcile("giver", "once more").await;
+    assert_eq!(scene.uid("moved").await, uid);
+    scene.change("taker", json!({"schedule": null}));
+    let again = waits(&scene, "taker", "1@", "").await;
+    assert_eq!(hash(&again), hash(&waiting));
+    approve(&scene, "taker", &hash(&again));
+    scene.story.wait_ready("taker", "1@").await;
+    assert_eq!((scene.uid("moved").await, scene.data("moved").await.as_deref()), (uid, Some("two")));
 }
 
 #[story]

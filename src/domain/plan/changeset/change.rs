@@ -11,6 +11,9 @@ pub struct ChangeSet {
     pub changes: Vec<PlanChange>,
 }
 
+/// What happens to an object that another release leaves.
+pub const HANDED_OVER: &str = "handedOver";
+
 /// What happens to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlanAction {
@@ -78,7 +81,7 @@ impl PlanAction {
             Self::Configured => "configured",
             Self::Recreated { .. } => "recreated",
             Self::Pruned { .. } => "pruned",
-            Self::HandedOver { .. } => "handedOver",
+            Self::HandedOver { .. } => HANDED_OVER,
             Self::Run => "run",
             Self::Unknown { .. } => "unknown",
         }

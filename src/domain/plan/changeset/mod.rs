@@ -10,7 +10,7 @@ mod seal;
 mod sensitive;
 mod token;
 
-pub use change::{ChangeSet, FieldChange, PlanAction, PlanChange};
+pub use change::{ChangeSet, FieldChange, HANDED_OVER, PlanAction, PlanChange};
 pub use compared::Compared;
 pub use hash::PlanInputs;
 pub use report::{PlanDetail, changes_digest, differences_since, entries, is_left_of};
