@@ -316,9 +316,13 @@ impl Actor {
     /// A spec that is invalid: nothing runs until it changes.
     async fn refuse(&mut self, seen: &ObservedRelease, error: &InvalidSpec) -> Next {
         let Ok(release) = seen.placeholder() else { return Next::Wait(None) };
-        let outcome = Outcome::failed(error.reason(), error.to_string());
-        // A release that keeps an object for it would wait in vain.
-        self.shared.env.wake(self.shared.env.claims.want_nothing(&self.id));
+        let mut outcome = Outcome::failed(error.reason(), error.to_string());
+        // They are about an earlier spec, which may come back.
+        (outcome.plan, outcome.held) = (self.status.plan.clone(), self.status.held_revision.clone());
+        if outcome.plan.is_none() {
+            // A release that keeps an object for it would wait in vain.
+            self.shared.env.wake(self.shared.env.claims.want_nothing(&self.id));
+        }
         // Nothing that it has depended on is of interest before the spec changes.
         self.shared.env.dependencies.kinds.forget(&self.id);
         self.shared.env.dependencies.unfollow(&self.id);

@@ -25,24 +25,38 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
         // Also in the outcome of a run that fails early.
         (outcome.way_back, outcome.artifact) = (Some(key.to_owned()), Some(revision.artifact()));
     }
-    let admission = admit::admit(scope, &session, caches.into(), &revision).await?;
     let update = Update { session: &session, ledger: &ledger, revision: &revision };
+    let ended = advance(scope, caches, &update, outcome).await;
+    let ended = ended.or_else(|error: ReconcileError| error.fold_into(outcome));
+    caches.registry.ended(scope.release.generation, &revision.key, outcome);
+    ended
+}
+
+/// Runs the phases that follow once the revision is known.
+async fn advance(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    update: &Update<'_>,
+    outcome: &mut Outcome,
+) -> Ended {
+    let Update { session, revision, .. } = *update;
+    let admission = admit::admit(scope, session, caches.into(), revision).await?;
     let updated = async {
-        if observe::is_settled(scope, caches, &update, &admission).await? {
-            *outcome = settle::no_op(scope, caches, &revision);
+        if observe::is_settled(scope, caches, update, &admission).await? {
+            *outcome = settle::no_op(scope, caches, revision);
             outcome.arrival = Arrival::Settled;
-            return dependencies::check(scope, &update, outcome).await;
+            return dependencies::check(scope, update, outcome).await;
         }
-        arrival::check(scope, &update, &admission, outcome).await?;
-        dependencies::check(scope, &update, outcome).await?;
-        approval::still_waits(scope, caches, &update, outcome)?;
-        let obtained = obtain(scope, caches, &update, &admission).await?;
-        bring(scope, caches, &update, obtained, outcome).await
+        arrival::check(scope, update, &admission, outcome).await?;
+        dependencies::check(scope, update, outcome).await?;
+        approval::still_waits(scope, caches, update, outcome)?;
+        let obtained = obtain(scope, caches, update, &admission).await?;
+        bring(scope, caches, update, obtained, outcome).await
     };
     let ended = updated.await.or_else(|error: ReconcileError| error.fold_into(outcome));
-    settle::way_back(&revision, outcome);
+    settle::way_back(revision, outcome);
     dependencies::name_missing(&mut caches.rollout, outcome);
-    admission.report(caches.trust.pinned_of(&revision, admission.images()), outcome);
+    admission.report(caches.trust.pinned_of(revision, admission.images()), outcome);
     ended
 }
 

@@ -55,7 +55,8 @@ async fn a_range_goes_back_only_where_it_may_and_a_tag_that_moves_is_told() {
     assert_eq!(told("TagMoved").await, 1);
 }
 
-fn remove(scene: &Scene<'_>, repository: &str, tag: &str) {
+/// Takes a tag away.
+pub fn remove(scene: &Scene<'_>, repository: &str, tag: &str) {
     scene.registry().crane(&[
         "delete",
         "--insecure",

@@ -27,14 +27,19 @@ impl Release {
         self.url.trim_start_matches("oci://")
     }
 
+    /// Whether no window is open.
+    pub fn is_closed(&self, now: Timestamp) -> bool {
+        self.guards.windows.state(now, self.timeout) != WindowState::Open
+    }
+
     /// Whether a revision that is new would have to wait: for its age, for other releases, for a window,
     /// or for a person.
     pub fn holds_back(&self, digest: &str, now: Timestamp) -> bool {
-        let Guards { windows, minimum_age, promotion, .. } = &self.guards;
-        let is_closed = windows.state(now, self.timeout) != WindowState::Open
-            && self.override_window.as_deref() != Some(digest);
+        let Guards { minimum_age, promotion, .. } = &self.guards;
+        let is_closed = self.is_closed(now) && self.override_window.as_deref() != Some(digest);
         let has_person = self.approval != ApprovalPolicy::Automatic;
-        self.pin.is_none() && (is_closed || minimum_age.is_some() || !promotion.is_empty() || has_person)
+        let has_gate = is_closed || minimum_age.is_some() || !promotion.is_empty();
+        has_person || self.pin.is_none() && has_gate
     }
 
     /// Whether it names the Secret for trust or for decryption.

@@ -286,7 +286,7 @@ impl Release {
                 .into(),
             guards: Guards::parse(
                 spec,
-                &id_of(resource).namespace,
+                &id_of(resource),
                 duration("timeout", &spec.timeout, Duration::from_secs(1))?,
             )
             .map_err(|(field, problem)| invalid(&field, problem))?,

@@ -56,6 +56,8 @@ pub struct Ledger {
     pub written: Option<String>,
     /// The rollout that has begun and is not complete.
     pub begun: Option<BegunRollout>,
+    /// Digest and inputs of the revision that the history has last.
+    pub latest: Option<String>,
     /// Digest and inputs of the revision whose plan was approved.
     pub approved: Option<String>,
     /// Digest and inputs of the revisions of the history that were bad the last time.
@@ -126,7 +128,7 @@ pub fn next(ledger: &Ledger, release: &Release, facts: &LedgerFacts<'_>) -> Comm
     // An incomplete one would be reported as if the registry had answered.
     let can_wait = complete && settled.is_some() || first.is_some();
     // A way back that was cut off goes on, whatever the registry says.
-    let fallback = settled.or(sent_back.map(|(_, failed)| failed));
+    let fallback = sent_back.map(|(_, failed)| failed).or(settled);
     Command::Resolve { fallback, can_wait }
 }
 
@@ -147,6 +149,7 @@ impl Ledger {
             written: inventory.written.clone(),
             begun: inventory.begun.clone(),
             approved: status.plan.as_ref().and_then(|plan| Some(plan.approved.as_ref()?.key.clone())),
+            latest: status.history.first().and_then(|entry| entry.key.clone()),
             bad: bad_keys(&status.history),
             ready: status.condition(condition::READY).and_then(|c| Reason::named(&c.reason)),
             held: status.held_revision.clone(),
@@ -156,10 +159,19 @@ impl Ledger {
         }
     }
 
+    /// Whether the cluster has every object of a revision with these inputs. Tenants can edit the inventory,
+    /// so the status has to know it, too.
+    pub fn has_all_of(&self, key: &str) -> bool {
+        let known = [self.latest.as_deref(), self.approved.as_deref()];
+        self.whole() == Some(key) && known.contains(&Some(key))
+    }
+
     /// The revision whose rollout, or way back, is finished before a newer one that has to wait. None
     /// where it is complete or bad, or where a person would have to approve it again.
     pub fn unfinished(&self, release: &Release) -> Option<KnownRevision> {
-        if let Some((entry, failed)) = self.sent_back(release) {
+        let sent_back = self.sent_back(release).map(|(_, failed)| failed);
+        if let Some(failed) = sent_back.or_else(|| self.left(release)) {
+            let entry = self.quarantined(release, &failed.digest)?;
             let back = KnownRevision::named(entry.back_to.as_deref()?)?;
             let is_back = self.complete.as_deref() == Some(&release.applied_key(&back.digest));
             return Some(failed).filter(|_| entry.frozen.is_none() && !is_back);
@@ -178,6 +190,21 @@ impl Ledger {
             }
         };
         (self.complete.is_none() && is_same && is_allowed && !is_bad).then_some(known)
+    }
+
+    /// The quarantined revision that the cluster has objects of, or is on its way back from, although
+    /// the spec does not want it any more.
+    fn left(&self, release: &Release) -> Option<KnownRevision> {
+        let held = [self.begun.as_ref().map(|begun| begun.key.as_str()), self.whole()];
+        let begun = self.begun.as_ref().and_then(|begun| KnownRevision::named(&begun.revision));
+        let goes_to = |entry: &QuarantineEntry| {
+            let back_to = entry.back_to.as_deref().and_then(KnownRevision::named);
+            back_to.zip(begun.as_ref()).is_some_and(|(back_to, begun)| back_to.digest == begun.digest)
+        };
+        let is_left = |entry: &&QuarantineEntry| held.contains(&Some(&entry.key)) || goes_to(entry);
+        let mut left = self.quarantine.iter().filter(is_left);
+        let left = left.find_map(|entry| KnownRevision::new(&entry.revision, &entry.digest));
+        left.filter(|failed| self.quarantined(release, &failed.digest).is_some())
     }
 
     /// The revision that the cluster holds every object of, by digest and inputs.
@@ -215,19 +242,22 @@ impl Ledger {
 
     /// The quarantined revision that the spec wanted last, as far as is known without the registry.
     pub fn sent_back(&self, release: &Release) -> Option<(&QuarantineEntry, KnownRevision)> {
-        let last = |known: &KnownRevision| {
-            self.attempted.as_ref() == Some(known) || self.held.as_ref() == Some(&known.name)
-        };
-        let known = self.quarantine.iter().filter_map(|e| KnownRevision::new(&e.revision, &e.digest));
-        let mut wanted = known.filter(|known| last(known) && is_wanted(release, known));
+        let held = self.held.as_deref().and_then(KnownRevision::named);
+        // By what the spec calls it now, which may be another tag than the one that it failed under.
+        let last = self.attempted.clone().into_iter().chain(held);
+        let mut wanted = last.filter(|known| is_wanted(release, known));
         wanted.find_map(|known| Some((self.quarantined(release, &known.digest)?, known)))
     }
 
     /// The quarantined revision that a revision is kept for.
-    pub fn stands_in_for(&self, release: &Release, digest: &str) -> Option<&QuarantineEntry> {
-        let (entry, _) = self.sent_back(release)?;
-        let is_it = |name: &&String| name.rsplit('@').next() == Some(digest);
-        entry.back_to.as_ref().filter(is_it).map(|_| entry).filter(|entry| entry.frozen.is_none())
+    pub fn stands_in_for(
+        &self,
+        release: &Release,
+        digest: &str,
+    ) -> Option<(&QuarantineEntry, KnownRevision)> {
+        let (entry, failed) = self.sent_back(release)?;
+        let is_it = |name: &String| name.rsplit('@').next() == Some(digest);
+        (entry.back_to.as_ref().is_some_and(is_it) && entry.frozen.is_none()).then_some((entry, failed))
     }
 
     /// The revision that the cluster has every object of, if the spec still renders it the
@@ -236,7 +266,9 @@ impl Ledger {
         let (known, _) = self.applied.as_ref()?;
         let rendered_so = self.whole() == Some(release.applied_key(&known.digest).as_str())
             && self.quarantined(release, &known.digest).is_none();
-        (facts.restores && release.drift == DriftMode::Correct && rendered_so).then(|| known.clone())
+        let is_frozen = self.sent_back(release).is_some_and(|(entry, _)| entry.frozen.is_some());
+        let corrects = facts.restores && release.drift == DriftMode::Correct && !is_frozen;
+        (corrects && rendered_so).then(|| known.clone())
     }
 
     /// The same, where another revision is to be rolled out.
@@ -449,14 +481,27 @@ mod tests {
         // It is done: the earlier one is the wanted one.
         let done = held(with(ledger(&release, 0, 0, true, false), None));
         check(&done, &release, OBJECTS, Command::Keep(good.clone()));
-        check(&done, &release, FULL, resolve(Some(good), true));
-        assert_eq!(done.stands_in_for(&release, DIGESTS[0]).map(|e| e.digest.as_str()), Some(DIGESTS[1]));
+        check(&done, &release, FULL, resolve(Some(bad.clone()), true));
+        let stands_in = |ledger: &Ledger, release: &Release| {
+            ledger.stands_in_for(release, DIGESTS[0]).map(|(_, failed)| failed.name)
+        };
+        assert_eq!(stands_in(&done, &release), Some(known("1.0.0", 1).name));
+        // The spec names the same digest by another tag.
+        let mut renamed = self::release(json!({"tag": "2.0.0"}));
+        renamed.rollback = RollbackMode::OnFailure;
+        let by_tag = Ledger { held: Some(known("2.0.0", 1).name), ..done.clone() };
+        assert_eq!(stands_in(&by_tag, &renamed), Some(known("2.0.0", 1).name));
+        assert_eq!(stands_in(&done, &renamed), None, "another revision is wanted");
         // Nothing is written: only the registry is asked, on time.
         let frozen = with(ledger(&release, 1, 1, false, true), Some("why"));
         check(&frozen, &release, OBJECTS, Command::Keep(bad.clone()));
         check(&frozen, &release, FULL, resolve(Some(bad.clone()), false));
         check(&held(with(going.clone(), Some("why"))), &release, OBJECTS, Command::Keep(bad.clone()));
         assert!(frozen.is_held(Reason::Frozen), "nothing is written, drift included");
+        // Also where the way back has written everything, and the registry does not answer.
+        let back = held(with(ledger(&release, 0, 0, false, true), Some("why")));
+        check(&back, &release, FULL, resolve(Some(bad.clone()), false));
+        assert_eq!(back.restorable(&release, &FULL), None);
 
         // What releases it: another spec, a request, or that failures are retried again.
         let free = |ledger: &Ledger, release: &Release| {
@@ -584,11 +629,28 @@ mod tests {
         check(&going_back, &back(&going, None), Some(1));
         check(&going_back, &back(&ledger(&release, 0, 0, true, false), None), None);
         check(&going_back, &back(&going, Some("a step has run")), None);
-        // The spec names another tag meanwhile: what it goes back to is finished.
+        // The spec names another tag meanwhile.
         let mut newer = self::release(json!({"tag": "2.0.0"}));
         newer.rollback = RollbackMode::OnFailure;
-        check(&newer, &back(&going, None), Some(0));
-        check(&newer, &Ledger { quarantine: vec![entry(None)], ..written }, None);
+        check(&newer, &back(&going, None), Some(1));
+        check(&newer, &back(&going, Some("a step has run")), None);
+        check(&newer, &Ledger { quarantine: vec![entry(None)], ..written }, Some(1));
+        check(&newer, &back(&ledger(&release, 0, 0, true, false), None), None);
+    }
+
+    #[test]
+    fn what_the_inventory_alone_says_needs_approval() {
+        let release = release(json!({"tag": "1.0.0"}));
+        let key = release.applied_key(DIGESTS[0]);
+        let check =
+            |ledger: Ledger, expected: bool| assert_eq!(ledger.has_all_of(&key), expected, "{ledger:?}");
+        let (latest, other) = (Some(key.clone()), Some("other".to_owned()));
+        check(ledger(&release, 0, 0, true, false), false);
+        check(Ledger { latest: latest.clone(), ..ledger(&release, 0, 0, true, false) }, true);
+        check(Ledger { latest: latest.clone(), ..ledger(&release, 0, 0, false, true) }, true);
+        check(Ledger { approved: latest.clone(), ..ledger(&release, 0, 0, false, true) }, true);
+        check(Ledger { latest, ..ledger(&release, 0, 0, false, false) }, false);
+        check(Ledger { latest: other, ..ledger(&release, 0, 0, true, false) }, false);
     }
 
     #[test]

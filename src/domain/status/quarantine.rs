@@ -61,7 +61,9 @@ pub fn quarantine(
             status.quarantine.truncate(MAX_QUARANTINE);
         }
         // The reference has moved on: who names an earlier one again wants it.
-        (_, Verdict::Ready { .. }) if outcome.held.is_none() && release.pin.is_none() => {
+        (_, Verdict::Ready { .. })
+            if outcome.held.is_none() && outcome.fetch_failed.is_none() && release.pin.is_none() =>
+        {
             status.quarantine.clear();
         }
         (_, Verdict::Ready { .. }) => status.quarantine.retain(|known| known.key != key),

@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::api::reason::Reason;
 use crate::cluster::accounts::{self, Account, SecretData};
 use crate::domain::identity::ReleaseId;
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::release::Release;
+use crate::domain::verdict::{FailureClass, classify};
 use crate::oci::Access;
 use crate::reconcile::env::Env;
 use crate::reconcile::scope::revision::Held;
@@ -27,9 +32,55 @@ pub struct RegistryCache {
     pub answered: Option<(i64, Option<String>)>,
     /// Whether a request to the registry was interrupted by something more urgent.
     pub resolve_due: bool,
+    /// Whether the current rollout is finished before the revision that the registry offers.
+    pub is_first: bool,
+    /// A rollout that is not finished first any more.
+    pub given_up: Option<GivenUp>,
+}
+
+/// A rollout that the revision that the registry offers does not wait for any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The generation of the spec.
+    pub generation: i64,
+    /// The revision and its options.
+    pub key: String,
+    /// Whether it is tried again after the other revision was looked at.
+    pub is_retried: bool,
 }
 
 impl RegistryCache {
+    /// The run of a revision has ended so. If it was to be finished before the revision that the registry
+    /// offers, that one is looked at next, except where the same trouble would meet it, too.
+    pub fn ended(&mut self, generation: i64, key: &str, outcome: &Outcome) {
+        if !self.is_first {
+            return;
+        }
+        let given_up = |is_retried| Some(GivenUp { generation, key: key.to_owned(), is_retried });
+        match (&outcome.verdict, classify(outcome)) {
+            (Verdict::Superseded | Verdict::AsBefore | Verdict::Suspended, _) => {}
+            (Verdict::Failed { reason, .. }, FailureClass::Environment) => {
+                // They meet every revision.
+                let is_common = matches!(reason, Reason::ApiServerUnavailable | Reason::RegistryUnavailable);
+                self.given_up = given_up(true).filter(|_| !is_common);
+            }
+            (Verdict::Ready { .. } | Verdict::Failed { .. } | Verdict::Waiting { .. }, _) => {
+                (self.given_up, self.resolve_due) = (given_up(false), true);
+            }
+        }
+    }
+
+    /// Whether a rollout is not finished first. One that the environment has kept from that gets
+    /// another try after the newest revision was looked at, which cannot come while a window is closed.
+    pub fn has_given_up(&mut self, release: &Release, key: &str) -> bool {
+        let it = |given: &GivenUp| given.generation == release.generation && given.key == key;
+        let Some(given) = self.given_up.clone().filter(it) else { return false };
+        if given.is_retried {
+            self.given_up = None;
+        }
+        !(given.is_retried && release.is_closed(Timestamp::now()))
+    }
+
     /// Forgets what was read with the rights of the previous account.
     pub fn forget_identity(&mut self) {
         self.secrets.clear();
@@ -46,5 +97,36 @@ impl RegistryCache {
     ) -> &mut accounts::WatchedObject<Account> {
         let watch = || env.session.watch_account(namespace, name, env.notifier(release));
         self.account.get_or_insert_with(watch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_offered_does_not_wait_for_ever_for_a_rollout_that_has_begun() {
+        let check = |verdict: Verdict, is_next: bool, given_up: Option<bool>| {
+            let outcome = Outcome { verdict: verdict.clone(), ..Outcome::default() };
+            let mut first = RegistryCache { is_first: true, ..RegistryCache::default() };
+            first.ended(3, "key", &outcome);
+            assert_eq!(first.resolve_due, is_next, "{verdict:?}");
+            let expected = |is_retried| GivenUp { generation: 3, key: "key".into(), is_retried };
+            assert_eq!(first.given_up, given_up.map(expected), "{verdict:?}");
+            let mut only = RegistryCache::default();
+            only.ended(3, "key", &outcome);
+            assert!(!only.resolve_due && only.given_up.is_none(), "{verdict:?}");
+        };
+        let failed = |reason| Verdict::Failed { reason, message: "m".into() };
+        check(Verdict::Ready { message: "m".into() }, true, Some(false));
+        check(failed(Reason::RolledBack), true, Some(false));
+        check(failed(Reason::SignatureInvalid), true, Some(false));
+        check(failed(Reason::HealthTimeout), true, Some(false));
+        check(Verdict::Waiting { reason: Reason::ApprovalRequired, message: "m".into() }, true, Some(false));
+        check(failed(Reason::ArtifactNotFound), false, Some(true));
+        check(failed(Reason::AccessDenied), false, Some(true));
+        check(failed(Reason::ApiServerUnavailable), false, None);
+        check(failed(Reason::RegistryUnavailable), false, None);
+        check(Verdict::Superseded, false, None);
     }
 }

@@ -8,6 +8,7 @@ use crate::cluster::inventory::FinalizerPolicy;
 use crate::domain::ledger::Command;
 use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::release::Release;
+use crate::domain::release::approval::ApprovalPolicy;
 use crate::domain::status::plan_after;
 use crate::observe::metrics::PhaseTimer;
 use crate::reconcile::cache::Caches;
@@ -104,7 +105,10 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
     caches.cluster.drop_unused_watches();
     let has_plan = plan_after(scope.status().plan.as_ref(), &scope.release.approval, &outcome).is_some();
     let may_take = has_plan || outcome.reason() == Some(Reason::OwnershipConflict);
-    if !outcome.verdict.is_silent() && !may_take {
+    // A newer revision may take over the same objects, which only its plan can tell.
+    let is_planned = scope.release.approval == ApprovalPolicy::Automatic
+        || matches!(outcome.verdict, Verdict::Ready { .. } | Verdict::Suspended);
+    if !outcome.verdict.is_silent() && !may_take && is_planned {
         // It does not wait for objects of others any more: a release that keeps one for it would
         // wait in vain. What its plan takes over is kept until a person has decided.
         scope.env.wake(scope.env.claims.want_nothing(&scope.release.id));

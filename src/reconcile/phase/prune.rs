@@ -58,6 +58,10 @@ async fn remove_leaving(
         _ => Deletion::Real,
     };
     let release = scope.release;
+    if scope.policy.repeats && !planned.plan.leaving.is_empty() {
+        // A release that is not known yet may take one of them over.
+        scope.env.dependencies.listed().await;
+    }
     let order = RemovalOrder {
         release: &release.id,
         prune: release.prune,

@@ -66,6 +66,7 @@ pub async fn resolve(
         Command::Restore(known) | Command::Keep(known) => {
             // A newer spec may want another.
             memory.registry.resolve_due |= !is_answered(scope.release, memory.registry);
+            memory.registry.is_first = false;
             let revision = kept(scope.release, ledger, memory.registry, &known)?;
             memory.registry.held.clone_from(&revision.held);
             Ok(revision)
@@ -117,7 +118,7 @@ fn answered(
         Ok(Some(resolved)) => Ok(resolved),
         Err(failed) => Err(failed),
     };
-    registry.resolve_due = false;
+    (registry.resolve_due, registry.is_first) = (false, false);
     registry.answered = Some((release.generation, release.reconcile_at.clone()));
     let failed = match answer {
         Ok(resolved) => {
@@ -132,8 +133,7 @@ fn answered(
                 true => finished_first(release, ledger, registry, &revision)?,
                 false => None,
             };
-            // The answer is looked at once more when that has ended.
-            registry.resolve_due = first.is_some();
+            registry.is_first = first.is_some();
             let revision = first.unwrap_or(revision);
             registry.held.clone_from(&revision.held);
             rollout.wanted(Some(&revision.key));
@@ -151,7 +151,16 @@ fn answered(
     if gone {
         rollout.wanted(None);
     }
-    match keep(registry)?.filter(|_| ledger.complete.is_some() || !gone) {
+    let kept = keep(registry).inspect_err(|_| {
+        // The release is frozen, which it stays until the registry offers another revision.
+        let held = |known: &KnownRevision| Held {
+            revision: known.name.clone(),
+            message: String::new(),
+            cause: HeldCause::WayBack(release.applied_key(&known.digest)),
+        };
+        registry.held = fallback.as_ref().map(held);
+    })?;
+    match kept.filter(|_| ledger.complete.is_some() || !gone) {
         Some(kept) => {
             registry.held.clone_from(&kept.held);
             Ok(kept)
@@ -255,16 +264,18 @@ pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Re
 /// That the release is frozen.
 fn steer(release: &Release, ledger: &Ledger, revision: Revision) -> Result<Revision, Blocker> {
     let entry = ledger.quarantined(release, revision.digest.as_str());
-    back_to(release, entry, None).map(|back| back.unwrap_or(revision))
+    back_to(release, entry, &revision.name, None).map(|back| back.unwrap_or(revision))
 }
 
-/// The revision that is applied instead of a quarantined one; `last` is given if it is known.
+/// The revision that is applied instead of a quarantined one, which the spec calls `name`; `last` is
+/// given if it is known.
 ///
 /// # Errors
 /// That the release is frozen.
 fn back_to(
     release: &Release,
     quarantined: Option<&QuarantineEntry>,
+    name: &str,
     last: Option<&KnownRevision>,
 ) -> Result<Option<Revision>, Blocker> {
     let decision = quarantine::decide(&Facts { quarantined, ..Facts::of(release) });
@@ -275,8 +286,8 @@ fn back_to(
     };
     let known = last.cloned().or_else(|| KnownRevision::named(entry.back_to.as_deref()?));
     let revision = known.and_then(|known| revision_of(release, &known).ok());
-    let (name, cause) = (entry.revision.clone(), HeldCause::WayBack(entry.key.clone()));
-    let held = Some(Held { revision: name, message: blocker.message, cause });
+    let cause = HeldCause::WayBack(entry.key.clone());
+    let held = Some(Held { revision: name.to_owned(), message: blocker.message, cause });
     Ok(revision.map(|revision| Revision { held, ..revision }))
 }
 
@@ -287,7 +298,7 @@ fn back_to(
 fn finished_first(
     release: &Release,
     ledger: &Ledger,
-    registry: &RegistryCache,
+    registry: &mut RegistryCache,
     newest: &Revision,
 ) -> Result<Option<Revision>, ReconcileError> {
     let waits = newest.held.is_none() && release.holds_back(newest.digest.as_str(), Timestamp::now());
@@ -297,6 +308,9 @@ fn finished_first(
         return Ok(None);
     };
     let first = kept(release, ledger, registry, &known)?;
+    if registry.has_given_up(release, &first.key) {
+        return Ok(None);
+    }
     if first.held.is_some() {
         return Ok(Some(first));
     }
@@ -316,13 +330,15 @@ fn kept(
     known: &KnownRevision,
 ) -> Result<Revision, ReconcileError> {
     let revision = Revision { stale: registry.stale.clone(), ..revision_of(release, known)? };
-    let entry = ledger.quarantined(release, &known.digest);
-    let (entry, last) = match entry {
-        Some(_) => (entry, None),
+    let back = match ledger.quarantined(release, &known.digest) {
+        Some(entry) => back_to(release, Some(entry), &known.name, None),
         // The process that went back may have ended.
-        None => (ledger.stands_in_for(release, &known.digest), Some(known)),
+        None => match ledger.stands_in_for(release, &known.digest) {
+            Some((entry, failed)) => back_to(release, Some(entry), &failed.name, Some(known)),
+            None => Ok(None),
+        },
     };
-    match back_to(release, entry, last)? {
+    match back? {
         Some(back) => Ok(Revision { stale: revision.stale, ..back }),
         None => {
             let held = registry.held.clone().filter(|held| held.cause == HeldCause::Downgrade);

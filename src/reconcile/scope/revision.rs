@@ -64,11 +64,6 @@ impl Revision {
         }
     }
 
-    /// Whether a person has let it in, or does not need to: it is kept instead of another one.
-    pub fn is_kept(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.cause != HeldCause::Later)
-    }
-
     /// The artifact, as far as its revision is known.
     pub fn artifact(&self) -> ArtifactStatus {
         ArtifactStatus {

@@ -2,6 +2,7 @@
 //! that has to wait.
 
 use serde_json::{Value, json};
+use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, story};
 
 use super::plan::approved;
@@ -11,7 +12,7 @@ use crate::scene::{Scene, config_map, message, text};
 const PROFILES: Profiles = Profiles::First("what is finished first does not depend on rights");
 
 /// A release whose ConfigMaps say themselves whether they are healthy.
-fn told() -> Value {
+pub fn told() -> Value {
     let rule = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "current": "data.key == 'one' && !has(data.hold) || has(data.healthy)",
@@ -20,11 +21,13 @@ fn told() -> Value {
     json!({"wait": true, "timeout": "10m", "interval": "1h", "healthCheckExprs": [rule]})
 }
 
-fn closed() -> Value {
+/// A window that is closed.
+pub fn closed() -> Value {
     json!({"schedule": [{"cron": "* * * * *", "duration": "1h", "deny": true}]})
 }
 
-fn say(scene: &Scene<'_>, what: &str, value: &Value) {
+/// Sets what one of its ConfigMaps says of itself.
+pub fn say(scene: &Scene<'_>, what: &str, value: &Value) {
     scene.patch("v1", "configmaps", "a", json!({"data": {what: value}}));
 }
 
@@ -180,4 +183,34 @@ async fn the_health_of_what_is_applied_is_followed_after_a_restart_while_a_newer
     say(&scene, "hold", &Value::Null);
     let release = scene.story.wait_condition("app", "Healthy", "True", "Healthy").await;
     assert!(message(&release, "Ready").contains("waits for a window"), "{release}");
+}
+
+#[story]
+async fn a_newer_revision_does_not_wait_for_a_rollout_that_cannot_be_finished() {
+    let mut scene = Scene::begin("begun-lost").await;
+    let mut spec = told();
+    spec["approval"] = json!("Manual");
+    scene.push("app", "1", &config_map("a", "one"));
+    scene.create("app", spec);
+    approved(&scene, "app", "1@").await;
+    let second = scene.push("app", "2", &config_map("a", "two"));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
+    let planned = async |scene: &Scene<'_>, revision: &str| {
+        let is_planned = async || {
+            let release = scene.story.release("app").await?;
+            let is_it = text(&release, "/status/plan/revision") == revision
+                && condition(&release, "Ready")?.reason == "ApprovalRequired";
+            is_it.then(|| text(&release, "/status/plan/hash"))
+        };
+        scene.story.wait_for(&format!("there is a plan of {revision}"), is_planned).await
+    };
+    let hash = planned(&scene, &format!("2@{second}")).await;
+    scene.annotate("app", "supercargo.dev/approve", &hash);
+    scene.wait_data("a", "two").await;
+    // What is begun is not in the registry any more, and another process has no copy of it.
+    let image = format!("{}/{}@{second}", scene.registry().host(), scene.repository("app"));
+    let third = scene.push("app", "2", &config_map("a", "three"));
+    scene.registry().crane(&["delete", &image]);
+    scene.replace_operator(async |_| {}).await;
+    planned(&scene, &format!("2@{third}")).await;
 }

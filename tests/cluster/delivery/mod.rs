@@ -5,5 +5,6 @@ mod begun;
 mod frozen;
 mod guards;
 mod history;
+mod meeting;
 pub mod plan;
 mod rollback;

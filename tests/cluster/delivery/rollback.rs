@@ -128,6 +128,36 @@ async fn a_revision_that_fails_is_replaced_by_the_last_healthy_one_and_does_not_
 }
 
 #[story]
+async fn what_has_failed_does_not_come_back_under_another_tag() {
+    let mut scene = Scene::begin("rollback-tag").await;
+    scene.install("app", &config_map("a", "1"), judged()).await;
+    scene.upgrade("app", "2", &config_map("a", "bad"));
+    let rolled = scene.story.wait_condition("app", "Ready", "False", "RolledBack").await;
+    let failed = quarantined(&rolled);
+    let image = format!("{}/{}:2", scene.registry().host(), scene.repository("app"));
+    scene.registry().crane(&["tag", &image, "3"]);
+    scene.change("app", json!({"ref": {"tag": "3"}}));
+    let named = async || {
+        let release = scene.story.release("app").await?;
+        text(&release, "/status/heldRevision").starts_with("3@").then_some(release)
+    };
+    let held = scene.story.wait_for("the release follows the other tag", named).await;
+    assert_eq!(quarantined(&held), failed);
+    let stays = async |scene: &Scene<'_>, value: &str| {
+        // Drift is corrected by a run that does not ask the registry.
+        scene.edit("a", "edited");
+        scene.wait_data("a", "1").await;
+        let seen = scene.reconcile("app", value).await;
+        assert_eq!(condition(&seen, "Ready").expect("it is judged").reason, "RolledBack");
+        assert_eq!(quarantined(&seen), failed);
+        assert_eq!(outcomes(&seen), ["Healthy", "Failed", "Healthy"]);
+    };
+    stays(&scene, "drifted").await;
+    scene.restart();
+    stays(&scene, "restarted").await;
+}
+
+#[story]
 async fn the_environment_is_no_verdict() {
     let scene = Scene::builder("rollback-env").await.own_registry(Registry::plain()).start();
     let mut spec = on_failure();

@@ -48,17 +48,17 @@ pub struct RemovalLimits {
 }
 
 impl Guards {
-    /// The guards of a spec. `namespace` is that of the release, `timeout` its timeout.
+    /// The guards of a spec. `me` is the release, `timeout` its timeout.
     ///
     /// # Errors
     /// The first invalid field below `spec`, and what is wrong with it.
     pub fn parse(
         spec: &OCIArtifactReleaseSpec,
-        namespace: &str,
+        me: &ReleaseId,
         timeout: Duration,
     ) -> Result<Self, (String, String)> {
         let age = spec.minimum_age.as_deref().map(|text| age("minimumAge", text)).transpose()?;
-        let promotion = spec.promotion.as_ref().map(|promotion| rules(promotion, namespace)).transpose()?;
+        let promotion = spec.promotion.as_ref().map(|promotion| rules(promotion, me)).transpose()?;
         Ok(Self {
             windows: Windows::parse(&spec.schedule, timeout)?.into(),
             minimum_age: age.filter(|age| !age.is_zero()),
@@ -93,17 +93,18 @@ fn age(field: &str, text: &str) -> Result<Duration, (String, String)> {
     }
 }
 
-fn rules(promotion: &Promotion, namespace: &str) -> Result<Vec<PromotionRule>, (String, String)> {
+fn rules(promotion: &Promotion, me: &ReleaseId) -> Result<Vec<PromotionRule>, (String, String)> {
     let field = "promotion.after";
     if promotion.after.len() > MAX_SOURCES {
         return Err((field.to_owned(), format!("has more than {MAX_SOURCES} entries")));
     }
     let rule = |(n, source): (usize, &crate::api::guards::PromotionSource)| {
-        let home = source.namespace.as_deref().unwrap_or(namespace);
-        Ok(PromotionRule {
-            id: ReleaseId { namespace: home.to_owned(), name: source.name.clone() },
-            healthy_for: age(&format!("{field}[{n}].healthyFor"), &source.healthy_for)?,
-        })
+        let home = source.namespace.as_deref().unwrap_or(&me.namespace);
+        let id = ReleaseId { namespace: home.to_owned(), name: source.name.clone() };
+        if id == *me {
+            return Err((format!("{field}[{n}].name"), "is this release itself".to_owned()));
+        }
+        Ok(PromotionRule { id, healthy_for: age(&format!("{field}[{n}].healthyFor"), &source.healthy_for)? })
     };
     promotion.after.iter().enumerate().map(rule).collect()
 }

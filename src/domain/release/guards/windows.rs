@@ -62,8 +62,9 @@ impl Windows {
                 false => parsed.allow.push(recurrence),
             }
         }
-        let longest = parsed.allow.iter().map(|window| window.length).max();
-        if longest.is_some_and(|longest| longest < timeout) {
+        // Windows that meet add up.
+        let together: Duration = parsed.allow.iter().map(|window| window.length).sum();
+        if !parsed.allow.is_empty() && together < timeout {
             let problem = "no window is as long as spec.timeout: a revision must fit into a window";
             return Err(("schedule".to_owned(), problem.to_owned()));
         }

@@ -11,7 +11,7 @@ use crate::domain::outcome::{Arrival, Outcome};
 use crate::domain::status::whole_seconds;
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::scope::Scope;
-use crate::reconcile::scope::revision::Update;
+use crate::reconcile::scope::revision::{HeldCause, Update};
 use crate::reconcile::trust::admission::Admission;
 
 /// Checks a revision that is admitted.
@@ -25,7 +25,9 @@ pub async fn check(
     outcome: &mut Outcome,
 ) -> Result<(), ReconcileError> {
     let Update { ledger, revision, .. } = *update;
-    if !scope.policy.repeats || revision.held.is_some() || scope.release.pin.is_some() {
+    // The way back does not wait, nor does a rollout that is finished before the newest revision.
+    let goes_on = revision.held.as_ref().is_some_and(|held| held.cause != HeldCause::Downgrade);
+    if !scope.policy.repeats || goes_on || scope.release.pin.is_some() {
         return Ok(());
     }
     let (guards, dependencies) = (&scope.release.guards, &scope.env.dependencies);
@@ -47,10 +49,11 @@ pub async fn check(
     };
     // Objects of it may be in the cluster, or a step of it may have run: it is not left half applied.
     let named = ledger.begun.as_ref().and_then(|begun| KnownRevision::named(&begun.revision));
-    let has_begun = named.is_some_and(|begun| begun.digest == digest)
+    let has_begun = ledger.begun.as_ref().is_some_and(|begun| begun.key == revision.key)
         || status.steps.iter().any(|step| step.key == revision.key);
     // What was applied before may come back at once.
-    let is_known = ledger.applied.as_ref().is_some_and(|(applied, _)| applied.digest == digest)
+    let is_known = named.is_some_and(|begun| begun.digest == digest)
+        || ledger.applied.as_ref().is_some_and(|(applied, _)| applied.digest == digest)
         || status.history.iter().any(|entry| entry.digest == digest);
     let unpromoted = match guards.promotion.is_empty() || is_known || has_begun {
         true => {

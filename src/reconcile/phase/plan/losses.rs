@@ -10,6 +10,7 @@ use crate::domain::plan::Live;
 use crate::domain::plan::losses::{deleted, unserved};
 use crate::reconcile::error::{ReconcileError, aggregate};
 use crate::reconcile::phase::plan::Planned;
+use crate::reconcile::phase::plan::removal::{Contents, of_leaving};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::revision::Revision;
 
@@ -36,6 +37,14 @@ pub async fn check(
     let going = deleted(&plan.leaving, scope.release.prune, |id| view.record(id));
     let mut failures: Vec<ObjectFailure> =
         going.into_iter().map(|id| lost(id, "it would be deleted".to_owned())).collect();
+    // A Namespace that the failed revision has brought may hold what is of others by now.
+    let mut removal = of_leaving(&scope.release.id, scope.release.prune, &plan.leaving, view);
+    removal.objects.retain(|(id, _)| id.is("", "Namespace"));
+    let kept: Vec<&ObjectId> = plan.steps.iter().map(|step| &step.id).collect();
+    let contents = Contents { session, discovery, me: &scope.release.id, kept: &kept };
+    let held = contents.losses(&removal).await?;
+    failures
+        .extend(held.iter().map(|held| lost(&held.id, format!("it would be deleted, and {}", held.words))));
     let definitions = plan.writes().filter(|s| s.id.is("apiextensions.k8s.io", "CustomResourceDefinition"));
     for step in definitions {
         let Some(resource) = discovery.served(&step.id.group_kind(), &step.version) else { continue };

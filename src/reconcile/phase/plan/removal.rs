@@ -50,7 +50,7 @@ pub async fn check(
     case: RemovalCase,
 ) -> Result<(), ReconcileError> {
     let (Update { session, revision, .. }, release) = (*update, scope.release);
-    let is_new = scope.trigger != Trigger::Restore && revision.held.is_none();
+    let is_new = scope.trigger != Trigger::Restore && revision.way_back().is_none();
     // An empty artifact is approved as a whole, by its digest.
     let given = release.approved.as_ref().map(|given| given.hash.as_str());
     let is_approved = case.is_empty && given == Some(revision.digest.as_str());
@@ -58,9 +58,9 @@ pub async fn check(
         return Ok(());
     }
     // An approved removal that has begun is finished: what is left of it is another one.
-    let record = |token: &str| format!("{token} {}", revision.key);
+    let record = |token: &str| removal_record(token, &revision.key);
     let recorded = scope.status().approved_removal.clone();
-    let has_begun = update.ledger.whole().is_none_or(|whole| whole == revision.key);
+    let has_begun = update.ledger.begun.as_ref().is_some_and(|begun| begun.key == revision.key);
     if has_begun && !case.is_planned && given.is_some_and(|given| recorded == Some(record(given))) {
         return Ok(());
     }
@@ -83,6 +83,12 @@ pub async fn check(
         Some(record) => Ok(scope.record_approved_removal(record).await?),
         None => Ok(()),
     }
+}
+
+/// How the status records that a removal was approved: by the token of the removal or the hash of the plan,
+/// for a revision and its options.
+pub fn removal_record(token: &str, key: &str) -> String {
+    format!("{token} {key}")
 }
 
 /// What of the objects that leave a release would be deleted.

@@ -18,6 +18,7 @@ use crate::domain::status::{self, whole_seconds};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::approval::{AwaitedApproval, SeenObjects};
 use crate::reconcile::error::{ReconcileError, chain, failure};
+use crate::reconcile::phase::plan::removal::removal_record;
 use crate::reconcile::scope::revision::Update;
 use crate::reconcile::scope::{Scope, Trigger};
 
@@ -37,10 +38,10 @@ pub fn is_needed(scope: &Scope<'_>, update: &Update<'_>) -> bool {
 }
 
 /// Whether a run applies a new revision, which a person has to approve: not one that is applied
-/// already, or that a downgrade or the way back keeps.
+/// already, or that the release goes back to.
 fn is_awaited(scope: &Scope<'_>, update: &Update<'_>) -> bool {
     let Update { ledger, revision, .. } = update;
-    let is_new = ledger.whole() != Some(revision.key.as_str()) && !revision.is_kept();
+    let is_new = !ledger.has_all_of(&revision.key) && revision.way_back().is_none();
     scope.policy.repeats && scope.trigger != Trigger::Restore && is_new
 }
 
@@ -222,11 +223,13 @@ async fn decide(
     let at = whole_seconds(now).to_string();
     let by = release.approved.as_ref().and_then(|given| given.by.clone());
     plan.changed_since = None;
+    // What it removes is approved with it, also for a run that finishes it.
+    let removal = release.approved.as_ref().map(|given| removal_record(&given.hash, &update.revision.key));
     plan.approved = Some(PlanApproval { at, by, key: update.revision.key.clone() });
     let message = format!("Applying the approved plan of revision {}", plan.revision);
     let before = scope.status();
     let mut status = status::waiting(&before, release, Some(&update.revision.name), &message, now);
-    status.plan = Some(plan);
+    (status.plan, status.approved_removal) = (Some(plan), removal);
     Ok(scope.write_status(status).await?)
 }
 
