@@ -126,6 +126,34 @@ impl Session {
         Ok(objects)
     }
 
+    /// Goes through the same objects page by page, and keeps none of them. Each has its API version
+    /// and kind, as if it were read alone.
+    ///
+    /// # Errors
+    /// When the API server does not list them.
+    pub async fn each_object(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        selector: Option<&str>,
+        mut observe: impl FnMut(Value),
+    ) -> Result<(), ApiError> {
+        let (path, query) = (resource.collection(namespace), selecting(selector));
+        let listing = Listing { path: &path, query: &query, metadata_only: false, page: PAGE };
+        pages::each(self, listing, |object| {
+            let mut object: Value = serde_json::from_str(object).map_err(ApiError::answer)?;
+            if let Some(object) = object.as_object_mut() {
+                // Those of built-in kinds are listed without.
+                object.insert("apiVersion".to_owned(), resource.api_version().into());
+                object.insert("kind".to_owned(), resource.kind.clone().into());
+            }
+            observe(object);
+            Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Watches the releases of a namespace or of all that match a label selector, until
     /// the future is dropped.
     pub async fn follow_releases(

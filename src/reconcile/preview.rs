@@ -26,7 +26,7 @@ use crate::cluster::session::Session;
 use crate::domain::drift::differing_paths;
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::ObjectFailure;
-use crate::domain::plan::changeset::{ChangeSet, PlanKey};
+use crate::domain::plan::changeset::{ChangeSet, KnownChanges, PlanKey};
 use crate::domain::plan::steps::record_of;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::preflight::laid_over;
@@ -98,7 +98,7 @@ pub async fn change_set(
     ownership::check(scope, session, &planned).await?;
     expressions::check(scope, session, &planned).await?;
     let accepted = preflight(scope, session, &mut caches.rollout, planned, true).await?;
-    changes(scope, session, &accepted, key).await
+    changes(scope, session, &accepted, key, &KnownChanges::default()).await
 }
 
 /// The planned changes of the objects of the plan.

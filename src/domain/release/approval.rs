@@ -71,6 +71,8 @@ pub enum ApprovalValidity {
     Expired,
     /// It says no valid time, and it has to.
     Untimed,
+    /// Its time is still to come. It counts from this time on, when the clocks may agree.
+    Early(Timestamp),
 }
 
 impl GivenApproval {
@@ -79,9 +81,12 @@ impl GivenApproval {
     pub fn validity(&self, timeout: Option<Duration>, now: Timestamp) -> ApprovalValidity {
         let Some(timeout) = timeout else { return ApprovalValidity::Valid };
         let at = self.at.as_ref().and_then(|at| at.parse::<Timestamp>().ok());
+        let Some(at) = at else { return ApprovalValidity::Untimed };
         // A time that is still to come proves nothing.
-        let latest = now.saturating_add(SKEW).unwrap_or(now);
-        let Some(at) = at.filter(|at| *at <= latest) else { return ApprovalValidity::Untimed };
+        let counts_from = at.saturating_sub(SKEW).unwrap_or(at);
+        if counts_from > now {
+            return ApprovalValidity::Early(counts_from);
+        }
         match Duration::try_from(now.duration_since(at)) {
             Ok(age) if age > timeout => ApprovalValidity::Expired,
             _ => ApprovalValidity::Valid,
@@ -130,6 +135,10 @@ mod tests {
         check(Some(3600), Some("yesterday"), Untimed);
         // The clock of the person may be a little ahead, and no more.
         check(Some(3600), Some("2026-01-01T12:00:30Z"), Valid);
-        check(Some(3600), Some("2026-01-01T13:00:00Z"), Untimed);
+        check(Some(3600), Some("2026-01-01T12:01:00Z"), Valid);
+        let early = |from: &str| ApprovalValidity::Early(from.parse().unwrap());
+        check(Some(3600), Some("2026-01-01T12:01:01Z"), early("2026-01-01T12:00:01Z"));
+        check(Some(3600), Some("2026-01-01T13:00:00Z"), early("2026-01-01T12:59:00Z"));
+        check(None, Some("2026-01-01T13:00:00Z"), Valid);
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use jiff::Timestamp;
+
 use super::cluster::ClusterCache;
 use crate::domain::gate::Blocker;
 use crate::domain::identity::ObjectId;
@@ -21,6 +23,8 @@ pub struct AwaitedApproval {
     pub given: Option<GivenApproval>,
     /// What the release waits for.
     pub blocker: Blocker,
+    /// When the approval that it has begins to count, if it does so by time alone.
+    pub counts_from: Option<Timestamp>,
     /// The objects of the inventory when the plan was made.
     pub seen: SeenObjects,
 }

@@ -5,6 +5,7 @@ pub mod approval;
 pub mod body;
 pub mod changes;
 pub mod dry_run;
+pub mod listed;
 pub mod refusal;
 
 use std::collections::BTreeMap;

@@ -335,6 +335,63 @@ async fn a_release_that_waits_for_approval_costs_what_an_unchanged_one_costs() {
 }
 
 #[story]
+async fn the_plan_of_many_objects_costs_their_dry_run_and_a_list() {
+    let scene = Scene::begin("plan-requests").await;
+    let many = |value: &str| -> String { (0..12).map(|n| config_map(&format!("app{n}"), value)).collect() };
+    let asked = |mark| -> Vec<String> {
+        let requests = scene.requests(mark).into_iter();
+        let of_plan = requests.filter(|r| r.resource == "configmaps" && r.verb != "watch");
+        let of_plan = of_plan.filter(|r| !r.name.starts_with("inv-") && !r.name.starts_with("plan-"));
+        let mut verbs: Vec<String> = of_plan.map(|r| format!("{} {}", r.verb, r.name)).collect();
+        verbs.sort();
+        verbs
+    };
+    let mut dry_runs: Vec<String> = (0..12).map(|n| format!("patch app{n}")).collect();
+    dry_runs.sort();
+    scene.push("app", "1", &many("one"));
+    let mark = scene.mark();
+    scene.create("app", manual(json!({})));
+    let first = waits(&scene, "app", "1@", "").await;
+    let found = asked(mark);
+    let tried: Vec<String> = found.iter().filter(|request| request.starts_with("patch")).cloned().collect();
+    assert_eq!(tried, dry_runs, "{found:?}");
+    approve(&scene, "app", &hash(&first));
+    scene.story.wait_ready("app", "1@").await;
+    // The live objects of the next one are listed at once.
+    let mark = scene.mark();
+    scene.upgrade("app", "2", &many("two"));
+    let second = waits(&scene, "app", "2@", "").await;
+    let mut expected = vec!["list ".to_owned()];
+    expected.extend(dry_runs.iter().cloned());
+    assert_eq!(asked(mark), expected);
+    let changed = second["status"]["plan"]["changes"].as_array().cloned().unwrap_or_default();
+    let fields = json!([{"path": "/data/key", "before": "one", "after": "two"}]);
+    assert!(changed.len() == 12 && changed.iter().all(|change| change["fields"] == fields), "{changed:?}");
+    approve(&scene, "app", &hash(&second));
+    scene.story.wait_ready("app", "2@").await;
+    assert_eq!(scene.data("app11").await.as_deref(), Some("two"));
+}
+
+#[story]
+async fn an_approval_whose_time_is_still_to_come_counts_from_then_on() {
+    let scene = Scene::begin("plan-early").await;
+    scene.push("app", "1", &config_map("app", "one"));
+    scene.create("app", manual(json!({"approvalTimeout": "1h"})));
+    let waiting = waits(&scene, "app", "1@", "").await;
+    // A minute of it is allowed.
+    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(75);
+    let approval =
+        json!({"supercargo.dev/approve": hash(&waiting), "supercargo.dev/approved-at": at.to_string()});
+    let (version, plural) = ("supercargo.dev/v1alpha1", "ociartifactreleases");
+    scene.patch(version, plural, "app", json!({"metadata": {"annotations": approval}}));
+    let says = "the time in the annotation supercargo.dev/approved-at is still to come";
+    scene.wait_message("app", "False", says).await;
+    // Nothing else changes.
+    scene.story.wait_ready("app", "1@").await;
+    assert!(jiff::Timestamp::now() + jiff::SignedDuration::from_secs(60) >= at, "not before its time");
+}
+
+#[story]
 async fn what_a_webhook_makes_up_is_shown_and_is_not_part_of_what_is_approved() {
     let scene = Scene::begin("plan-unstable").await;
     let labelled = |value: &str| {

@@ -25,6 +25,12 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         (Some(ApprovalValidity::Expired), _) => {
             "the approval has expired (spec.approvalTimeout); ".to_owned()
         }
+        (Some(ApprovalValidity::Early(from)), _) => {
+            format!(
+                "the time in the annotation {} is still to come, the approval counts from {from} on (spec.approvalTimeout); ",
+                keys::APPROVED_AT
+            )
+        }
         (Some(_), _) => {
             format!(
                 "the approval has no valid time in the annotation {} (spec.approvalTimeout); ",
@@ -46,7 +52,11 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         id.name,
         id.namespace,
     );
-    Decision::Wait(Blocker::new(Reason::ApprovalRequired, message), WakeOn::Release)
+    let wake_on = match validity {
+        Some(ApprovalValidity::Early(from)) => WakeOn::Time(from),
+        _ => WakeOn::Release,
+    };
+    Decision::Wait(Blocker::new(Reason::ApprovalRequired, message), wake_on)
 }
 
 /// `2 created, 1 pruned`.
@@ -97,7 +107,10 @@ mod tests {
                 at: at.map(str::to_owned),
             });
             let plan = PlanFacts { revision: "1@sha256:a", hash: "abc", counts, outdated, now };
-            let found = held(decide(&Facts { plan: Some(plan), ..Facts::of(&release) }));
+            let decision = decide(&Facts { plan: Some(plan), ..Facts::of(&release) });
+            let wakes = matches!(&decision, Decision::Wait(_, WakeOn::Time(_)));
+            assert_eq!(wakes, expected.is_some_and(|cause| cause.contains("still to come")), "{decision:?}");
+            let found = held(decision);
             let expected = expected.map(|cause| {
                 let message = format!(
                     "Waiting for approval of plan abc of revision 1@sha256:a: {cause}1 created, 2 pruned; show it with \
@@ -134,6 +147,16 @@ mod tests {
             None,
             Some(
                 "the approval has no valid time in the annotation supercargo.dev/approved-at (spec.approvalTimeout); ",
+            ),
+        );
+        check(
+            manual(hour),
+            Some(("abc", Some("2026-01-01T13:00:00Z"))),
+            &one,
+            None,
+            Some(
+                "the time in the annotation supercargo.dev/approved-at is still to come, the approval counts from \
+                 2026-01-01T12:59:00Z on (spec.approvalTimeout); ",
             ),
         );
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::change::{FieldChange, PlanAction, PlanChange};
-use super::fields::{differences, overlap, pointer, without};
+use super::fields::{differences, is_made_of, overlap, pointer, without};
 use super::seal::PlanKey;
 use super::sensitive::SensitivePaths;
 use crate::api::keys;
@@ -81,6 +81,13 @@ impl Compared<'_> {
             None => PlanAction::Configured,
         };
         Some(PlanChange::sealed(key, id, action, fields, &stable))
+    }
+
+    /// Whether the result has a value that was neither sent nor there before. The API server or a
+    /// webhook has made it up, and only a second dry run shows whether it is the same each time.
+    pub fn is_made_up(&self, sent: &Value) -> bool {
+        let (sent, before) = (clean(sent), self.before.map(clean));
+        !is_made_of(&clean(self.after), [Some(&sent), before.as_ref()])
     }
 
     /// The change of an object that is deleted and created again.
@@ -257,6 +264,31 @@ mod tests {
         };
         assert_eq!(created("1", "a", "b"), created("1", "c", "d"));
         assert_ne!(created("1", "a", "b"), created("2", "a", "b"));
+    }
+
+    #[test]
+    fn a_value_that_was_neither_sent_nor_there_before_is_made_up() {
+        let check = |kind: &str, sent: Value, before: Option<Value>, after: Value, expected: bool| {
+            let (sent, after) = (object(kind, sent), object(kind, after));
+            let before = before.map(|before| object(kind, before));
+            let release = ReleaseId { namespace: "team".into(), name: "app".into() };
+            let id = id(kind);
+            let compared =
+                Compared { id: &id, release: &release, before: before.as_ref(), after: &after, again: None };
+            assert_eq!(compared.is_made_up(&sent), expected, "{sent} {before:?} {after}");
+        };
+        check("ConfigMap", json!({"data": {"k": "1"}}), None, json!({"data": {"k": "1"}}), false);
+        // What only the API server writes is not compared.
+        let status = json!({"data": {"k": "1"}, "status": {"x": 1}});
+        check("ConfigMap", json!({"data": {"k": "1"}}), None, status, false);
+        let stamped = json!({"data": {"k": "1"}, "stamp": "random"});
+        check("ConfigMap", json!({"data": {"k": "1"}}), None, stamped.clone(), true);
+        check("ConfigMap", json!({"data": {"k": "1"}}), Some(json!({"stamp": "random"})), stamped, false);
+        let service = json!({"spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80, "nodePort": 30000}]}});
+        let sent = || json!({"spec": {"ports": [{"port": 80}]}});
+        check("Service", sent(), None, service.clone(), true);
+        check("Service", sent(), Some(service.clone()), service, false);
+        check("Secret", json!({"stringData": {"k": "1"}}), None, json!({"data": {"k": "MQ=="}}), false);
     }
 
     #[test]

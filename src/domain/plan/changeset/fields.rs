@@ -52,6 +52,24 @@ fn compare<'a>(
     }
 }
 
+/// Whether each value of an object is the same in one of two others, at the same place.
+pub(super) fn is_made_of(object: &Value, sources: [Option<&Value>; 2]) -> bool {
+    if object.is_null() || sources.contains(&Some(object)) {
+        return true;
+    }
+    match object {
+        Value::Object(fields) if !fields.is_empty() => fields.iter().all(|(key, value)| {
+            let sources = sources.map(|source| source.and_then(|source| source.get(key)));
+            is_made_of(value, sources)
+        }),
+        Value::Array(items) if !items.is_empty() => items.iter().enumerate().all(|(n, value)| {
+            let sources = sources.map(|source| source.and_then(|source| source.get(n)));
+            is_made_of(value, sources)
+        }),
+        _ => false,
+    }
+}
+
 /// As a JSON pointer.
 pub(super) fn pointer(path: &[String]) -> String {
     path.iter().map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1"))).collect()
@@ -105,6 +123,27 @@ mod tests {
             ]
         );
         assert!(differences(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn an_object_is_made_of_two_others() {
+        let check = |object: Value, sent: Value, before: Option<Value>, expected: bool| {
+            assert_eq!(
+                is_made_of(&object, [Some(&sent), before.as_ref()]),
+                expected,
+                "{object} {sent} {before:?}"
+            );
+        };
+        check(json!({"a": 1}), json!({"a": 1, "b": 2}), None, true);
+        check(json!({"a": 1, "b": null}), json!({"a": 1}), None, true);
+        check(json!({"a": 1, "b": {"c": 2}}), json!({"a": 1}), None, false);
+        check(json!({"a": 1, "b": {"c": 2}}), json!({"a": 1}), Some(json!({"a": 0, "b": {"c": 2}})), true);
+        check(json!({"a": 2}), json!({"a": 1}), Some(json!({"a": 0})), false);
+        check(json!({"a": {}}), json!({}), None, false);
+        check(json!({"a": {}}), json!({"a": {}}), None, true);
+        check(json!([{"x": 1, "y": 2}]), json!([{"x": 1}]), Some(json!([{"y": 2}])), true);
+        check(json!([1, 2]), json!([1]), None, false);
+        check(json!("1"), json!(1), None, false);
     }
 
     #[test]

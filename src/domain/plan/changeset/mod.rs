@@ -13,7 +13,7 @@ mod token;
 pub use change::{ChangeSet, FieldChange, HANDED_OVER, PlanAction, PlanChange};
 pub use compared::Compared;
 pub use hash::PlanInputs;
-pub use report::{PlanDetail, changes_digest, differences_since, entries, is_left_of};
+pub use report::{KnownChanges, PlanDetail, changes_digest, differences_since, entries, is_left_of};
 pub use seal::PlanKey;
 pub use sensitive::{SensitivePaths, check_annotation};
 pub use token::PlanToken;

@@ -16,7 +16,7 @@ pub struct PlanDetail {
     pub fields: usize,
     /// The most characters of a value.
     pub value: usize,
-    /// The most bytes of all texts together.
+    /// The most bytes of all of them as JSON.
     pub bytes: usize,
 }
 
@@ -25,8 +25,9 @@ pub fn entries(plan: &ChangeSet, detail: PlanDetail) -> (Vec<PlanEntry>, usize) 
     let (mut found, mut bytes) = (Vec::new(), 0);
     for change in plan.changes.iter().take(detail.changes) {
         let entry = entry(change, detail);
-        bytes += size(&entry);
-        if bytes > detail.bytes {
+        // With what separates it from the others.
+        bytes += 1 + size(&entry);
+        if bytes >= detail.bytes {
             break;
         }
         found.push(entry);
@@ -62,17 +63,31 @@ fn entry(change: &PlanChange, detail: PlanDetail) -> PlanEntry {
     }
 }
 
-/// About how much of a status an entry takes.
+/// How many bytes of JSON an entry takes: what JSON escapes takes up to six times its length.
 fn size(entry: &PlanEntry) -> usize {
-    const NAMES: usize = 80;
-    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let fields = entry.fields.iter().map(|f| f.path.len() + length(&f.before) + length(&f.after) + NAMES);
-    NAMES + entry.object.len() + length(&entry.detail) + fields.sum::<usize>()
+    // Plain structures always serialize.
+    serde_json::to_vec(entry).map_or(0, |json| json.len())
 }
 
 /// The digest of changes that are stored where users may edit them: 64 hexadecimal digits.
 pub fn changes_digest(changes: &str) -> String {
     hex::encode(Sha256::digest(changes))
+}
+
+/// The changes of the plan before, of the same revision.
+#[derive(Clone, Debug, Default)]
+pub struct KnownChanges(BTreeMap<String, String>);
+
+impl KnownChanges {
+    /// From the entries of that plan.
+    pub fn of(plan: &[PlanEntry]) -> Self {
+        Self(plan.iter().map(|entry| (entry.object.clone(), entry.digest.clone())).collect())
+    }
+
+    /// Whether an object changes in another way than in that plan. Without such a plan, none does.
+    pub fn differ(&self, change: &PlanChange) -> bool {
+        !self.0.is_empty() && self.0.get(&change.id.to_string()) != Some(&change.digest())
+    }
 }
 
 /// Whether a plan is what is left of an approved one that was interrupted: it changes nothing that
@@ -159,6 +174,46 @@ mod tests {
             ..PlanEntry::default()
         });
         PlanStatus { revision: revision.to_owned(), changes: changes.collect(), ..PlanStatus::default() }
+    }
+
+    fn created(name: &str, fields: Vec<FieldChange>) -> PlanChange {
+        let id = ObjectId {
+            group: String::new(),
+            kind: "A".to_owned(),
+            namespace: String::new(),
+            name: name.to_owned(),
+        };
+        PlanChange::sealed(&PlanKey::of_salt("x"), &id, PlanAction::Created, fields, b"1")
+    }
+
+    #[test]
+    fn what_is_stored_is_bounded_as_it_is_sent() {
+        let all = PlanDetail { changes: usize::MAX, fields: usize::MAX, value: usize::MAX, bytes: 10_000 };
+        let check = |value: &str, fits: usize| {
+            let after = Some(value.repeat(500));
+            let field = FieldChange { path: "/data/k".into(), before: None, after, is_unstable: false };
+            let changes = (0..30).map(|n| created(&format!("o{n:02}"), vec![field.clone()])).collect();
+            let (found, more) = entries(&ChangeSet { changes }, all);
+            assert_eq!((found.len(), more), (fits, 30 - fits), "{value:?}");
+            assert!(serde_json::to_string(&found).unwrap().len() <= all.bytes, "{value:?}");
+        };
+        check("a", 16);
+        // What JSON escapes takes more.
+        check("\"", 9);
+        check("\u{1}", 3);
+    }
+
+    #[test]
+    fn a_change_differs_from_the_plan_before_if_there_is_one() {
+        let (known, other) = (created("a", Vec::new()), created("b", Vec::new()));
+        let changes = ChangeSet { changes: vec![known.clone()] };
+        let detail = PlanDetail { changes: 9, fields: 9, value: 9, bytes: 9_000 };
+        let before = KnownChanges::of(&entries(&changes, detail).0);
+        let changed =
+            PlanChange::sealed(&PlanKey::of_salt("x"), &known.id, PlanAction::Created, Vec::new(), b"2");
+        assert!(!before.differ(&known));
+        assert!(before.differ(&changed) && before.differ(&other));
+        assert!(!KnownChanges::default().differ(&changed), "there was none");
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::cluster::inventory::{StoredPlan, plan_name};
 use crate::domain::gate::{self, Blocker, Facts, PlanFacts, WakeOn};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::changeset::{
-    ChangeSet, PlanDetail, PlanInputs, PlanKey, PlanToken, changes_digest, differences_since, entries,
-    is_left_of,
+    ChangeSet, KnownChanges, PlanDetail, PlanInputs, PlanKey, PlanToken, changes_digest, differences_since,
+    entries, is_left_of,
 };
 use crate::domain::release::approval::ApprovalPolicy;
 use crate::domain::status::{self, whole_seconds};
@@ -49,7 +49,23 @@ fn is_awaited(scope: &Scope<'_>, update: &Update<'_>) -> bool {
 async fn begun(scope: &Scope<'_>, update: &Update<'_>) -> Result<Option<PlanStatus>, ReconcileError> {
     let status = scope.status();
     let is_it = |plan: &&PlanStatus| plan.approved.as_ref().is_some_and(|a| a.key == update.revision.key);
-    let Some(plan) = status.plan.as_ref().filter(is_it) else { return Ok(None) };
+    match status.plan.as_ref().filter(is_it) {
+        Some(plan) => Ok(Some(whole(scope, plan).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The changes of the plan before, if it was of the same revision.
+async fn known(scope: &Scope<'_>, update: &Update<'_>) -> Result<KnownChanges, ReconcileError> {
+    let status = scope.status();
+    match status.plan.as_ref().filter(|plan| plan.revision == update.revision.name) {
+        Some(plan) => Ok(KnownChanges::of(&whole(scope, plan).await?.changes)),
+        None => Ok(KnownChanges::default()),
+    }
+}
+
+/// A plan of the status with all of its changes, as far as they are stored and are what was stored.
+async fn whole(scope: &Scope<'_>, plan: &PlanStatus) -> Result<PlanStatus, ReconcileError> {
     let mut plan = plan.clone();
     if plan.more_changes.is_some() {
         let stored = scope.env.session.read_plan(&scope.release.id).await?;
@@ -59,7 +75,7 @@ async fn begun(scope: &Scope<'_>, update: &Update<'_>) -> Result<Option<PlanStat
         let all = all.and_then(|stored| serde_json::from_str(&stored.changes).ok());
         plan.changes = all.unwrap_or(plan.changes);
     }
-    Ok(Some(plan))
+    Ok(plan)
 }
 
 /// Waits on with a plan that was made before, if nothing has changed since.
@@ -81,12 +97,15 @@ pub fn still_waits(
         && awaited.key == update.revision.key
         && awaited.generation == scope.release.generation
         && awaited.given == scope.release.approved
+        && awaited.counts_from.is_none_or(|from| Timestamp::now() < from)
         && awaited.seen == SeenObjects::of(&caches.cluster);
     let Some(plan) = published.filter(|_| same) else { return Ok(()) };
     outcome.artifact = Some(update.revision.artifact());
     outcome.entries = Some(inventory.entries.len());
     outcome.plan = Some(plan.clone());
-    Err(ReconcileError::Waiting(awaited.blocker.clone(), WakeOn::Release))
+    outcome.wake_at = awaited.counts_from;
+    let wake_on = awaited.counts_from.map_or(WakeOn::Release, WakeOn::Time);
+    Err(ReconcileError::Waiting(awaited.blocker.clone(), wake_on))
 }
 
 /// Lets a plan pass that a person has approved, or that needs no approval.
@@ -109,12 +128,13 @@ pub async fn approve<'a>(
     let inputs = PlanInputs::of(scope.release, update.revision.digest.as_str());
     if let ApprovalPolicy::Exactly(token) = &scope.release.approval {
         let key = PlanKey::of_salt(&token.salt);
-        let plan = changes(scope, update.session, &accepted, &key).await?;
+        let plan = changes(scope, update.session, &accepted, &key, &KnownChanges::default()).await?;
         is_it(token, plan.hash(&key, &inputs))?;
     } else {
         let (release, env) = (scope.release, scope.env);
         let key = env.plan_keys.of(&env.session, &release.id, &release.uid).await?;
-        let plan = changes(scope, update.session, &accepted, &key).await?;
+        let known = known(scope, update).await?;
+        let plan = changes(scope, update.session, &accepted, &key, &known).await?;
         let left = begun(scope, update).await?.is_some_and(|approved| is_left_of(&plan, &approved.changes));
         if !left {
             let hash = plan.hash(&key, &inputs);
@@ -208,8 +228,10 @@ async fn decide(
     let facts = PlanFacts { revision: &plan.revision, hash: &plan.hash, counts: &plan.counts, outdated, now };
     let decision = gate::decide(&Facts { plan: Some(facts), ..scope.facts() });
     if let Err(error) = ReconcileError::from_gate(decision) {
-        if let ReconcileError::Waiting(blocker, _) = &error {
-            caches.rollout.approval = Some(awaited(scope, caches, update, &plan, blocker));
+        if let ReconcileError::Waiting(blocker, wake_on) = &error {
+            let awaited = awaited(scope, caches, update, &plan, (blocker, wake_on));
+            outcome.wake_at = awaited.counts_from;
+            caches.rollout.approval = Some(awaited);
         }
         outcome.artifact = Some(update.revision.artifact());
         outcome.entries = Some(caches.cluster.inventory.entries.len());
@@ -238,7 +260,7 @@ fn awaited(
     caches: &Caches,
     update: &Update<'_>,
     plan: &PlanStatus,
-    blocker: &Blocker,
+    (blocker, wake_on): (&Blocker, &WakeOn),
 ) -> AwaitedApproval {
     AwaitedApproval {
         key: update.revision.key.clone(),
@@ -246,6 +268,7 @@ fn awaited(
         hash: plan.hash.clone(),
         given: scope.release.approved.clone(),
         blocker: blocker.clone(),
+        counts_from: if let WakeOn::Time(from) = wake_on { Some(*from) } else { None },
         seen: SeenObjects::of(&caches.cluster),
     }
 }
