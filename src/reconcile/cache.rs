@@ -5,6 +5,7 @@ pub mod approval;
 pub mod cluster;
 pub mod drift;
 pub mod ended;
+pub mod held;
 pub mod notes;
 pub mod registry;
 pub mod rollout;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 
 use self::cluster::ClusterCache;
 use self::drift::{DriftCache, Sightings};
+use self::held::HeldCache;
 use self::notes::Notes;
 use self::registry::RegistryCache;
 use self::rollout::RolloutCache;
@@ -38,6 +40,8 @@ pub struct Caches {
     pub drift: DriftCache,
     /// The current or last rollout.
     pub rollout: RolloutCache,
+    /// What a removal that waits for approval would lose.
+    pub held: HeldCache,
     /// The notes to report.
     pub notes: Notes,
 }

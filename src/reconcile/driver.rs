@@ -76,7 +76,14 @@ pub async fn bring(
     ownership::check(scope, session, &planned).await?;
     expressions::check(scope, session, &planned).await?;
     let answers = approval::is_needed(scope, update);
-    removal::check(scope, update, &mut planned, RemovalCase { is_empty, is_planned: answers }).await?;
+    removal::check(
+        scope,
+        update,
+        &mut caches.held,
+        &mut planned,
+        RemovalCase { is_empty, is_planned: answers },
+    )
+    .await?;
     losses::check(scope, session, update.revision, &planned).await?;
     outcome.drift = drift::hold_back(scope, session, &mut caches.drift, &mut planned).await;
     let accepted = preflight::preflight(scope, session, &mut caches.rollout, planned, answers).await?;

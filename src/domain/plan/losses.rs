@@ -4,26 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::build::Leaving;
 use crate::domain::objects::identity::ObjectId;
-use crate::domain::objects::live::Record;
 
 /// Whether the kind holds what its deletion loses.
 pub fn holds_data(id: &ObjectId) -> bool {
     id.is("", "PersistentVolumeClaim")
         || id.is("", "PersistentVolume")
         || id.is("apiextensions.k8s.io", "CustomResourceDefinition")
-}
-
-/// The objects with data that would be deleted. `record` is what is known of an object.
-pub fn deleted(
-    leaving: &[Leaving],
-    prunes: bool,
-    record: impl Fn(&ObjectId) -> Option<Record>,
-) -> Vec<&ObjectId> {
-    let going = leaving.iter().filter(|l| prunes && !l.entry.retained && holds_data(&l.id));
-    let exists = |id: &ObjectId| record(id).is_some_and(|record| !record.prune_disabled);
-    going.map(|leaving| &leaving.id).filter(|id| exists(id)).collect()
 }
 
 /// The versions that the API server would not serve any more.
@@ -43,39 +30,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::inventory::Entry;
-    use crate::domain::objects::live::JobRun;
-
-    fn record(prune_disabled: bool) -> Record {
-        Record {
-            uid: "u".into(),
-            version: 1,
-            fields: "f".into(),
-            owner: None,
-            prune_disabled,
-            deleting: false,
-            run: JobRun::On,
-            placement: None,
-        }
-    }
-
     #[test]
-    fn what_holds_data_is_not_deleted_by_a_way_back() {
-        let check = |id: &str, retained: bool, prunes: bool, record: Option<Record>, lost: bool| {
-            let id = ObjectId::from_inventory_id(id).unwrap();
-            let leaving = [Leaving { id, entry: Entry { retained, ..Entry::default() } }];
-            assert_eq!(!deleted(&leaving, prunes, |_| record.clone()).is_empty(), lost, "{leaving:?}");
+    fn claims_volumes_and_definitions_hold_data() {
+        let check = |id: &str, holds: bool| {
+            assert_eq!(holds_data(&ObjectId::from_inventory_id(id).unwrap()), holds, "{id}");
         };
-        let (claim, crd) =
-            ("ns_data__PersistentVolumeClaim", "_x_apiextensions.k8s.io_CustomResourceDefinition");
-        check(claim, false, true, Some(record(false)), true);
-        check(crd, false, true, Some(record(false)), true);
-        check("ns_web__ConfigMap", false, true, Some(record(false)), false);
-        // It stays anyway, or is not there.
-        check(claim, true, true, Some(record(false)), false);
-        check(claim, false, false, Some(record(false)), false);
-        check(claim, false, true, Some(record(true)), false);
-        check(claim, false, true, None, false);
+        check("ns_data__PersistentVolumeClaim", true);
+        check("_data__PersistentVolume", true);
+        check("_x_apiextensions.k8s.io_CustomResourceDefinition", true);
+        check("ns_web__ConfigMap", false);
+        check("ns_data_example.com_PersistentVolumeClaim", false);
     }
 
     #[test]

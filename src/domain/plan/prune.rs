@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::build::Leaving;
+use super::order::spared;
 use crate::domain::inventory::Entry;
 use crate::domain::objects::identity::{ObjectId, ReleaseId};
 use crate::domain::objects::live::{DeletionHold, Record};
@@ -165,6 +167,31 @@ pub fn judge(question: PruneQuestion<'_>, entry: &Entry, record: Option<&Record>
     PruneVerdict::Delete { uid: record.uid.clone(), version: record.version }
 }
 
+/// The objects that would be deleted of those that leave a release, with their uids: without those
+/// on which a kept one depends. `pending_owner` is the release that waits for an object, and `record`
+/// what is known of it.
+pub fn deleted<'a>(
+    release: &ReleaseId,
+    prune: bool,
+    leaving: &'a [Leaving],
+    pending_owner: impl Fn(&ObjectId) -> Option<ReleaseId>,
+    record: impl Fn(&ObjectId) -> Option<Record>,
+) -> Vec<(&'a Leaving, String)> {
+    let records: Vec<Option<Record>> = leaving.iter().map(|leaving| record(&leaving.id)).collect();
+    let known =
+        leaving.iter().zip(&records).filter_map(|(leaving, record)| Some((&leaving.id, record.as_ref()?)));
+    let spared = spared(known);
+    let judged = leaving.iter().zip(&records).filter_map(|(leaving, record)| {
+        let pending_owner = pending_owner(&leaving.id).filter(|other| other != release);
+        let question = PruneQuestion { release, prune, pending_owner: pending_owner.as_ref() };
+        match judge(question, &leaving.entry, record.as_ref()) {
+            PruneVerdict::Delete { uid, .. } if !spared.contains(&leaving.id) => Some((leaving, uid)),
+            _ => None,
+        }
+    });
+    judged.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +258,39 @@ mod tests {
             Some(taken),
             PruneVerdict::Drop(Foreign::OtherOwner(other.clone())),
         );
+    }
+
+    #[test]
+    fn what_another_release_owns_or_takes_over_is_not_deleted() {
+        let (me, other) = (release("me"), release("other"));
+        let id = ObjectId::from_inventory_id("apps_c__ConfigMap").unwrap();
+        let live = |owner: &ReleaseId, prune_disabled: bool| Record {
+            uid: "u".into(),
+            version: 7,
+            fields: "f".into(),
+            owner: Some(owner.clone()),
+            prune_disabled,
+            deleting: false,
+            run: JobRun::default(),
+            placement: None,
+        };
+        let check = |pending_owner: Option<&ReleaseId>, prune: bool, record: Option<Record>, goes: bool| {
+            let entry = Entry { uid: Some("u".into()), ..Entry::default() };
+            let leaving = [Leaving { id: id.clone(), entry }];
+            let found = deleted(&me, prune, &leaving, |_| pending_owner.cloned(), |_| record.clone());
+            let found: Vec<(ObjectId, String)> =
+                found.into_iter().map(|(l, uid)| (l.id.clone(), uid)).collect();
+            let expected = if goes { vec![(id.clone(), "u".to_owned())] } else { Vec::new() };
+            assert_eq!(found, expected, "{pending_owner:?} {record:?}");
+        };
+        check(None, true, Some(live(&me, false)), true);
+        // It waits for its own object.
+        check(Some(&me), true, Some(live(&me, false)), true);
+        check(Some(&other), true, Some(live(&me, false)), false);
+        check(None, true, Some(live(&other, false)), false);
+        check(None, true, Some(live(&me, true)), false);
+        check(None, false, Some(live(&me, false)), false);
+        check(None, true, None, false);
     }
 
     #[test]

@@ -16,7 +16,8 @@ use crate::cluster::store::{WatchScope, Watched};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::Inventory;
 use crate::domain::live::Record;
-use crate::domain::plan::Live;
+use crate::domain::plan::{Leaving, Live};
+use crate::domain::prune::deleted;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::env::Env;
 use crate::reconcile::flow::parallel::unordered;
@@ -106,6 +107,17 @@ impl<'a> View<'a> {
         drop(answers);
         cluster.unread = unread;
         Ok(Self { env, watches: synced, fetched, foreign: HashMap::new() })
+    }
+
+    /// The objects that would be deleted of those that leave a release, with their uids.
+    pub fn deleted<'l>(
+        &self,
+        release: &ReleaseId,
+        prune: bool,
+        leaving: &'l [Leaving],
+    ) -> Vec<(&'l Leaving, String)> {
+        let pending_owner = |id: &ObjectId| self.env.claims.pending_owner(id);
+        deleted(release, prune, leaving, pending_owner, |id| self.record(id))
     }
 
     /// Reads the inventories of owners that are not releases of this process. Without the right to

@@ -7,12 +7,16 @@ use crate::api::reason::Reason;
 use crate::api::status::ReleaseStatus;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
+use crate::domain::identity::ObjectId;
 use crate::domain::message::List;
 use crate::domain::outcome::ObjectFailure;
-use crate::domain::plan::Leaving;
+use crate::domain::plan::removal::PlannedRemoval;
+use crate::domain::plan::{Leaving, Live};
+use crate::domain::prune::deleted;
+use crate::reconcile::cache::held::HeldCache;
 use crate::reconcile::error::{ReconcileError, RunFailure};
 use crate::reconcile::live::view::View;
-use crate::reconcile::phase::plan::removal::{Contents, of_leaving};
+use crate::reconcile::phase::plan::removal::Contents;
 use crate::reconcile::scope::Scope;
 
 /// How many objects a message names.
@@ -34,6 +38,7 @@ pub async fn check(
     discovery: &Arc<ApiDiscovery>,
     leaving: &[Leaving],
     view: &View<'_>,
+    cache: &mut HeldCache,
 ) -> Result<(), ReconcileError> {
     let (release, status) = (scope.release, scope.status());
     let approved = release.approved.as_ref().map(|given| given.hash.as_str());
@@ -41,13 +46,20 @@ pub async fn check(
     if is_recorded(&status, &release.uid) {
         return Ok(());
     }
-    let mut removal = of_leaving(&release.id, true, leaving, view);
-    release.uid.clone_into(&mut removal.cause);
-    removal.applied = leaving.len();
+    // What another release takes over counts, too: if it does not, it is deleted without another approval.
+    let nobody = |_: &ObjectId| None;
+    let going = deleted(&release.id, true, leaving, nobody, |id| view.record(id)).into_iter();
+    let mut removal = PlannedRemoval {
+        objects: going.map(|(leaving, uid)| (leaving.id.clone(), uid)).collect(),
+        applied: leaving.len(),
+        cause: release.uid.clone(),
+        ..PlannedRemoval::default()
+    };
     if removal.objects.is_empty() {
         return Ok(());
     }
-    removal.losses = Contents { session, discovery, me: &release.id, kept: &[] }.losses(&removal).await?;
+    let contents = Contents { session, discovery, me: &release.id, kept: &[] };
+    removal.losses = contents.known_losses(scope, cache, &removal).await?;
     let token = removal.token();
     if approved == Some(token.as_str()) {
         return Ok(scope.record_approved_removal(format!("{token} {}", release.uid)).await?);

@@ -176,7 +176,7 @@ async fn delete_all(
     let mut leaving = leaving(&inventory, |_| true);
     if release.deletion_policy == DeletionPolicy::WaitForApproval {
         match dying {
-            false => approval::check(scope, &session, &discovery, &leaving, &view).await?,
+            false => approval::check(scope, &session, &discovery, &leaving, &view, &mut caches.held).await?,
             // A release does not delay the deletion of its own namespace, and nobody has approved more.
             true if !approval::is_recorded(&scope.status(), &release.uid) => {
                 let all = leaving.len();

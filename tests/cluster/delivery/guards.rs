@@ -1,8 +1,10 @@
 //! What a revision may remove, and what needs the approval of a person.
 
 use serde_json::{Value, json};
+use supercargo_testbed::audit::Request;
 use supercargo_testbed::{Profiles, story};
 
+use crate::quiet::wait_asked;
 use crate::scene::{Scene, config_map, message, text};
 
 const PROFILES: Profiles = Profiles::Both;
@@ -129,6 +131,60 @@ async fn namespaces_definitions_and_storage_stay_while_they_hold_what_is_of_othe
     assert_ne!(token(&again), before);
     scene.ask("app", "empty");
     scene.story.wait_ready("app", "2@").await;
+}
+
+#[story]
+async fn what_waits_for_approval_of_a_removal_lists_nothing_while_nothing_changes() {
+    let scene = Scene::begin("prune-quiet").await;
+    let other = scene.story.reserve_namespace("prune-quiet-team");
+    let space = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {other}}}\n");
+    let spec = json!({"interval": "10s", "deletionPolicy": "WaitForApproval"});
+    scene.install("app", &format!("{}---\n{space}", config_map("a", "one")), spec).await;
+    let put = |name: &str| {
+        let map =
+            format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {other}}}\n");
+        scene.story.kubectl(&["-n", &other, "apply", "-f", "-"], &map);
+    };
+    let lists = |mark| -> Vec<String> {
+        let requests = scene.requests(mark).into_iter();
+        requests.filter(|r| r.verb == "list").map(|r| r.summary()).collect()
+    };
+    put("theirs");
+    scene.upgrade("app", "2", &config_map("a", "two"));
+    let held = scene.story.wait_condition("app", "Stalled", "True", "PruneNotApproved").await;
+    let (mark, asked) = (scene.mark(), scene.registry().mark());
+    wait_asked(&scene, &scene.repository("app"), asked, 2).await;
+    assert_eq!(lists(mark), Vec::<String>::new());
+    // The approval is compared with what is there when it comes.
+    put("more");
+    scene.annotate("app", "supercargo.dev/approve", &token(&held));
+    let again = scene.wait_message("app", "False", &format!("ConfigMap/{other}/more")).await;
+    assert_ne!(token(&again), token(&held));
+
+    // The same for the deletion of the release.
+    scene.story.kubectl(&["delete", "oar", "app", "--wait=false"], "");
+    scene.story.wait_condition("app", "Stalled", "True", "DeletionNotApproved").await;
+    let mark = scene.mark();
+    let is_run = |r: &Request| r.resource == "customresourcedefinitions" && r.verb == "get";
+    let runs = async || (scene.requests(mark).iter().filter(|r| is_run(r)).count() >= 2).then_some(());
+    scene.story.wait_for("the finalizer runs twice", runs).await;
+    assert_eq!(lists(mark), Vec::<String>::new());
+    let held = scene.story.release("app").await.expect("it waits");
+    scene.annotate("app", "supercargo.dev/approve", &token(&held));
+    scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", "app").await;
+}
+
+#[story]
+async fn an_object_that_another_release_takes_over_is_not_removed() {
+    let scene = Scene::begin("prune-handed").await;
+    let giver = json!({"pruneGuard": {"maxCount": 0}});
+    scene.install("giver", &config_maps(&["moved", "kept"], "one"), giver).await;
+    scene.push("taker", "1", &config_map("moved", "two"));
+    scene.create("taker", json!({"interval": "24h", "retryInterval": "1h"}));
+    scene.wait_reason("taker", "Ready", "False", "OwnershipConflict").await;
+    scene.upgraded("giver", "2", &config_map("kept", "one")).await;
+    scene.story.wait_ready("taker", "1@").await;
+    assert_eq!(scene.data("moved").await.as_deref(), Some("two"));
 }
 
 #[story]

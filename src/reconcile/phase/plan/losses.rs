@@ -6,11 +6,11 @@ use crate::api::reason::Reason;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::ObjectFailure;
-use crate::domain::plan::Live;
-use crate::domain::plan::losses::{deleted, unserved};
+use crate::domain::plan::losses::{holds_data, unserved};
+use crate::domain::plan::removal::PlannedRemoval;
 use crate::reconcile::error::{ReconcileError, aggregate};
 use crate::reconcile::phase::plan::Planned;
-use crate::reconcile::phase::plan::removal::{Contents, of_leaving};
+use crate::reconcile::phase::plan::removal::Contents;
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::revision::Revision;
 
@@ -34,14 +34,20 @@ pub async fn check(
         let (id, reason) = (id.clone(), Reason::PreflightFailed);
         ObjectFailure { id, reason, message }
     };
-    let going = deleted(&plan.leaving, scope.release.prune, |id| view.record(id));
+    let release = scope.release;
+    let going = view.deleted(&release.id, release.prune, &plan.leaving).into_iter();
+    let going = going.map(|(leaving, _)| &leaving.id).filter(|id| holds_data(id));
     let mut failures: Vec<ObjectFailure> =
-        going.into_iter().map(|id| lost(id, "it would be deleted".to_owned())).collect();
+        going.map(|id| lost(id, "it would be deleted".to_owned())).collect();
     // A Namespace that the failed revision has brought may hold what is of others by now.
-    let mut removal = of_leaving(&scope.release.id, scope.release.prune, &plan.leaving, view);
-    removal.objects.retain(|(id, _)| id.is("", "Namespace"));
+    let spaces = view.deleted(&release.id, release.prune, &plan.leaving).into_iter();
+    let spaces = spaces.filter(|(leaving, _)| leaving.id.is("", "Namespace"));
+    let removal = PlannedRemoval {
+        objects: spaces.map(|(leaving, uid)| (leaving.id.clone(), uid)).collect(),
+        ..PlannedRemoval::default()
+    };
     let kept: Vec<&ObjectId> = plan.steps.iter().map(|step| &step.id).collect();
-    let contents = Contents { session, discovery, me: &scope.release.id, kept: &kept };
+    let contents = Contents { session, discovery, me: &release.id, kept: &kept };
     let held = contents.losses(&removal).await?;
     failures
         .extend(held.iter().map(|held| lost(&held.id, format!("it would be deleted, and {}", held.words))));

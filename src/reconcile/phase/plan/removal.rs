@@ -1,6 +1,7 @@
 //! What a new revision would remove, and what would be lost with it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::StreamExt;
 use serde_json::Value;
@@ -15,12 +16,10 @@ use crate::domain::gate::{self, Facts};
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::message::List;
 use crate::domain::plan::removal::{HeldContent, PlannedRemoval};
-use crate::domain::plan::{Leaving, Live};
-use crate::domain::prune::{PruneQuestion, PruneVerdict, judge};
 use crate::domain::status::inventory_name;
+use crate::reconcile::cache::held::{HeldCache, HeldQuestion};
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::flow::parallel::unordered;
-use crate::reconcile::live::view::View;
 use crate::reconcile::scope::revision::Update;
 use crate::reconcile::scope::{Scope, Trigger};
 
@@ -46,6 +45,7 @@ pub struct RemovalCase {
 pub async fn check(
     scope: &Scope<'_>,
     update: &Update<'_>,
+    cache: &mut HeldCache,
     planned: &mut Planned<'_>,
     case: RemovalCase,
 ) -> Result<(), ReconcileError> {
@@ -61,23 +61,33 @@ pub async fn check(
     let record = |token: &str| removal_record(token, &revision.key);
     let recorded = scope.status().approved_removal.clone();
     let has_begun = update.ledger.begun.as_ref().is_some_and(|begun| begun.key == revision.key);
-    if has_begun && !case.is_planned && given.is_some_and(|given| recorded == Some(record(given))) {
+    let is_finished =
+        has_begun && !case.is_planned && given.is_some_and(|given| recorded == Some(record(given)));
+    let Planned { discovery, plan, view, .. } = planned;
+    let going = view.deleted(&release.id, release.prune, &plan.leaving).into_iter();
+    // What was kept then was not part of it, such as an object that another release was to take.
+    let going = going.filter(|(leaving, _)| !is_finished || leaving.entry.retained);
+    let mut removal = PlannedRemoval {
+        objects: going.map(|(leaving, uid)| (leaving.id.clone(), uid)).collect(),
+        applied: planned.applied,
+        cause: revision.digest.as_str().to_owned(),
+        ..PlannedRemoval::default()
+    };
+    if removal.objects.is_empty() {
+        cache.forget();
         return Ok(());
     }
-    let Planned { discovery, plan, view, .. } = planned;
-    let mut removal = of_leaving(&release.id, release.prune, &plan.leaving, view);
-    removal.applied = planned.applied;
-    removal.cause = revision.digest.as_str().to_owned();
     let kept: Vec<&ObjectId> = plan.steps.iter().map(|step| &step.id).collect();
     let contents = Contents { session, discovery, me: &release.id, kept: &kept };
-    removal.losses = contents.losses(&removal).await?;
     if case.is_planned {
         // The plan that a person approves shows what is removed, and what is lost with it.
-        planned.losses = removal.losses;
+        planned.losses = contents.losses(&removal).await?;
         return Ok(());
     }
+    removal.losses = contents.known_losses(scope, cache, &removal).await?;
     let facts = Facts { removal: Some((revision.name.as_str(), &removal)), ..scope.facts() };
     ReconcileError::from_gate(gate::decide(&facts))?;
+    cache.forget();
     let approved = Some(removal.token()).filter(|token| given == Some(token.as_str()));
     match approved.map(|token| record(&token)).filter(|record| recorded.as_ref() != Some(record)) {
         Some(record) => Ok(scope.record_approved_removal(record).await?),
@@ -89,20 +99,6 @@ pub async fn check(
 /// for a revision and its options.
 pub fn removal_record(token: &str, key: &str) -> String {
     format!("{token} {key}")
-}
-
-/// What of the objects that leave a release would be deleted.
-pub fn of_leaving(me: &ReleaseId, prune: bool, leaving: &[Leaving], view: &View<'_>) -> PlannedRemoval {
-    let question = PruneQuestion { release: me, prune, pending_owner: None };
-    let deleted = leaving.iter().filter_map(|leaving| {
-        let record = view.record(&leaving.id);
-        match judge(question, &leaving.entry, record.as_ref()) {
-            PruneVerdict::Delete { uid, .. } => Some((leaving.id.clone(), uid)),
-            _ => None,
-        }
-    });
-    let objects: Vec<_> = deleted.collect();
-    PlannedRemoval { objects, ..PlannedRemoval::default() }
 }
 
 /// How objects that hold others are looked at.
@@ -135,6 +131,27 @@ impl Contents<'_> {
             };
             losses.extend(held.map(|words| HeldContent { id: id.clone(), words }));
         }
+        Ok(losses)
+    }
+
+    /// The same for a removal that may wait for approval. What is known from an earlier run counts until
+    /// an approval comes, the objects change, or a person asks for a run.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn known_losses(
+        &self,
+        scope: &Scope<'_>,
+        cache: &mut HeldCache,
+        removal: &PlannedRemoval,
+    ) -> Result<Vec<HeldContent>, ApiError> {
+        let question = HeldQuestion::new(removal, self.kept, scope.release.approved.as_ref());
+        let now = Instant::now();
+        if let Some(losses) = cache.answer(&question, now).filter(|_| !scope.is_asked) {
+            return Ok(losses);
+        }
+        let losses = self.losses(removal).await?;
+        cache.remember(question, now, &losses);
         Ok(losses)
     }
 
