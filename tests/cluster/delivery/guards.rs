@@ -155,6 +155,14 @@ async fn what_waits_for_approval_of_a_removal_lists_nothing_while_nothing_change
     let (mark, asked) = (scene.mark(), scene.registry().mark());
     wait_asked(&scene, &scene.repository("app"), asked, 2).await;
     assert_eq!(lists(mark), Vec::<String>::new());
+    // A kind that the operator knows is gone meanwhile.
+    let version = "\n  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, \
+                   x-kubernetes-preserve-unknown-fields: true}}}\n";
+    scene.story.kubectl(&["apply", "-f", "-"], &scene.widgets(version));
+    let widget = format!("apiVersion: {}/v1\nkind: Widget\nmetadata: {{name: w}}\n", scene.group());
+    scene.install("known", &widget, json!({})).await;
+    scene.story.kubectl(&["delete", "oar", "known"], "");
+    scene.story.kubectl(&["delete", "crd", &format!("widgets.{}", scene.group())], "");
     // The approval is compared with what is there when it comes.
     put("more");
     scene.annotate("app", "supercargo.dev/approve", &token(&held));

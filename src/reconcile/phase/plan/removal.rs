@@ -162,9 +162,8 @@ impl Contents<'_> {
         }
         let kinds: Vec<&Arc<Resource>> =
             self.discovery.all_namespaced().filter(|kind| is_content(kind)).collect();
-        let looks = kinds.into_iter().map(|kind| async move {
-            (kind, self.session.first_metadata(kind, Some(namespace), "", LOOKED_AT).await)
-        });
+        let looks =
+            kinds.into_iter().map(|kind| async move { (kind, self.first_of(kind, Some(namespace)).await) });
         let looks: Vec<_> = unordered(looks).collect().await;
         let (mut foreign, mut unread) = (Vec::new(), Vec::new());
         for (kind, look) in looks {
@@ -179,7 +178,6 @@ impl Contents<'_> {
                     foreign.extend(found);
                 }
                 Err(error) if error.is_forbidden() => unread.push(kind.plural.clone()),
-                Err(error) if error.is_not_found() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -200,7 +198,7 @@ impl Contents<'_> {
         let text = |pointer: &str| definition.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let kind = GroupKind::new(text("/spec/group"), text("/spec/names/kind"));
         let Some(resource) = self.discovery.preferred(&kind) else { return Ok(None) };
-        match self.session.first_metadata(&resource, None, "", LOOKED_AT).await {
+        match self.first_of(&resource, None).await {
             Ok(objects) => {
                 let mut foreign: Vec<String> =
                     objects.iter().filter_map(|object| self.foreign(&resource, object)).collect();
@@ -220,8 +218,21 @@ impl Contents<'_> {
                     "may hold others: the account of the release cannot list {plural} in all namespaces"
                 )))
             }
-            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The first objects of a kind. Since the kinds were read, it may have got another version, or be
+    /// gone.
+    async fn first_of(&self, kind: &Arc<Resource>, namespace: Option<&str>) -> Result<Vec<Value>, ApiError> {
+        match self.session.first_metadata(kind, namespace, "", LOOKED_AT).await {
+            Err(error) if error.is_no_path() => {}
+            answer => return answer,
+        }
+        let newer = self.session.rediscover(self.discovery).await?;
+        match newer.preferred(&kind.group_kind()).filter(|other| other != kind) {
+            Some(other) => self.session.first_metadata(&other, namespace, "", LOOKED_AT).await,
+            None => self.session.is_undefined(&kind.group_kind()).await.map(|()| Vec::new()),
         }
     }
 
