@@ -86,6 +86,7 @@ impl Session {
         let uri =
             format!("{}?fieldManager={}&force=true", path(&release.namespace, &name), keys::FIELD_MANAGER);
         let body = map.to_string().into_bytes().into();
+        drop(map);
         self.call(Call::with_body(Method::PATCH, uri, APPLY_PATCH, body)).await.map(|_| true)
     }
 

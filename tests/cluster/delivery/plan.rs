@@ -1,5 +1,8 @@
 //! Plans that wait for the approval of a person.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -414,6 +417,41 @@ async fn what_a_webhook_makes_up_is_shown_and_is_not_part_of_what_is_approved() 
         assert_eq!(scene.data("app").await.as_deref(), Some(value));
         scene.upgrade("app", "2", &labelled("two"));
     }
+}
+
+#[story]
+async fn a_value_that_varies_only_sometimes_does_not_block_an_approval() {
+    let scene = Scene::begin("plan-sometimes").await;
+    let yaml = config_map("app", "one").replace(
+        "{name: app}",
+        "{name: app, labels: {webhook: \"yes\"}, annotations: {example.com/stamp: sent}}",
+    );
+    let flag = Arc::new(AtomicBool::new(true));
+    let _webhook = Webhook::register(&scene.story, Behaviour::StampSometimes(Arc::clone(&flag)));
+    let next_is_made_up = |made_up: bool| flag.store(made_up, Ordering::Relaxed);
+    scene.push("app", "1", &yaml);
+    // The dry run answers as if the value were not touched.
+    next_is_made_up(false);
+    scene.create("app", manual(json!({})));
+    let first = waits(&scene, "app", "1@", "").await;
+    let is_unstable = |release: &Value| {
+        let fields =
+            release["status"]["plan"]["changes"][0]["fields"].as_array().cloned().unwrap_or_default();
+        fields.iter().any(|field| field["unstable"] == true)
+    };
+    assert!(!is_unstable(&first));
+    next_is_made_up(true);
+    scene.ask("app", "made-up");
+    let second = waits(&scene, "app", "1@", &hash(&first)).await;
+    assert!(is_unstable(&second));
+    // What is sent and what is made up give the same plan now.
+    next_is_made_up(false);
+    scene.reconcile("app", "sent").await;
+    let third = waits(&scene, "app", "1@", "").await;
+    assert_eq!((hash(&third), is_unstable(&third)), (hash(&second), true));
+    next_is_made_up(false);
+    approve(&scene, "app", &hash(&second));
+    scene.story.wait_ready("app", "1@").await;
 }
 
 #[story]

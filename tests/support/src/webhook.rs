@@ -22,6 +22,9 @@ pub enum Behaviour {
     Deny(String),
     /// Admits every object with an annotation `example.com/stamp` of its own.
     Stamp,
+    /// Admits every object. While the flag is set, it changes that annotation to the same value for
+    /// all. Each request turns the flag over.
+    StampSometimes(Arc<AtomicBool>),
     /// Accepts the connection and says nothing.
     Hang,
     /// The same, and the API server waits for so many seconds: 30 at most.
@@ -56,7 +59,7 @@ impl<'a> Webhook<'a> {
         let timeout = if let Behaviour::HangFor(seconds) = behaviour { seconds } else { 2 };
         let (stop, holds) = (Arc::clone(&ended), Arc::clone(&held));
         let kind = match behaviour {
-            Behaviour::Stamp => "MutatingWebhookConfiguration",
+            Behaviour::Stamp | Behaviour::StampSometimes(_) => "MutatingWebhookConfiguration",
             _ => "ValidatingWebhookConfiguration",
         };
         std::thread::spawn(move || serve(&listener, &tls, &behaviour, &stop, &holds));
@@ -135,7 +138,7 @@ fn serve(
                 silent.push(stream);
                 held.store(silent.len(), Ordering::Relaxed);
             }
-            Behaviour::Deny(_) | Behaviour::Stamp => {
+            Behaviour::Deny(_) | Behaviour::Stamp | Behaviour::StampSometimes(_) => {
                 let (tls, behaviour) = (Arc::clone(tls), behaviour.clone());
                 // A client that goes away ends its thread.
                 std::thread::spawn(move || drop(answer(stream, tls, &behaviour)));
@@ -185,7 +188,13 @@ fn response(review: &Value, behaviour: &Behaviour) -> Value {
     if let Behaviour::Deny(message) = behaviour {
         return json!({"uid": uid, "allowed": false, "status": {"code": 403, "message": message}});
     }
-    let stamp = STAMPS.fetch_add(1, Ordering::Relaxed).to_string();
+    let mut stamp = STAMPS.fetch_add(1, Ordering::Relaxed).to_string();
+    if let Behaviour::StampSometimes(flag) = behaviour {
+        if !flag.fetch_not(Ordering::Relaxed) {
+            return json!({"uid": uid, "allowed": true});
+        }
+        stamp = "made-up".to_owned();
+    }
     let metadata = &review["request"]["object"]["metadata"];
     let patch = match metadata["annotations"].is_object() {
         true => json!([{"op": "add", "path": "/metadata/annotations/example.com~1stamp", "value": stamp}]),

@@ -263,6 +263,16 @@ mod tests {
             hash(changed(None, &data(value, one), Some(&data(value, two))))
         };
         assert_eq!(created("1", "a", "b"), created("1", "c", "d"));
+        // A value that is there only in one of two dry runs.
+        let stamped = |stamp: Option<&str>| {
+            let annotations = stamp.map_or(json!({}), |stamp| json!({"stamp": stamp}));
+            let mut object = data("1", "a");
+            object["metadata"]["annotations"] = annotations;
+            object
+        };
+        let sometimes = |one, two| hash(changed(None, &stamped(one), Some(&stamped(two))));
+        assert_eq!(sometimes(Some("x"), Some("y")), sometimes(None, Some("z")));
+        assert_eq!(sometimes(Some("x"), None), sometimes(None, None), "nothing is left of it");
         assert_ne!(created("1", "a", "b"), created("2", "a", "b"));
     }
 

@@ -80,14 +80,19 @@ pub(super) fn overlap(a: &[String], b: &[String]) -> bool {
     a.iter().zip(b).all(|(a, b)| a == b)
 }
 
-/// The value without the given fields.
+/// The value without the given fields, and without the mappings that are empty then.
 pub(super) fn without(value: &Value, paths: &[Vec<String>]) -> Value {
     let mut value = value.clone();
     for path in paths {
         let Some((last, parents)) = path.split_last() else { return Value::Null };
         let parent = value.pointer_mut(&pointer(parents));
         match parent {
-            Some(Value::Object(fields)) => drop(fields.remove(last)),
+            Some(Value::Object(fields)) => {
+                fields.remove(last);
+                if fields.is_empty() && !parents.is_empty() {
+                    value = without(&value, &[parents.to_vec()]);
+                }
+            }
             Some(Value::Array(items)) => {
                 let item = last.parse().ok().and_then(|n: usize| items.get_mut(n));
                 item.into_iter().for_each(|item| *item = Value::Null);
@@ -156,6 +161,9 @@ mod tests {
             without(&value, &paths(&[&["a", "b"], &["l", "1"], &["x", "y"]])),
             json!({"a": {"c": 2}, "l": [1, null]})
         );
+        let value = json!({"a": {"b": {"c": 1}}, "e": {}});
+        assert_eq!(without(&value, &paths(&[&["a", "b", "c"]])), json!({"e": {}}));
+        assert_eq!(without(&value, &paths(&[&["e", "x"]])), json!({"a": {"b": {"c": 1}}}));
         assert_eq!(without(&value, &paths(&[&[]])), Value::Null);
     }
 }

@@ -128,13 +128,13 @@ pub async fn approve<'a>(
     let inputs = PlanInputs::of(scope.release, update.revision.digest.as_str());
     if let ApprovalPolicy::Exactly(token) = &scope.release.approval {
         let key = PlanKey::of_salt(&token.salt);
-        let plan = changes(scope, update.session, &accepted, &key, &KnownChanges::default()).await?;
+        let plan = compared(scope, update, &mut accepted, &key, &KnownChanges::default()).await?;
         is_it(token, plan.hash(&key, &inputs))?;
     } else {
         let (release, env) = (scope.release, scope.env);
         let key = env.plan_keys.of(&env.session, &release.id, &release.uid).await?;
         let known = known(scope, update).await?;
-        let plan = changes(scope, update.session, &accepted, &key, &known).await?;
+        let plan = compared(scope, update, &mut accepted, &key, &known).await?;
         let left = begun(scope, update).await?.is_some_and(|approved| is_left_of(&plan, &approved.changes));
         if !left {
             let hash = plan.hash(&key, &inputs);
@@ -142,9 +142,20 @@ pub async fn approve<'a>(
             decide(scope, caches, update, plan, outcome).await?;
         }
     }
-    // They are not needed any more, and may be large.
-    accepted.preflight.ready.values_mut().for_each(|ready| ready.answer = None);
     Ok(accepted)
+}
+
+/// The changes of a plan. Its answers are not needed any more then, and may be large.
+async fn compared(
+    scope: &Scope<'_>,
+    update: &Update<'_>,
+    accepted: &mut Accepted<'_>,
+    key: &PlanKey,
+    known: &KnownChanges,
+) -> Result<ChangeSet, ReconcileError> {
+    let plan = changes(scope, update.session, accepted, key, known).await?;
+    accepted.preflight.ready.values_mut().for_each(|ready| ready.answer = None);
+    Ok(plan)
 }
 
 fn is_it(token: &PlanToken, hash: String) -> Result<(), ReconcileError> {
@@ -187,6 +198,7 @@ async fn published(
         let (all, more) = entries(plan, WHOLE);
         // Plain structures always serialize.
         let changes = serde_json::to_string(&all).unwrap_or_default();
+        drop(all);
         let digest = changes_digest(&changes);
         let stored = StoredPlan { hash: found.hash.clone(), changes, more };
         let written = scope.env.session.write_plan(&release.id, &release.uid, &stored).await;

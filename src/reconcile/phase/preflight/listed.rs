@@ -46,7 +46,7 @@ pub async fn each_of_many<'a>(
             }
         });
         match listed.await {
-            Err(error) if !error.is_forbidden() && !error.is_not_found() => return Err(error),
+            Err(error) if !error.is_forbidden() && !error.is_no_path() => return Err(error),
             _ => {}
         }
     }
