@@ -28,9 +28,9 @@ test: ## Run all tests; builds the test bed's programs the first time
 	-@$(CARGO) test --quiet --test times
 
 .PHONY: soak
-soak: ## Run random histories against the model (MINUTES=n, SEED=s for the first one, FAILURES=f until it ends; otherwise 10, any and 1)
+soak: ## Run random histories against the model (MINUTES=n, SEED=s for the first one, FAILURES=f until it ends; otherwise 10, any and 1; GATES=1: only those about gates)
 	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built --nocapture
-	MINUTES=$(MINUTES) SEED=$(SEED) FAILURES=$(FAILURES) $(CARGO) test --test histories -- --ignored --exact --nocapture running::soak
+	MINUTES=$(MINUTES) SEED=$(SEED) FAILURES=$(FAILURES) GATES=$(GATES) $(CARGO) test --test histories -- --ignored --exact --nocapture running::soak
 
 .PHONY: lint
 lint: ## Check formatting, lints, and licences where cargo-deny is installed

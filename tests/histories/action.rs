@@ -25,6 +25,10 @@ pub enum Action {
     Ask { release: Number },
     /// The annotation that asked is taken away.
     Unask { release: Number },
+    /// Somebody approves what the release waits with.
+    Approve { release: Number, which: Approval },
+    /// Somebody asks to try the revision that the release wants once more, or another one.
+    Retry { release: Number, right: bool },
     /// Somebody touches an object of the cluster.
     Hand { kind: Kind, name: u8, away: bool, edit: Edit },
     /// Somebody touches an inventory.
@@ -154,11 +158,22 @@ pub enum How {
     Failing,
     /// A Job that is removed as soon as it is done.
     Brief,
+    /// A ConfigMap that is not healthy, by the rule of its release.
+    Sick,
+    /// A ConfigMap that never becomes healthy.
+    Slow,
+    /// A ConfigMap that the API server refuses after the dry run.
+    Refused,
 }
 
 impl How {
     fn is_plain(&self) -> bool {
         *self == How::Plain
+    }
+
+    /// Whether a revision with it is bad, where health is waited for.
+    pub fn is_bad(self) -> bool {
+        matches!(self, How::Failing | How::Sick | How::Slow | How::Refused)
     }
 }
 
@@ -183,6 +198,9 @@ pub struct Spec {
     /// The release that it depends on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depends_on: Option<Number>,
+    /// What new revisions have to pass, if the release is about that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Gates>,
 }
 
 impl Default for Spec {
@@ -203,8 +221,44 @@ impl Default for Spec {
             mirror_url: false,
             verify: false,
             depends_on: None,
+            gates: None,
         }
     }
+}
+
+/// The gates of a release.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Gates {
+    /// `rollback.mode`.
+    pub rollback: Rollback,
+    /// `approval: Manual`.
+    pub manual: bool,
+    /// A window of `schedule` denies all revisions.
+    pub closed: bool,
+    /// `pruneGuard`: nothing is removed without approval.
+    pub guarded: bool,
+}
+
+/// `rollback.mode`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Rollback {
+    #[default]
+    Off,
+    OnFailure,
+    Freeze,
+}
+
+/// Which hash is approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Approval {
+    /// That of what waits.
+    Right,
+    /// That of what waited before.
+    Stale,
+    /// One that nothing has.
+    Wrong,
 }
 
 /// One field of a spec and what it becomes.
@@ -241,6 +295,8 @@ pub enum Change {
     Verify(bool),
     /// `dependsOn`.
     DependsOn(Option<Number>),
+    /// The gates.
+    Gates(Gates),
 }
 
 /// `ref`.

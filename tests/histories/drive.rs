@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use supercargo_testbed::audit::Mark;
 use supercargo_testbed::operator::{Operator, Options};
-use supercargo_testbed::proxy::{Moment, Seen};
+use supercargo_testbed::proxy::{Answered, Fate, Moment, Seen};
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Account, Bed, Proxy, Registry, Signer, Story};
 use tokio::sync::RwLock;
 
-use crate::action::{Action, Change, Edit, InventoryEdit, Number, Path, Reference, Spec};
+use crate::action::{Action, Approval, Change, Edit, InventoryEdit, Number, Path, Reference, Revision, Spec};
 use crate::artifact;
-use crate::kinds::{self, Kind, NOTE, Names, manifest};
+use crate::kinds::{self, Kind, NOTE, Names, REFUSED, manifest};
 use crate::model::World;
+use crate::model::gates::{GateTally, Trail, numbered, removal_token};
 use crate::snapshot::Snapshot;
 
 /// The path of releases in a namespace.
@@ -27,6 +28,10 @@ const RELEASES: &str = "ociartifactreleases";
 const HELD: Duration = Duration::from_secs(2);
 /// How long the API server may be away for a history itself.
 const AWAY: Duration = Duration::from_secs(40);
+/// How long a person waits for what is to be approved.
+const ASKED: Duration = Duration::from_secs(3);
+/// A hash that no plan has.
+const NO_HASH: &str = "0123456789abcdef0123456789abcdef";
 /// What a field manager of hands is called.
 const HAND: &str = "hand";
 /// What nobody may touch: it is nobody's, or another's.
@@ -71,6 +76,8 @@ pub struct Drive {
     account: Account,
     pub client: kube::Client,
     pub world: World,
+    /// What was written to releases with gates, and said of them.
+    pub trail: Trail,
     digests: BTreeMap<(Number, String), String>,
     /// The digests that specs name. The tag that one was of may have moved since.
     pinned: BTreeMap<Number, String>,
@@ -93,6 +100,20 @@ pub struct Tally {
     pub waiting: usize,
     /// Releases that are part of a cycle.
     pub circling: usize,
+    /// What gates have done.
+    pub gates: GateTally,
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Tally { releases, ready, objects, runs, waiting, circling, gates } = self;
+        write!(
+            f,
+            "{releases} releases ({ready} ready, {waiting} waiting, {circling} in cycles), {objects} objects and {runs} \
+             runs of steps"
+        )?;
+        if *gates == GateTally::default() { Ok(()) } else { write!(f, "; {gates:?}") }
+    }
 }
 
 impl Tally {
@@ -123,6 +144,8 @@ struct State {
     asked: u32,
     cache: Option<PathBuf>,
     restarts: usize,
+    /// The hashes that have waited for approval.
+    waited: BTreeMap<Number, Vec<String>>,
 }
 
 impl Drive {
@@ -142,6 +165,7 @@ impl Drive {
             account,
             client: story.client(),
             world: World::new(names),
+            trail: Trail::default(),
             digests: BTreeMap::new(),
             pinned: BTreeMap::new(),
             state: State {
@@ -153,12 +177,16 @@ impl Drive {
                 asked: 0,
                 cache: None,
                 restarts: RESTARTS.load(Ordering::Relaxed),
+                waited: BTreeMap::new(),
             },
             last: story.bed().audit().mark(),
             bystanders: BTreeMap::new(),
             tally: Tally::default(),
             story,
         };
+        let home = drive.world.names.home.clone();
+        drive.api.record(move |seen| is_told(&home, seen));
+        drive.refuse_only();
         drive.grant(true).await;
         for name in BYSTANDERS {
             let object = drive.get(&drive.home("configmaps", name)).await.expect("it was applied");
@@ -202,7 +230,7 @@ impl Drive {
         }
         if self.state.crash.take().is_some() {
             self.api.discard();
-            self.api.pass_all();
+            self.refuse_only();
         }
         self.state.frozen = false;
     }
@@ -247,6 +275,7 @@ impl Drive {
                 let layer = artifact::layer(self.names(), revision);
                 let repository = format!("{}/r{release}", self.names().home);
                 let digest = registry().push_layer(&repository, tag, artifact::LAYER, &layer);
+                self.note_push(&digest, revision);
                 self.digests.insert((*release, tag.clone()), digest);
                 true
             }
@@ -266,13 +295,27 @@ impl Drive {
                     self.pin(*release, reference);
                 }
                 if let Some(spec) = self.world.releases.get(release).map(|known| known.spec.clone()) {
+                    self.listen();
+                    self.trail.specifies(*release, &spec);
                     let spec = self.spec(*release, &spec);
                     let path = self.home(RELEASES, &format!("r{release}"));
-                    drop(self.merge(&path, &json!({"spec": spec})).await);
+                    if let Ok(answer) = self.merge(&path, &json!({"spec": spec})).await {
+                        self.trail.specified(*release, &answer);
+                    }
                 }
                 return;
             }
+            Action::Approve { release, which } => {
+                self.approve(*release, *which).await;
+                true
+            }
+            Action::Retry { release, right } => {
+                self.retry(*release, *right).await;
+                true
+            }
             Action::Delete { release } => {
+                self.listen();
+                self.trail.died(*release);
                 drop(self.send("DELETE", &self.home(RELEASES, &format!("r{release}")), "", None).await);
                 true
             }
@@ -343,10 +386,7 @@ impl Drive {
             }
             Action::Crash { nth, landed } => {
                 let moment = if *landed { Moment::After } else { Moment::Before };
-                let which = |seen: &Seen| {
-                    seen.writes() && !seen.path.contains("/leases") && !seen.path.contains("/events")
-                };
-                self.api.hold_from(*nth, moment, which);
+                self.hold_from(*nth, moment);
                 self.state.crash = Some(moment);
             }
             Action::Replica => self.replace(),
@@ -389,6 +429,8 @@ impl Drive {
         // One of the same name may be on its way out, and may not get there. It waits for a moment
         // if others depend on it.
         for _ in 0..45 {
+            self.listen();
+            self.trail.born(release, spec);
             match self.send("POST", path.trim_end_matches('/'), "application/json", Some(&resource)).await {
                 Ok(_) => return true,
                 Err(409) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -418,7 +460,7 @@ impl Drive {
             crate::action::Account::Default => Value::Null,
             other => json!(format!("{other:?}").to_lowercase()),
         };
-        json!({
+        let mut all = json!({
             "url": format!("oci://{host}/{}/r{release}", self.names().home),
             "ref": reference,
             "insecure": true,
@@ -441,7 +483,11 @@ impl Drive {
                 "target": {"kind": "ConfigMap"},
                 "patch": json!([{"op": "add", "path": "/data/patched", "value": n.to_string()}]).to_string(),
             }])),
-        })
+        });
+        if let Some(gates) = spec.gates {
+            gated(&mut all, gates);
+        }
+        all
     }
 
     /// Asks a release to run.
@@ -452,9 +498,123 @@ impl Drive {
     }
 
     async fn annotate(&self, release: Number, value: Value) {
+        self.set(release, "supercargo.dev/reconcile-at", value).await;
+    }
+
+    async fn set(&self, release: Number, annotation: &str, value: Value) {
         let path = self.home(RELEASES, &format!("r{release}"));
-        let patch = json!({"metadata": {"annotations": {"supercargo.dev/reconcile-at": value}}});
+        let patch = json!({"metadata": {"annotations": {annotation: value}}});
         drop(self.merge(&path, &patch).await);
+    }
+
+    // Approves what a release waits with, if it does within a moment.
+    async fn approve(&mut self, release: Number, which: Approval) {
+        let start = Instant::now();
+        let path = self.home(RELEASES, &format!("r{release}"));
+        let right = loop {
+            let Some(object) = self.get(&path).await else { return };
+            let ready = condition(&object, "Ready");
+            let token = ready.and_then(|ready| removal_token(&ready.reason, &ready.message));
+            let plan = &object["status"]["plan"];
+            let hash = plan["hash"].as_str().filter(|_| plan["approved"].is_null()).map(str::to_owned);
+            if let Some(hash) = hash.or(token) {
+                break hash;
+            }
+            if start.elapsed() > ASKED {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        let waited = self.state.waited.entry(release).or_default();
+        waited.retain(|hash| *hash != right);
+        let hash = match which {
+            Approval::Right => right.clone(),
+            Approval::Stale => waited.last().cloned().unwrap_or_else(|| NO_HASH.to_owned()),
+            Approval::Wrong => NO_HASH.to_owned(),
+        };
+        waited.push(right);
+        self.listen();
+        self.trail.approves(release, &hash);
+        self.set(release, "supercargo.dev/approve", json!(hash)).await;
+    }
+
+    // Asks for one more try of the revision that a release wants.
+    async fn retry(&mut self, release: Number, right: bool) {
+        let reference = self.world.releases.get(&release).map(|known| known.spec.reference.clone());
+        let digest = match reference {
+            Some(Reference::Tag(tag)) if right => self.digests.get(&(release, tag)).cloned(),
+            Some(Reference::Digest(_)) if right => self.pinned.get(&release).cloned(),
+            _ => None,
+        };
+        let digest = digest.unwrap_or_else(|| format!("sha256:{}", "0".repeat(64)));
+        self.state.asked += 1;
+        let value = format!("{digest}@{}", self.state.asked);
+        self.listen();
+        self.trail.retries(release, &value);
+        self.set(release, "supercargo.dev/retry", json!(value)).await;
+    }
+
+    fn note_push(&mut self, digest: &str, revision: &Revision) {
+        self.listen();
+        if let Some((number, is_bad)) = numbered(revision) {
+            self.trail.pushed(digest, number, is_bad);
+        }
+    }
+
+    /// Takes notice of what the operator has written until now.
+    pub fn listen(&mut self) {
+        for Answered { seen, code, body } in self.api.take_answers() {
+            if !(200..300).contains(&code) {
+                continue;
+            }
+            let path = seen.path.split('?').next().unwrap_or_default();
+            let name = path.trim_end_matches("/status").rsplit('/').next().unwrap_or_default();
+            let object: Value = serde_json::from_slice(&body).unwrap_or_default();
+            match seen.method.as_str() {
+                _ if path.contains(RELEASES) => {
+                    if let Some(release) = name.strip_prefix('r').and_then(|n| n.parse().ok()) {
+                        self.trail.said(release, &object);
+                    }
+                }
+                "DELETE" => {
+                    if let Some(release) = kinds::owner_of(name) {
+                        self.trail.removed(release, name);
+                    }
+                }
+                _ => {
+                    let owner = object["metadata"]["labels"]["supercargo.dev/name"].as_str();
+                    let owner = owner.and_then(|owner| owner.strip_prefix('r')?.parse().ok());
+                    if let Some(release) = owner {
+                        self.trail.applied(release, &object);
+                    }
+                }
+            }
+        }
+    }
+
+    // The API server takes everything but the objects that it refuses.
+    fn refuse_only(&self) {
+        self.api.rule(|seen| refused(seen).unwrap_or(Fate::Pass));
+    }
+
+    // Holds the nth write and all after it.
+    fn hold_from(&self, nth: u64, moment: Moment) {
+        let mut count = 0;
+        self.api.rule(move |seen| {
+            if let Some(fate) = refused(seen) {
+                return fate;
+            }
+            if !seen.writes() || seen.path.contains("/leases") || seen.path.contains("/events") {
+                return Fate::Pass;
+            }
+            count += 1;
+            match moment {
+                _ if count < nth => Fate::Pass,
+                // What comes after the nth must not land either.
+                Moment::After if count == nth => Fate::HoldAfter,
+                Moment::Before | Moment::After => Fate::HoldBefore,
+            }
+        });
     }
 
     async fn hand(&self, kind: Kind, name: u8, away: bool, edit: Edit) -> bool {
@@ -584,6 +744,38 @@ impl Drive {
             drop(self.send("DELETE", &path, "", None).await);
         }
     }
+}
+
+/// What a proxy keeps of a history: the writes of ConfigMaps, and of the status of releases.
+fn is_told(home: &str, seen: &Seen) -> bool {
+    let path = seen.path.split('?').next().unwrap_or_default();
+    let objects = format!("/namespaces/{home}/configmaps/o");
+    seen.writes() && (path.contains(&objects) || path.contains(RELEASES) && path.ends_with("/status"))
+}
+
+// The API server has accepted the object in the dry run.
+fn refused(seen: &Seen) -> Option<Fate> {
+    let is_it = seen.writes() && seen.method != "DELETE" && {
+        let path = seen.path.split('?').next().unwrap_or_default();
+        path.contains(&format!("/configmaps/o{REFUSED}"))
+    };
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422,
+        "message": "data.v: Invalid value: the history refuses it"});
+    is_it.then(|| Fate::Answer(422, status.to_string()))
+}
+
+// The fields of a release with gates.
+fn gated(spec: &mut Value, gates: crate::action::Gates) {
+    let closed = json!([{"cron": "0 * * * *", "duration": "2h", "deny": true}]);
+    let rule = json!({"apiVersion": "v1", "kind": "ConfigMap", "current": "!has(data.health)",
+        "failed": "has(data.health) && data.health == 'bad'"});
+    spec["timeout"] = json!("5s");
+    spec["historyLimit"] = json!(20);
+    spec["healthCheckExprs"] = json!([rule]);
+    spec["rollback"] = json!({"mode": format!("{:?}", gates.rollback)});
+    spec["approval"] = json!(if gates.manual { "Manual" } else { "Automatic" });
+    spec["schedule"] = gates.closed.then_some(closed).into();
+    spec["pruneGuard"] = gates.guarded.then(|| json!({"maxCount": 0})).into();
 }
 
 /// What a release makes of a piece before it is labelled.

@@ -1,5 +1,7 @@
 //! A history of a seed: the same seed makes the same history.
 
+pub mod gates;
+
 use std::collections::BTreeMap;
 
 use fastrand::Rng;

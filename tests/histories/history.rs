@@ -14,6 +14,9 @@ use crate::generate;
 pub struct History {
     /// Of which seed it is.
     pub seed: u64,
+    /// Whether it is about the gates of new revisions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gates: bool,
     /// What it has shown once.
     pub why: Vec<String>,
     /// What happens.
@@ -34,7 +37,17 @@ pub struct Failure {
 impl History {
     /// The history of a seed.
     pub fn of_seed(seed: u64, judgements: usize) -> History {
-        History { seed, why: Vec::new(), actions: generate::history(seed, judgements) }
+        History { seed, gates: false, why: Vec::new(), actions: generate::history(seed, judgements) }
+    }
+
+    /// The history of a seed that is about gates.
+    pub fn of_gates(seed: u64, judgements: usize) -> History {
+        History { seed, gates: true, why: Vec::new(), actions: generate::gates::history(seed, judgements) }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> String {
+        format!("{}{}", if self.gates { "gates-" } else { "" }, self.seed)
     }
 
     /// One that is kept.
@@ -49,8 +62,9 @@ impl History {
             |action: &Action| format!("  {}", serde_json::to_string(action).expect("an action is JSON"));
         let actions: Vec<String> = self.actions.iter().map(line).collect();
         let why = serde_json::to_string(&self.why).expect("text is JSON");
+        let gates = if self.gates { "\"gates\": true, " } else { "" };
         let text = format!(
-            "{{\"seed\": {}, \"why\": {why}, \"actions\": [\n{}\n]}}\n",
+            "{{\"seed\": {}, {gates}\"why\": {why}, \"actions\": [\n{}\n]}}\n",
             self.seed,
             actions.join(",\n")
         );

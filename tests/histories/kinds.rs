@@ -173,8 +173,20 @@ impl Names {
 
 /// The annotation that every object has; its value is the variant.
 pub const VARIANT: &str = "example.com/variant";
+/// The objects that the API server refuses, by the begin of the number of their name.
+pub const REFUSED: &str = "10";
 /// An annotation that hands add.
 pub const NOTE: &str = "example.com/note";
+
+/// Which release has an object of a history about gates, by its name.
+pub fn owner_of(name: &str) -> Option<u8> {
+    let number: u8 = name.strip_prefix('o')?.parse().ok()?;
+    match number {
+        0..9 => Some(number / 3),
+        100.. => Some(number - 100),
+        _ => None,
+    }
+}
 
 /// The manifest of a piece, without a namespace.
 pub fn manifest(names: &Names, piece: &Piece) -> Value {
@@ -192,7 +204,7 @@ pub fn manifest(names: &Names, piece: &Piece) -> Value {
     match how {
         How::Kept => annotations["supercargo.dev/prune"] = json!("disabled"),
         How::Once => annotations["supercargo.dev/apply"] = json!("IfNotPresent"),
-        How::Plain | How::Failing | How::Brief => {}
+        How::Plain | How::Failing | How::Brief | How::Sick | How::Slow | How::Refused => {}
     }
     if odd(variant) {
         annotations["example.com/odd"] = json!("yes");
@@ -238,6 +250,8 @@ fn body(names: &Names, piece: &Piece) -> Value {
     let app = format!("o{name}");
     let labels = json!({"app": app});
     match kind {
+        Kind::ConfigMap if how == How::Sick => json!({"data": {"v": variant.to_string(), "health": "bad"}}),
+        Kind::ConfigMap if how == How::Slow => json!({"data": {"v": variant.to_string(), "health": "later"}}),
         Kind::ConfigMap if odd(variant) => json!({"data": {"v": variant.to_string(), "odd": "yes"}}),
         Kind::ConfigMap => json!({"data": {"v": variant.to_string()}}),
         Kind::Secret => {

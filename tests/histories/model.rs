@@ -1,6 +1,7 @@
 //! What a cluster has to be like, from what has happened. Pure: no cluster, no clock.
 
 pub mod dependencies;
+pub mod gates;
 pub mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,8 @@ const SUSPENDED: &str = "is suspended";
 const STEP_FAILS: &str = "a step of it fails";
 /// Why a release is not Ready whose dependency is not.
 const WAITS: &str = "its dependency is not ready";
+/// Why a release need not be Ready that has gates.
+const GATED: &str = "a gate may hold it";
 /// Why a release is held that is part of a cycle.
 const CIRCLES: &str = "depends on itself";
 
@@ -232,7 +235,11 @@ impl World {
             | Action::Freeze
             | Action::Crash { .. }
             | Action::Replica => self.excused = true,
-            Action::Pass { .. } | Action::Look | Action::Settle => {}
+            Action::Approve { .. }
+            | Action::Retry { .. }
+            | Action::Pass { .. }
+            | Action::Look
+            | Action::Settle => {}
         }
         self.remember();
     }
@@ -307,6 +314,7 @@ impl World {
             Change::MirrorUrl(mirror) => spec.mirror_url = mirror,
             Change::Verify(verify) => spec.verify = verify,
             Change::DependsOn(other) => spec.depends_on = other,
+            Change::Gates(gates) => spec.gates = Some(gates),
         }
         self.doubt(release);
     }
@@ -421,6 +429,9 @@ impl World {
         // A step that comes after the rest needs it healthy; one that fails before it is the end.
         let waits = (known.spec.wait || wanted.tests() || wanted.orders()) && !wanted.fails(false);
         let mut why = Vec::new();
+        if known.spec.gates.is_some() {
+            why.push(GATED.to_owned());
+        }
         if self.may_wait(release, seen) {
             why.push(WAITS.to_owned());
         }

@@ -10,6 +10,7 @@ use supercargo_testbed::times::Clock;
 use crate::action::Action;
 use crate::drive::Tally;
 use crate::history::{Failure, History};
+use crate::model::gates::GateTally;
 use crate::shrink::shrink;
 
 /// How many run at a time: they wait more than they work.
@@ -22,6 +23,8 @@ const SHRINKING: Duration = Duration::from_secs(240);
 const FRESH: Duration = Duration::from_secs(20);
 /// Seeds that always run: together they do everything that there is to do.
 const FIXED: std::ops::Range<u64> = 1..7;
+/// The same of those that are about gates: in them, each gate holds a revision and lets one pass.
+const GATES: [u64; 5] = [132, 133, 135, 139, 145];
 
 fn carry_out(history: &History) -> Result<Tally, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -36,10 +39,14 @@ fn carry_out(history: &History) -> Result<Tally, Failure> {
 
 /// Runs all that `next` gives until so many have failed, and returns how many that were
 /// and the first that failed.
-fn run_all(most: usize, next: impl FnMut() -> Option<History> + Send) -> (usize, Option<(History, Failure)>) {
+fn run_all(
+    most: usize,
+    next: impl FnMut() -> Option<History> + Send,
+) -> (usize, GateTally, Option<(History, Failure)>) {
     let next = Mutex::new(next);
     let failed: Mutex<Vec<(History, Failure)>> = Mutex::default();
     let count = Mutex::new(0);
+    let total = Mutex::new(GateTally::default());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
@@ -50,14 +57,14 @@ fn run_all(most: usize, next: impl FnMut() -> Option<History> + Send) -> (usize,
                     let Some(history) = (next.lock().expect("lock"))() else { return };
                     let start = Instant::now();
                     let result = carry_out(&history);
-                    let (seed, took) = (history.seed, start.elapsed().as_secs_f64());
+                    let (seed, took) = (history.name(), start.elapsed().as_secs_f64());
                     let all = history.actions.len();
                     *count.lock().expect("lock") += 1;
                     match result {
-                        Ok(Tally { releases, ready, objects, runs, waiting, circling }) => eprintln!(
-                            "seed {seed}: {all} actions in {took:.1} s, judged {releases} releases ({ready} ready, \
-                             {waiting} waiting, {circling} in cycles), {objects} objects and {runs} runs of steps"
-                        ),
+                        Ok(tally) => {
+                            eprintln!("seed {seed}: {all} actions in {took:.1} s, judged {tally}");
+                            *total.lock().expect("lock") += tally.gates;
+                        }
                         Err(failure) => {
                             eprintln!("seed {seed} has failed after {took:.1} s: {:#?}", failure.wrong);
                             keep(&history, &failure);
@@ -68,30 +75,31 @@ fn run_all(most: usize, next: impl FnMut() -> Option<History> + Send) -> (usize,
             });
         }
     });
-    (count.into_inner().expect("lock"), failed.into_inner().expect("lock").into_iter().next())
+    let failed = failed.into_inner().expect("lock").into_iter().next();
+    (count.into_inner().expect("lock"), total.into_inner().expect("lock"), failed)
 }
 
 /// Writes down what happened and what was seen; returns where.
 fn keep(history: &History, failure: &Failure) -> (PathBuf, PathBuf) {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("histories");
-    let whole = directory.join(format!("{}.json", history.seed));
+    let whole = directory.join(format!("{}.json", history.name()));
     history.write(&whole);
-    let details = directory.join(format!("{}.txt", history.seed));
+    let details = directory.join(format!("{}.txt", history.name()));
     std::fs::write(&details, &failure.details).expect("write a file");
     (whole, details)
 }
 
 /// Runs all until so many have failed, and panics with the shortest history that fails as
 /// the first of them did.
-fn all_hold(most: usize, next: impl FnMut() -> Option<History> + Send) -> usize {
-    let (count, failed) = run_all(most, next);
-    let Some((history, failure)) = failed else { return count };
+fn all_hold(most: usize, next: impl FnMut() -> Option<History> + Send) -> (usize, GateTally) {
+    let (count, gates, failed) = run_all(most, next);
+    let Some((history, failure)) = failed else { return (count, gates) };
     let (whole, details) = keep(&history, &failure);
     let mut kept = History { why: failure.wrong.clone(), ..history.clone() };
     kept.actions.truncate(failure.done.max(1));
     let told = format!(
         "seed {}: {:#?}\nthe whole history is {}, and what was seen {}",
-        history.seed,
+        history.name(),
         failure.wrong,
         whole.display(),
         details.display()
@@ -111,7 +119,7 @@ fn all_hold(most: usize, next: impl FnMut() -> Option<History> + Send) -> usize 
     });
     std::fs::write(&details, &last.details).expect("write a file");
     (kept.actions, kept.why) = (shortest, last.wrong);
-    let path = History::kept().join(format!("seed-{}.json", kept.seed));
+    let path = History::kept().join(format!("seed-{}.json", kept.name()));
     kept.write(&path);
     panic!("{told}\nthe shortest that fails is {}: {:#?}", path.display(), kept.why);
 }
@@ -125,6 +133,15 @@ fn regressions() -> Vec<History> {
         .collect();
     paths.sort();
     paths.iter().map(|path| History::read(path)).collect()
+}
+
+// In turn, one about everything and one about gates.
+fn of_either(turn: u64, seed: u64, judgements: usize) -> History {
+    if turn.is_multiple_of(2) {
+        History::of_gates(seed, judgements)
+    } else {
+        History::of_seed(seed, judgements)
+    }
 }
 
 fn fresh_seed() -> u64 {
@@ -141,16 +158,29 @@ fn histories_that_have_failed_once_and_of_fixed_and_fresh_seeds_hold() {
     let _clock = Clock::start(env!("CARGO_TARGET_TMPDIR"), concat!(module_path!(), "::histories"));
     let begin = Instant::now();
     let fixed = FIXED.map(|seed| History::of_seed(seed, JUDGEMENTS));
-    let mut known = regressions().into_iter().chain(fixed);
-    let mut first = true;
-    let count = all_hold(1, move || {
-        let fresh = || {
-            let fresh = std::mem::take(&mut first) || begin.elapsed() < FRESH;
-            fresh.then(|| History::of_seed(fresh_seed(), JUDGEMENTS))
+    let gates = GATES.map(|seed| History::of_gates(seed, JUDGEMENTS));
+    let mut known = regressions().into_iter().chain(gates).chain(fixed);
+    let mut fresh = 0;
+    let (count, gates) = all_hold(1, move || {
+        let mut next = || {
+            fresh += 1;
+            (fresh <= 2 || begin.elapsed() < FRESH).then(|| of_either(fresh, fresh_seed(), JUDGEMENTS))
         };
-        known.next().or_else(fresh)
+        known.next().or_else(&mut next)
     });
-    assert!(count > FIXED.count());
+    assert!(count > FIXED.count() + GATES.len());
+    let GateTally { back, frozen, plans, windows, removals, retries, approved } = gates;
+    for (what, number) in [
+        ("way back", back),
+        ("frozen release", frozen),
+        ("plan", plans),
+        ("closed window", windows),
+        ("removal", removals),
+        ("retry", retries),
+        ("approval", approved),
+    ] {
+        assert!(number > 0, "there was no {what}: {gates:?}");
+    }
 }
 
 /// `make soak MINUTES=n SEED=s FAILURES=f`: fresh seeds for so long, or one seed and those
@@ -165,14 +195,17 @@ fn soak() {
     eprintln!("the first seed is {seed}");
     let end = Instant::now() + Duration::from_secs(minutes * 60);
     let mut kept = regressions().into_iter();
-    let mut first = true;
-    let count = all_hold(failures, move || {
+    let mut turn = 0;
+    // `GATES=1`: only those that are about gates.
+    let only = number("GATES").is_some();
+    let (count, _) = all_hold(failures, move || {
         if let Some(history) = kept.next() {
             return Some(history);
         }
-        let history = History::of_seed(seed, length);
-        seed += 1;
-        (std::mem::take(&mut first) || Instant::now() < end).then_some(history)
+        turn += 1;
+        let history = if only { History::of_gates(seed, length) } else { of_either(turn, seed, length) };
+        seed += u64::from(only || turn.is_multiple_of(2));
+        (turn == 1 || Instant::now() < end).then_some(history)
     });
     eprintln!("{count} histories hold");
 }

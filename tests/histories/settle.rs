@@ -40,10 +40,14 @@ impl Drive {
         self.tally.runs += runs.len();
         wrong.extend(self.world.against_runs(runs, &seen));
         wrong.extend(self.world.against_order(&self.created()));
+        self.listen();
+        wrong.extend(self.trail.take_wrong());
         if !wrong.is_empty() {
             return Err(wrong);
         }
         self.tally.add(&seen);
+        self.trail.count(&self.world, &seen);
+        self.tally.gates = self.trail.tally;
         self.world.settled(&seen);
         self.last = self.story.bed().audit().mark();
         Ok(())
@@ -68,11 +72,11 @@ impl Drive {
                 Err(behind) => vec![behind],
                 Ok(()) => {
                     let seen = self.look().await;
-                    let wrong = self.world.judge(&seen);
+                    let wrong = self.judge(&seen);
                     if wrong.is_empty() {
                         self.at_rest(&seen).await?;
                         let seen = self.look().await;
-                        let wrong = self.world.judge(&seen);
+                        let wrong = self.judge(&seen);
                         if wrong.is_empty() {
                             return if late.is_empty() { Ok(seen) } else { Err(late) };
                         }
@@ -96,6 +100,13 @@ impl Drive {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    fn judge(&mut self, seen: &Snapshot) -> Vec<String> {
+        self.listen();
+        let mut wrong = self.world.judge(seen);
+        wrong.extend(self.trail.judge(&self.world, seen));
+        wrong
     }
 
     // Whether every release has seen its spec and was where it was asked to go.
@@ -241,7 +252,12 @@ impl Drive {
     /// Looks in the middle of everything for what may not be at any time. Who reads twice
     /// in a row what changes meanwhile sees what never was: only what is there for longer
     /// counts.
-    pub async fn peek(&self) -> Result<(), Vec<String>> {
+    pub async fn peek(&mut self) -> Result<(), Vec<String>> {
+        self.listen();
+        let wrong = self.trail.take_wrong();
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
         let mut wrong = self.world.unlisted(&self.look().await);
         for _ in 0..3 {
             if wrong.is_empty() {

@@ -49,6 +49,17 @@ impl Seen {
     }
 }
 
+/// A request that was carried out, and its answer.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The request.
+    pub seen: Seen,
+    /// The HTTP status of the answer.
+    pub code: u16,
+    /// The body of the answer.
+    pub body: Bytes,
+}
+
 /// What becomes of a request.
 #[derive(Debug, Clone)]
 pub enum Fate {
@@ -64,6 +75,8 @@ pub enum Fate {
     Answer(u16, String),
     /// The same with this header too.
     AnswerWith(u16, (http::HeaderName, String), String),
+    /// Not forwarded, and not answered: its connection ends, or its part of one.
+    Cut,
     /// Forwarded; the body of the answer is replaced, its headers are not, but
     /// for the length.
     ReplaceBody(Bytes),
@@ -85,6 +98,7 @@ enum Decision {
 }
 
 type Rule = Box<dyn FnMut(&Seen) -> Fate + Send>;
+type Choice = Box<dyn Fn(&Seen) -> bool + Send>;
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 type Upstream = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
@@ -93,6 +107,8 @@ struct Shared {
     target: String,
     rule: Mutex<Rule>,
     seen: Mutex<Vec<Seen>>,
+    recorded: Mutex<Option<Choice>>,
+    answers: Mutex<Vec<Answered>>,
     held: watch::Sender<Vec<(Seen, Moment)>>,
     // What became of those that were held, each time the test has decided: a held
     // request waits for the next decision.
@@ -132,6 +148,8 @@ impl Proxy {
             target: target.to_owned(),
             rule: Mutex::new(Box::new(|_| Fate::Pass)),
             seen: Mutex::default(),
+            recorded: Mutex::default(),
+            answers: Mutex::default(),
             held: watch::Sender::default(),
             decided: watch::Sender::new(Decision::GoOn),
             silent: watch::Sender::default(),
@@ -271,6 +289,17 @@ impl Proxy {
         self.shared.seen.lock().expect("lock").iter().filter(|seen| which(seen)).count()
     }
 
+    /// Keeps the answers to the requests that `which` chooses, from now on. These are carried out
+    /// also when the client goes away.
+    pub fn record(&self, which: impl Fn(&Seen) -> bool + Send + 'static) {
+        *self.shared.recorded.lock().expect("lock") = Some(Box::new(which));
+    }
+
+    /// The answers since the last call, in the order in which they came.
+    pub fn take_answers(&self) -> Vec<Answered> {
+        std::mem::take(&mut self.shared.answers.lock().expect("lock"))
+    }
+
     /// Starts the list of requests anew.
     pub fn forget(&self) {
         self.shared.seen.lock().expect("lock").clear();
@@ -329,7 +358,7 @@ async fn connection(shared: Arc<Shared>, tls: Option<Arc<rustls::ServerConfig>>,
 async fn answer(
     shared: Arc<Shared>,
     request: http::Request<Incoming>,
-) -> Result<http::Response<Body>, hyper::Error> {
+) -> Result<http::Response<Body>, Box<dyn std::error::Error + Send + Sync>> {
     let seen = see(&request);
     shared.seen.lock().expect("lock").push(seen.clone());
     let (parts, body) = request.into_parts();
@@ -337,22 +366,23 @@ async fn answer(
     drop(shared.silent.subscribe().wait_for(|silent| !silent).await);
     let fate = (shared.rule.lock().expect("lock"))(&seen);
     match fate {
+        Fate::Cut => Err("the proxy was told to cut it".into()),
         Fate::Answer(code, text) => Ok(plain(code, text)),
         Fate::AnswerWith(code, (name, value), text) => {
             let mut answer = plain(code, text);
             answer.headers_mut().insert(name, value.parse().expect("the value of a header"));
             Ok(answer)
         }
-        Fate::Pass => Ok(forward(&shared, parts, body).await),
-        Fate::HoldBefore => Ok(match hold(&shared, seen, Moment::Before).await {
-            Decision::GoOn => forward(&shared, parts, body).await,
+        Fate::Pass => Ok(carry_out(&shared, seen, parts, body).await),
+        Fate::HoldBefore => Ok(match hold(&shared, seen.clone(), Moment::Before).await {
+            Decision::GoOn => carry_out(&shared, seen, parts, body).await,
             Decision::Discard => discarded(),
         }),
         Fate::HoldAfter => {
             let task = shared.clone();
             // A task of its own: it lands also when the client is killed now.
             let landed = tokio::spawn(async move {
-                let answer = forward(&task, parts, body).await;
+                let answer = carry_out(&task, seen.clone(), parts, body).await;
                 match hold(&task, seen, Moment::After).await {
                     Decision::GoOn => answer,
                     Decision::Discard => discarded(),
@@ -391,6 +421,28 @@ async fn hold(shared: &Shared, seen: Seen, moment: Moment) -> Decision {
 
 fn discarded() -> http::Response<Body> {
     plain(502, "the proxy was told to discard what it held".to_owned())
+}
+
+// Forwards a request, and keeps the answer if it is to be recorded.
+async fn carry_out(
+    shared: &Arc<Shared>,
+    seen: Seen,
+    parts: http::request::Parts,
+    body: Bytes,
+) -> http::Response<Body> {
+    let is_recorded = shared.recorded.lock().expect("lock").as_ref().is_some_and(|which| which(&seen));
+    if !is_recorded {
+        return forward(shared, parts, body).await;
+    }
+    let task = shared.clone();
+    let recorded = tokio::spawn(async move {
+        let (head, body) = forward(&task, parts, body).await.into_parts();
+        let Ok(body) = body.collect().await else { return plain(502, "the answer was cut".to_owned()) };
+        let (code, body) = (head.status.as_u16(), body.to_bytes());
+        task.answers.lock().expect("lock").push(Answered { seen, code, body: body.clone() });
+        http::Response::from_parts(head, full(body))
+    });
+    recorded.await.unwrap_or_else(|_| plain(502, "the proxy is ending".to_owned()))
 }
 
 async fn forward(shared: &Shared, mut parts: http::request::Parts, body: Bytes) -> http::Response<Body> {
