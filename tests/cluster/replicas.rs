@@ -16,14 +16,15 @@ const PROFILES: Profiles = Profiles::First("who leads does not depend on the acc
 const TAKEOVER: Duration = Duration::from_secs(25);
 
 /// Two replicas, each behind a proxy that tells what it sends.
-struct Pair {
-    story: Story<'static>,
-    registry: Registry,
-    proxies: [Proxy; 2],
-    replicas: [Operator; 2],
+pub struct Pair {
+    pub story: Story<'static>,
+    pub registry: Registry,
+    pub proxies: [Proxy; 2],
+    pub replicas: [Operator; 2],
 }
 
-fn config(name: &str) -> String {
+/// A ConfigMap.
+pub fn config(name: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n")
 }
 
@@ -37,7 +38,7 @@ fn writes(seen: &Seen) -> bool {
 
 impl Pair {
     /// The first leads.
-    async fn start(name: &str) -> Pair {
+    pub async fn start(name: &str) -> Pair {
         let story = Story::begin(name).await;
         let account = story.operator_account();
         let proxies = [(); 2].map(|()| Proxy::before_api_server(story.bed()));
@@ -67,7 +68,8 @@ spec: {{url: 'oci://{}/{name}', ref: {{tag: '1'}}, insecure: true, prune: true, 
         ));
     }
 
-    async fn holder(&self) -> String {
+    /// Who leads.
+    pub async fn holder(&self) -> String {
         let account = self.story.operator_account();
         let lease = self.story.object("coordination.k8s.io/v1", "leases", account.lease()).await;
         let holder = |lease: &Value| lease["spec"]["holderIdentity"].as_str().map(str::to_owned);
@@ -76,7 +78,7 @@ spec: {{url: 'oci://{}/{name}', ref: {{tag: '1'}}, insecure: true, prune: true, 
 
     /// Waits until somebody other than `before` leads, and returns how long that
     /// took.
-    async fn taken_over(&self, before: &str) -> Duration {
+    pub async fn taken_over(&self, before: &str) -> Duration {
         let start = Instant::now();
         self.story
             .wait_for("the other replica leads", async || {

@@ -7,4 +7,6 @@ mod guards;
 mod history;
 mod meeting;
 pub mod plan;
+mod replicas;
 mod rollback;
+mod way_back;

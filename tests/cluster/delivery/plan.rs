@@ -592,7 +592,8 @@ async fn only_a_member_of_the_group_approves_and_only_under_its_own_name() {
     let said = member.run(&["approve", "release", "app", "--hash", &hash]);
     let name = format!("system:serviceaccount:{approvers}:member");
     assert!(said.code == 0 && said.out.contains(&format!("approved by {name}")), "{said:?}");
-    scene.story.wait_ready("app", "1@").await;
+    let ready = scene.story.wait_ready("app", "1@").await;
+    assert_eq!(text(&ready, "/status/history/0/approvedBy"), name);
     for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
         scene.story.bed().kubectl(&["delete", kind, &format!("approvals-{place}")], "");
     }

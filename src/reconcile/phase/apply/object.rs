@@ -36,7 +36,7 @@ pub async fn apply_object(session: &Session, me: &ReleaseId, step: &Step, ready:
         return again(session, step, ready).await;
     }
     let Some(body) = only_if_new(ready) else { return again(session, step, ready).await };
-    match session.apply(&ready.resource, &step.id, body, false).await {
+    match session.apply(&ready.resource, &step.id, body.clone(), false).await {
         Ok(applied) => return Done::Applied(applied, ready.recreate),
         Err(error) if !error.is_conflict() => return Done::Failed(error),
         Err(_) => {}
@@ -95,11 +95,15 @@ async fn create_if_absent(session: &Session, me: &ReleaseId, step: &Step, ready:
 async fn again(session: &Session, step: &Step, ready: &Ready) -> Done {
     let mut body = ready.body.clone();
     for _ in 0..ATTEMPTS {
-        match session.apply(&ready.resource, &step.id, body, false).await {
+        match session.apply(&ready.resource, &step.id, body.clone(), false).await {
             Ok(applied) => return Done::Applied(applied, ready.recreate),
-            // Another client has changed it since the dry run, and may own a field now.
-            Err(error) if error.is_conflict() && !step.delegated.is_empty() && !ready.recreate => {}
+            // Another client was faster, here or in a quota: that says nothing about the object. It may
+            // own a field now.
+            Err(error) if error.is_conflict() => {}
             Err(error) => return Done::Failed(error),
+        }
+        if ready.recreate {
+            continue;
         }
         body = match body::body(session, step, &ready.resource).await {
             Ok(body) => body,

@@ -264,7 +264,8 @@ impl<'a> Preflight<'a> {
         for _ in 0..ATTEMPTS {
             let body = body(self.session, step, resource).await?;
             let applied = match self.session.apply(resource, &step.id, body.clone(), true).await {
-                Err(error) if error.is_conflict() && !step.delegated.is_empty() => continue,
+                // Another client was faster, here or in a quota: that says nothing about the object.
+                Err(error) if error.is_conflict() => continue,
                 other => other?,
             };
             // A dry run returns an invented uid for an object that does not exist.
