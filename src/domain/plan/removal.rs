@@ -48,6 +48,12 @@ impl PlannedRemoval {
     }
 }
 
+/// How the status records that a removal was approved: by the token of the removal or the hash of the plan,
+/// for a revision and its options.
+pub fn removal_record(token: &str, key: &str) -> String {
+    format!("{token} {key}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

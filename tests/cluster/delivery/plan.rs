@@ -665,6 +665,38 @@ async fn the_way_back_from_an_approved_revision_needs_no_approval() {
     scene.story.wait_ready("app", "3@").await;
 }
 
+/// Its objects are written when the run is cut off, so that only the removal is left of the plan.
+#[story]
+async fn an_approved_removal_is_carried_out_after_an_interrupted_wait() {
+    let mut scene = Scene::begin("plan-removal").await;
+    let current = "data.key != '' || has(data.go) && data.go == 'good'";
+    let failed = "has(data.go) && data.go == 'bad'";
+    let rule = json!({"apiVersion": "v1", "kind": "ConfigMap", "current": current, "failed": failed});
+    let spec = json!({"wait": true, "timeout": "10m", "pruneGuard": {"maxCount": 0}, "rollback": {"mode": "OnFailure"},
+        "healthCheckExprs": [rule]});
+    scene.push("app", "1", &(config_map("app", "one") + &config_map("old", "one")));
+    scene.create("app", manual(spec));
+    approved(&scene, "app", "1@").await;
+    // A verdict is not kept back either.
+    for (tag, how) in [("2", "good"), ("3", "bad")] {
+        let new = format!("new{tag}");
+        scene.upgrade("app", tag, &(config_map("app", tag) + &config_map(&new, "")));
+        let waiting = waits(&scene, "app", &format!("{tag}@"), "").await;
+        assert_eq!(waiting["status"]["plan"]["counts"]["pruned"], 1);
+        approve(&scene, "app", &hash(&waiting));
+        scene.wait_message("app", "Unknown", &format!("(revision {tag}@")).await;
+        scene.ask("app", &format!("asked {tag}"));
+        scene.restart();
+        scene.patch("v1", "configmaps", &new, json!({"data": {"go": how}}));
+        match how {
+            "good" => drop(scene.story.wait_ready("app", "2@").await),
+            _ => drop(scene.wait_reason("app", "Ready", "False", "RolledBack").await),
+        }
+        assert_eq!(scene.named("app").await, ["app", "new2"]);
+        assert_eq!(scene.data("app").await.as_deref(), Some("2"));
+    }
+}
+
 #[story]
 async fn a_large_plan_is_whole_in_its_config_map_and_an_edited_one_is_not_shown() {
     let scene = Scene::begin("plan-large").await;

@@ -15,11 +15,12 @@ use crate::cluster::session::Session;
 use crate::domain::gate::{self, Facts};
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::message::List;
-use crate::domain::plan::removal::{HeldContent, PlannedRemoval};
+use crate::domain::plan::removal::{HeldContent, PlannedRemoval, removal_record};
 use crate::domain::status::inventory_name;
 use crate::reconcile::cache::held::{HeldCache, HeldQuestion};
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::flow::parallel::unordered;
+use crate::reconcile::phase::preflight::approval;
 use crate::reconcile::scope::revision::Update;
 use crate::reconcile::scope::{Scope, Trigger};
 
@@ -73,6 +74,16 @@ pub async fn check(
         cause: revision.digest.as_str().to_owned(),
         ..PlannedRemoval::default()
     };
+    if !case.is_planned
+        && let Some(plan) = approval::begun(scope, update).await?
+    {
+        // All objects of the plan are written, and the end of it is left.
+        let approved = |id: &ObjectId| {
+            let name = id.to_string();
+            plan.changes.iter().any(|entry| entry.action == "pruned" && entry.object == name)
+        };
+        removal.objects.retain(|(id, _)| !approved(id));
+    }
     if removal.objects.is_empty() {
         cache.forget();
         return Ok(());
@@ -93,12 +104,6 @@ pub async fn check(
         Some(record) => Ok(scope.record_approved_removal(record).await?),
         None => Ok(()),
     }
-}
-
-/// How the status records that a removal was approved: by the token of the removal or the hash of the plan,
-/// for a revision and its options.
-pub fn removal_record(token: &str, key: &str) -> String {
-    format!("{token} {key}")
 }
 
 /// How objects that hold others are looked at.

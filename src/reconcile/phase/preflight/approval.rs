@@ -13,12 +13,12 @@ use crate::domain::plan::changeset::{
     ChangeSet, KnownChanges, PlanDetail, PlanInputs, PlanKey, PlanToken, changes_digest, differences_since,
     entries, is_left_of,
 };
+use crate::domain::plan::removal::removal_record;
 use crate::domain::release::approval::ApprovalPolicy;
 use crate::domain::status::{self, whole_seconds};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::approval::{AwaitedApproval, SeenObjects};
 use crate::reconcile::error::{ReconcileError, chain, failure};
-use crate::reconcile::phase::plan::removal::removal_record;
 use crate::reconcile::scope::revision::Update;
 use crate::reconcile::scope::{Scope, Trigger};
 
@@ -46,7 +46,10 @@ fn is_awaited(scope: &Scope<'_>, update: &Update<'_>) -> bool {
 }
 
 /// The approved plan of the revision, if an earlier run has begun it.
-async fn begun(scope: &Scope<'_>, update: &Update<'_>) -> Result<Option<PlanStatus>, ReconcileError> {
+///
+/// # Errors
+/// When the whole plan cannot be read.
+pub async fn begun(scope: &Scope<'_>, update: &Update<'_>) -> Result<Option<PlanStatus>, ReconcileError> {
     let status = scope.status();
     let is_it = |plan: &&PlanStatus| plan.approved.as_ref().is_some_and(|a| a.key == update.revision.key);
     match status.plan.as_ref().filter(is_it) {
