@@ -74,10 +74,12 @@ pub async fn claim<'a>(
         let anew = s.action == Action::Write && (s.anew && !same() || recreated(&s.id) || may_be);
         (&s.id, s.version.as_str(), anew)
     });
-    let named = release.guards.hold_arrivals() || matches!(release.approval, ApprovalPolicy::Manual { .. });
+    let has_removal = scope.status().approved_removal.as_deref().is_some_and(|r| r.ends_with(&revision.key));
+    let has_person = has_removal || matches!(release.approval, ApprovalPolicy::Manual { .. });
+    let named = has_person || release.guards.hold_arrivals();
     // Another process finishes a rollout that was let in, and does not undo it as drift.
     let undone = release.drift == DriftMode::Correct && (puts_back || !named);
-    let writes = plan.writes().next().is_some();
+    let writes = has_removal || plan.writes().next().is_some();
     let ahead = stored.inventory.with_expected(expected, puts_back);
     let ahead = ahead.or_else(|| stored.inventory.unsettled(writes, undone));
     let begun = begun_rollout(release, revision);
