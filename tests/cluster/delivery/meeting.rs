@@ -155,8 +155,8 @@ async fn a_way_back_leaves_a_namespace_that_holds_what_is_of_others() {
     scene.upgrade("app", "2", &(config_map("a", "two") + &space));
     scene.wait_data("a", "two").await;
     scene.wait_message("app", "Unknown", "(revision 2@").await;
-    let theirs = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: theirs, namespace: {other}}}\n");
-    scene.story.kubectl(&["apply", "-f", "-"], &theirs);
+    let theirs = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs}\n";
+    scene.story.kubectl(&["-n", &other, "apply", "-f", "-"], theirs);
     say(&scene, "broken", &json!("yes"));
     let frozen = scene.story.wait_condition("app", "Ready", "False", "Frozen").await;
     let says = format!(
