@@ -14,6 +14,7 @@
 
 mod artifact;
 mod by_hand;
+mod delivery;
 mod depends;
 mod identities;
 mod idle;
@@ -38,6 +39,10 @@ const GROUPS: &[Group] = &[
     ("reaction", |table| on(reaction::measure(table))),
     ("push", |table| on(reaction::push(table))),
     ("verdict", |table| on(verdict::measure(table))),
+    ("rollback", |table| on(delivery::rollback(table))),
+    ("approval-1000", |table| on(delivery::wait_for_approval(table))),
+    ("window-1000", |table| on(delivery::wait_for_window(table))),
+    ("plan-1000", |table| on(delivery::plan(table))),
     ("depends", |table| on(depends::measure(table))),
     ("many-100", |table| on(many::hundred(table, steady()))),
     ("many-500", |table| on(many::five_hundred(table))),

@@ -23,9 +23,14 @@ pub struct Seen {
     pub ready: bool,
     /// The last request for a run that was handled.
     pub handled: String,
+    /// The reason of its condition Ready, for the present generation.
+    pub reason: String,
+    /// The hash of the plan that waits for approval.
+    pub plan: String,
 }
 
-type All = BTreeMap<String, Seen>;
+/// What is known of releases, by name.
+pub type All = BTreeMap<String, Seen>;
 
 /// The releases of one namespace.
 pub struct Releases {
@@ -103,6 +108,11 @@ impl Releases {
         self.patch(name, &reconcile_at(token)).await;
     }
 
+    /// What is known of a release now.
+    pub fn seen(&self, name: &str) -> Seen {
+        self.seen.borrow().get(name).cloned().unwrap_or_default()
+    }
+
     /// Deletes a release; does not wait.
     pub async fn delete(&self, name: &str) {
         self.api.delete(name, &DeleteParams::default()).await.expect("delete a release");
@@ -145,6 +155,11 @@ fn name_of(release: &OCIArtifactRelease) -> String {
 fn look(release: &OCIArtifactRelease) -> Seen {
     let Some(status) = &release.status else { return Seen::default() };
     let current = status.observed_generation == release.metadata.generation;
-    let ready = status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
-    Seen { ready: current && ready, handled: status.last_handled_reconcile_at.clone().unwrap_or_default() }
+    let ready = status.conditions.iter().find(|c| c.type_ == "Ready").filter(|_| current);
+    Seen {
+        ready: ready.is_some_and(|c| c.status == "True"),
+        handled: status.last_handled_reconcile_at.clone().unwrap_or_default(),
+        reason: ready.map(|c| c.reason.clone()).unwrap_or_default(),
+        plan: status.plan.as_ref().map(|plan| plan.hash.clone()).unwrap_or_default(),
+    }
 }
