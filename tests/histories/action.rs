@@ -137,6 +137,11 @@ pub enum End {
 }
 
 impl Piece {
+    /// Whether a revision with it is bad, where health is waited for.
+    pub fn is_bad(&self) -> bool {
+        self.how.is_bad() || self.fails(false) || self.fails(true)
+    }
+
     /// Whether it is a step that fails, of that phase.
     pub fn fails(&self, after: bool) -> bool {
         self.step.is_some_and(|step| step.end == End::Fails && step.after == after)
@@ -171,8 +176,8 @@ impl How {
         *self == How::Plain
     }
 
-    /// Whether a revision with it is bad, where health is waited for.
-    pub fn is_bad(self) -> bool {
+    /// Whether an object is not healthy, or refused, because of it.
+    fn is_bad(self) -> bool {
         matches!(self, How::Failing | How::Sick | How::Slow | How::Refused)
     }
 }

@@ -549,6 +549,7 @@ impl Drive {
         let digest = digest.unwrap_or_else(|| format!("sha256:{}", "0".repeat(64)));
         self.state.asked += 1;
         let value = format!("{digest}@{}", self.state.asked);
+        self.world.steps.asked(release);
         self.listen();
         self.trail.retries(release, &value);
         self.set(release, "supercargo.dev/retry", json!(value)).await;
@@ -576,6 +577,9 @@ impl Drive {
                         self.trail.said(release, &object);
                     }
                 }
+                "DELETE" if path.contains("/jobs/") => {}
+                // A step begins once.
+                _ if path.contains("/jobs/") && code != 201 => {}
                 "DELETE" => {
                     if let Some(release) = kinds::owner_of(name) {
                         self.trail.removed(release, name);
@@ -746,11 +750,12 @@ impl Drive {
     }
 }
 
-/// What a proxy keeps of a history: the writes of ConfigMaps, and of the status of releases.
+/// What a proxy keeps of a history: the writes of ConfigMaps and Jobs, and of the status of releases.
 fn is_told(home: &str, seen: &Seen) -> bool {
     let path = seen.path.split('?').next().unwrap_or_default();
-    let objects = format!("/namespaces/{home}/configmaps/o");
-    seen.writes() && (path.contains(&objects) || path.contains(RELEASES) && path.ends_with("/status"))
+    let is_object =
+        ["configmaps", "jobs"].iter().any(|plural| path.contains(&format!("/namespaces/{home}/{plural}/o")));
+    seen.writes() && (is_object || path.contains(RELEASES) && path.ends_with("/status"))
 }
 
 // The API server has accepted the object in the dry run.

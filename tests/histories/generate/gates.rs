@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 
 use crate::action::{
-    Action, Approval, Change, Edit, Gates, How, Number, Piece, Place, Reference, Revision, Rollback, Spec,
+    Action, Approval, Change, Edit, End, Gates, How, Number, Piece, Place, Reference, Revision, Rollback,
+    Spec, Step,
 };
 use crate::kinds::{Kind, Names};
 use crate::model::World;
@@ -65,7 +66,7 @@ impl Maker {
     fn begin(&mut self, release: Number) {
         let tag = self.one(&TAGS).to_owned();
         let how = self.one(&[How::Plain, How::Plain, How::Plain, How::Plain, How::Sick]);
-        self.push(release, &tag, how);
+        self.push(release, &tag, how, None);
         let rollback =
             self.one(&[Rollback::OnFailure, Rollback::OnFailure, Rollback::OnFailure, Rollback::Freeze]);
         let gates = Gates {
@@ -142,11 +143,15 @@ impl Maker {
                 self.add(Action::Push { release, tag: tag.clone(), revision });
             }
             2 if self.world.has_tag(release, &tag) => {}
-            3..8 => {
+            3..7 => {
                 let how = self.one(&[How::Sick, How::Sick, How::Sick, How::Slow, How::Failing, How::Refused]);
-                self.push(release, &tag, how);
+                self.push(release, &tag, how, None);
             }
-            _ => self.push(release, &tag, How::Plain),
+            7 => self.push(release, &tag, How::Plain, Some(End::Fails)),
+            _ => {
+                let end = self.one(&[None, None, None, Some(End::Stays), Some(End::Cleaned)]);
+                self.push(release, &tag, How::Plain, end);
+            }
         }
         let reference = match self.rng.u8(0..6) {
             0 => Reference::Digest(tag),
@@ -208,8 +213,8 @@ impl Maker {
         }
     }
 
-    // A new revision, all of whose objects have its number.
-    fn push(&mut self, release: Number, tag: &str, how: How) {
+    // A new revision, all of whose objects have its number, with a step that ends so.
+    fn push(&mut self, release: Number, tag: &str, how: How, end: Option<End>) {
         self.number += 1;
         let place = Place::default();
         let piece = |kind: Kind, name: u8, how: How| Piece {
@@ -235,13 +240,17 @@ impl Maker {
         if self.rng.bool() {
             a.push(Piece { name: first + 2, ..a[0] });
         }
+        if let Some(end) = end {
+            let step = Step { after: self.rng.bool(), wave: 0, end };
+            b.push(Piece { kind: Kind::Job, step: Some(step), ..a[0] });
+        }
         if b.is_empty() {
             b.push(a.remove(0));
             if a.is_empty() {
                 a.append(&mut b);
             }
         }
-        let broken = how == How::Plain && self.number > 4 && self.rng.u8(0..10) == 0;
+        let broken = how == How::Plain && end.is_none() && self.number > 4 && self.rng.u8(0..10) == 0;
         let revision = Revision { a, b, broken };
         self.known.entry(release).or_default().push(revision.clone());
         self.add(Action::Push { release, tag: tag.to_owned(), revision });
@@ -271,6 +280,8 @@ fn everything_about_gates_is_generated() {
         "slow",
         "refused",
         "failing",
+        "fails",
+        "cleaned",
         "\"manual\":true",
         "\"closed\":true",
         "\"guarded\":true",

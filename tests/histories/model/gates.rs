@@ -8,7 +8,7 @@ use serde_json::Value;
 use supercargo_testbed::story::condition;
 
 use super::{Id, World};
-use crate::action::{Gates, How, Number, Rollback, Spec};
+use crate::action::{Gates, Number, Piece, Rollback, Spec};
 use crate::kinds::VARIANT;
 use crate::snapshot::Snapshot;
 
@@ -188,32 +188,43 @@ impl Trail {
         }
     }
 
-    /// An object of a release was written.
+    /// An object of a release was written, or the Job of a step begun.
     pub fn applied(&mut self, release: Number, object: &Value) {
-        let Some(life) = self.lives.get_mut(&release) else { return };
-        let Some(content) = content_of(object).filter(|_| !life.goes) else { return };
-        let (number, patched) = content;
+        let Some(life) = self.lives.get_mut(&release).filter(|life| !life.goes) else { return };
+        let Some(number) = number_of(object) else { return };
+        let contents = match (content_of(object), object["kind"] == "Job") {
+            (Some(content), _) => BTreeSet::from([content]),
+            (None, true) => life.contents(number),
+            (None, false) => return,
+        };
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let what = format!("r{release}: {name} of revision {number} ({patched:?}) was written");
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let what = format!("r{release}: {kind} {name} of {contents:?} was written");
         if life.is_frozen {
             self.wrong.push(format!("{what}, and the release is frozen"));
         }
-        let entry = life.quarantine.values().find(|entry| entry.content == content);
-        if let Some(entry) = entry.filter(|entry| !life.may_be_off() && !life.is_retried(&entry.digest)) {
-            self.wrong.push(format!("{what}, and is quarantined since {}", entry.since));
+        let is_held = |content: &Content| {
+            let mut entries = life.quarantine.values().filter(|entry| entry.content == *content);
+            entries.any(|entry| !life.may_be_off() && !life.is_retried(&entry.digest))
+        };
+        if contents.iter().all(is_held) {
+            self.wrong.push(format!("{what}, and is quarantined: {:?}", life.quarantine));
         }
         let is_back = life.quarantine.values().any(|entry| entry.back_to == Some(number));
-        if !life.passed.contains(&content) && !is_back {
+        if contents.iter().all(|content| !life.passed.contains(content)) && !is_back {
+            let is_approved = contents.iter().any(|content| life.is_approved(*content));
             if life.gates().all(|gates| gates.closed) {
                 self.wrong.push(format!("{what} for the first time, and no window is open"));
             }
-            if life.gates().all(|gates| gates.manual) && !life.is_approved(content) {
+            if life.gates().all(|gates| gates.manual) && !is_approved {
                 self.wrong.push(format!("{what}, and nobody has approved it: {:?}", life.plans));
             }
-            self.tally.approved += usize::from(life.is_approved(content));
+            self.tally.approved += usize::from(is_approved);
         }
-        life.passed.insert(content);
-        life.written.insert(number, content);
+        if contents.len() == 1 {
+            life.written.extend(contents.iter().map(|content| (number, *content)));
+            life.passed.extend(contents);
+        }
     }
 
     /// An object that may be a release's was deleted.
@@ -334,7 +345,7 @@ impl Trail {
             let case = Case {
                 content: (number, known.spec.patched),
                 is_broken: wanted.broken,
-                is_bad: wanted.objects.values().any(|piece| piece.how.is_bad()),
+                is_bad: wanted.objects.values().any(Piece::is_bad),
                 leaves: leaves(world, *release, seen, |id| wanted.objects.contains_key(id)),
             };
             let may = self.reasons(life, gates, &case, object);
@@ -387,7 +398,7 @@ impl Trail {
             may.push("ReconciliationSucceeded");
         }
         if is_free && case.is_bad && is_retried {
-            may.extend(["HealthCheckFailed", "HealthTimeout", "ApplyFailed", "Progressing"]);
+            may.extend(["HealthCheckFailed", "HealthTimeout", "ApplyFailed", "StepFailed", "Progressing"]);
         }
         may
     }
@@ -402,7 +413,7 @@ impl Trail {
         wrong: &mut Vec<String>,
     ) {
         let mine = seen.objects.iter().filter(|(_, object)| world.owner(object) == Some(release));
-        let of = |object: &Value| object["metadata"]["annotations"][VARIANT].as_str()?.parse::<u8>().ok();
+        let of = number_of;
         let waits = ["ApprovalRequired", "OutsideWindow", "PruneNotApproved"].contains(&reason);
         if waits && !life.passed.contains(&case.content) {
             for (id, _) in mine.clone().filter(|(_, object)| content_of(object) == Some(case.content)) {
@@ -420,7 +431,7 @@ impl Trail {
             }
         }
         let pieces = world.revisions.iter().map(|revision| revision.a.iter().chain(&revision.b));
-        let pieces = pieces.flatten().filter(|piece| piece.variant == back_to);
+        let pieces = pieces.flatten().filter(|piece| piece.variant == back_to && piece.step.is_none());
         for piece in pieces {
             let id = world.names.id(piece.kind, piece.name, false);
             if seen.objects.get(&id).is_none_or(|object| of(object) != Some(back_to)) {
@@ -468,9 +479,13 @@ fn leaves(world: &World, release: Number, seen: &Snapshot, wanted: impl Fn(&Id) 
     mine.any(|(id, _)| !wanted(id))
 }
 
+fn number_of(object: &Value) -> Option<u8> {
+    object["metadata"]["annotations"][VARIANT].as_str()?.parse().ok()
+}
+
 /// What an object has; only ConfigMaps are patched.
 fn content_of(object: &Value) -> Option<Content> {
-    let number = object["metadata"]["annotations"][VARIANT].as_str()?.parse().ok()?;
+    let number = number_of(object)?;
     let patched = object["data"]["patched"].as_str().and_then(|n| n.parse().ok());
     (object["kind"] == "ConfigMap").then_some((number, patched))
 }
@@ -485,7 +500,7 @@ pub fn removal_token(reason: &str, message: &str) -> Option<String> {
 pub fn numbered(revision: &crate::action::Revision) -> Option<(u8, bool)> {
     let pieces: Vec<_> = revision.a.iter().chain(&revision.b).collect();
     let number = pieces.first()?.variant;
-    Some((number, pieces.iter().any(|piece| How::is_bad(piece.how))))
+    Some((number, pieces.into_iter().any(Piece::is_bad)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::action::{Action, Piece, Place, Reference, Revision};
+use crate::action::{Action, How, Place, Reference, Revision};
 use crate::kinds::{Kind, Names};
 
 const OPEN: Gates = Gates { rollback: Rollback::OnFailure, manual: false, closed: false, guarded: false };
@@ -71,6 +71,10 @@ fn check(gates: Gates, says: Option<&str>, acts: &dyn Fn(&mut Trail)) {
     }
 }
 
+fn job(number: u8) -> Value {
+    json!({"kind": "Job", "metadata": {"name": "o0", "annotations": {VARIANT: number.to_string()}}})
+}
+
 /// Revision 1 is applied, and revision 2 has failed after it.
 fn fails(trail: &mut Trail) {
     trail.applied(0, &object(1, None));
@@ -81,16 +85,25 @@ fn fails(trail: &mut Trail) {
 
 #[test]
 fn a_quarantined_revision_is_not_written_until_somebody_asks_for_it() {
-    let quarantined = Some("and is quarantined since now");
+    let quarantined = Some("and is quarantined: ");
     check(OPEN, None, &fails);
     check(OPEN, quarantined, &|trail| {
         fails(trail);
         trail.applied(0, &object(2, None));
     });
+    check(OPEN, quarantined, &|trail| {
+        fails(trail);
+        trail.applied(0, &job(2));
+    });
     // With other inputs, it is another revision.
     check(OPEN, None, &|trail| {
         fails(trail);
         trail.applied(0, &object(2, Some(1)));
+    });
+    check(OPEN, None, &|trail| {
+        fails(trail);
+        trail.specifies(0, &Spec { patched: Some(1), ..spec(OPEN) });
+        trail.applied(0, &job(2));
     });
     let retried = |digest: &'static str, handled: bool| {
         move |trail: &mut Trail| {
@@ -158,6 +171,7 @@ fn only_an_approved_plan_is_written() {
         status("ApprovalRequired", json!({"plan": plan}))
     };
     check(MANUAL, nobody, &|trail| trail.applied(0, &object(1, None)));
+    check(MANUAL, nobody, &|trail| trail.applied(0, &job(1)));
     check(MANUAL, nobody, &|trail| {
         trail.said(0, &waits(1, "one"));
         trail.approves(0, "two");
