@@ -425,16 +425,20 @@ impl Trail {
         }
         let entry = life.quarantine.values().find(|entry| entry.content == case.content);
         let Some(back_to) = entry.and_then(|entry| entry.back_to) else { return };
-        for (id, object) in mine {
+        let pieces = world.revisions.iter().flat_map(|revision| revision.a.iter().chain(&revision.b));
+        let pieces: BTreeMap<Id, &Piece> = pieces
+            .filter(|piece| piece.variant == back_to)
+            .map(|piece| (world.names.id(piece.kind, piece.name, false), piece))
+            .collect();
+        // A step of the earlier revision does not run again: its Job may be of the one that has failed.
+        let is_step = |id: &Id| pieces.get(id).is_some_and(|piece| piece.step.is_some());
+        for (id, object) in mine.filter(|(id, _)| !is_step(id)) {
             if of(object) != Some(back_to) {
                 wrong.push(format!("r{release} has gone back to revision {back_to}, and {id} is of another"));
             }
         }
-        let pieces = world.revisions.iter().map(|revision| revision.a.iter().chain(&revision.b));
-        let pieces = pieces.flatten().filter(|piece| piece.variant == back_to && piece.step.is_none());
-        for piece in pieces {
-            let id = world.names.id(piece.kind, piece.name, false);
-            if seen.objects.get(&id).is_none_or(|object| of(object) != Some(back_to)) {
+        for id in pieces.keys().filter(|id| !is_step(id)) {
+            if seen.objects.get(id).is_none_or(|object| of(object) != Some(back_to)) {
                 wrong.push(format!("r{release} has gone back to revision {back_to}, and {id} is not of it"));
             }
         }
