@@ -102,6 +102,8 @@ impl RegistryCache {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -128,5 +130,31 @@ mod tests {
         check(failed(Reason::ApiServerUnavailable), false, None);
         check(failed(Reason::RegistryUnavailable), false, None);
         check(Verdict::Superseded, false, None);
+    }
+
+    #[test]
+    fn a_rollout_that_the_environment_keeps_from_its_end_is_tried_again() {
+        let release = |schedule: serde_json::Value| {
+            let resource = json!({
+                "apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
+                "metadata": {"name": "app", "namespace": "team", "generation": 3},
+                "spec": {"url": "oci://r.io/app", "prune": true, "minimumAge": "1h", "schedule": schedule},
+            });
+            Release::parse(&serde_json::from_value(resource).unwrap()).unwrap()
+        };
+        let check = |schedule: serde_json::Value, is_retried: bool, expected: [bool; 2]| {
+            let given_up = GivenUp { generation: 3, key: "key".into(), is_retried };
+            let mut cache = RegistryCache { given_up: Some(given_up), ..RegistryCache::default() };
+            let release = release(schedule);
+            assert!(!cache.has_given_up(&release, "other"));
+            let found = [(); 2].map(|()| cache.has_given_up(&release, "key"));
+            assert_eq!(found, expected);
+        };
+        let closed = || json!([{"cron": "* * * * *", "duration": "1h", "deny": true}]);
+        // The other revision may be old enough by now: each has its turn.
+        check(json!([]), true, [true, false]);
+        // It cannot come, whatever else.
+        check(closed(), true, [false, false]);
+        check(closed(), false, [true, true]);
     }
 }
