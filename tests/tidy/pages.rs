@@ -59,7 +59,7 @@ pub fn messages(page: &str) -> Vec<String> {
         .flat_map(|string| fixed(&string, ['{', '}']))
         .collect();
     let mut found = Vec::new();
-    for (n, quote) in blocks(page, "text") {
+    for (n, quote) in blocks(page, "text").into_iter().chain(quoted_rows(page)) {
         let fixed = fixed(quote, ['<', '>']);
         if fixed.iter().all(|part| letters(part) < LETTERS) {
             found.push(format!("line {n}: {quote:?} says nothing that could be found"));
@@ -70,6 +70,17 @@ pub fn messages(page: &str) -> Vec<String> {
         found.extend(missing.map(|words| format!("line {n}: nothing prints {words:?}")));
     }
     found
+}
+
+/// The first cells of tables whose first column is `text`.
+fn quoted_rows(page: &str) -> Vec<(usize, &str)> {
+    let (mut rows, mut inside) = (Vec::new(), false);
+    for (n, line) in page.lines().enumerate() {
+        inside = line.starts_with("| text |") || inside && line.starts_with('|');
+        let quote = line.strip_prefix("| `").and_then(|rest| rest.split('`').next());
+        rows.extend(quote.filter(|_| inside).map(|quote| (n + 1, quote)));
+    }
+    rows
 }
 
 /// Commands and flags of ours that docs/cli.md does not have.
