@@ -68,6 +68,8 @@ impl StoreError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Api { source, .. } => match source.reason() {
+                // It is no fault of the ConfigMap, and is tried again.
+                Reason::PreflightFailed if source.code() == 500 => Reason::ApiServerUnavailable,
                 Reason::PreflightFailed => Reason::InventoryInvalid,
                 other => other,
             },
@@ -75,5 +77,25 @@ impl StoreError {
             Self::Broken { .. } => Reason::InventoryInvalid,
             Self::TooLong { .. } | Self::NoRoom { .. } => Reason::ArtifactTooLarge,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::error::Status;
+
+    #[test]
+    fn an_error_inside_of_the_api_server_is_tried_again() {
+        let check = |code: u16, expected: Reason| {
+            let status = Status { code, reason: "InternalError".into(), ..Status::default() };
+            let source = ApiError::Status(Box::new(status));
+            let error = StoreError::Api { name: "team/inv-app".into(), verb: "write", source };
+            assert_eq!(error.reason(), expected, "{code}");
+        };
+        check(500, Reason::ApiServerUnavailable);
+        check(422, Reason::InventoryInvalid);
+        check(403, Reason::AccessDenied);
+        check(503, Reason::ApiServerUnavailable);
     }
 }

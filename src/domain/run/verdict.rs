@@ -107,7 +107,10 @@ fn is_environment(reason: Reason, failure: &ObjectFailure) -> bool {
     match reason {
         Reason::HealthCheckFailed | Reason::HealthTimeout => full || says("exceeded quota"),
         Reason::ApplyFailed | Reason::PreflightFailed => {
-            says("failed calling webhook") || class_of(failure.reason) == FailureClass::Environment
+            // A webhook that is down, a quota that is not computed in time.
+            says("Internal error occurred: ")
+                || says("failed calling webhook")
+                || class_of(failure.reason) == FailureClass::Environment
         }
         _ => false,
     }
@@ -157,6 +160,8 @@ mod tests {
         let webhook = "Internal error occurred: failed calling webhook \"x\": connection refused";
         check(ApplyFailed, true, &[(ApplyFailed, webhook)], Environment);
         check(PreflightFailed, false, &[(PreflightFailed, webhook)], Environment);
+        let quota = "Internal error occurred: resource quota evaluation timed out";
+        check(ApplyFailed, true, &[(ApplyFailed, quota)], Environment);
         check(PreflightFailed, false, &[(PreflightFailed, "Invalid value")], Refusal);
         check(PreflightFailed, true, &[(PreflightFailed, "Invalid value")], Bad);
         check(AccessDenied, true, &[(AccessDenied, "forbidden")], Environment);
