@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub use self::bounds::{bounded, whole_seconds};
 use self::conditions::{Conditions, conditions};
+pub use self::history::FAILED;
 use self::history::{HistoryInput, remember};
 pub use self::plan::{awaited_objects, plan_after};
 use self::quarantine::quarantine;
@@ -525,5 +526,21 @@ mod tests {
     fn long_messages_are_cut_on_a_boundary() {
         let cut = bounded(&"é".repeat(MAX_MESSAGE));
         assert!(cut.len() <= MAX_MESSAGE && cut.ends_with(" ..."));
+    }
+
+    #[test]
+    fn an_approved_revision_is_in_the_history_also_if_the_process_ended_before_the_status() {
+        let check = |key: &str, applied: bool, expected: usize| {
+            let approved = crate::api::plan::PlanApproval { key: key.into(), ..Default::default() };
+            let plan = crate::api::plan::PlanStatus { approved: Some(approved), ..Default::default() };
+            let previous = ReleaseStatus { plan: Some(plan), ..ReleaseStatus::default() };
+            let outcome = Outcome { rollout: false, changes: None, applied, ..ready("sha256:a") };
+            let status = compute(&previous, &release(), &outcome, at(1));
+            assert_eq!(status.history.len(), expected);
+            assert_eq!(compute(&status, &release(), &outcome, at(2)).history, status.history);
+        };
+        check(&release().applied_key("sha256:a"), true, 1);
+        check(&release().applied_key("sha256:a"), false, 0);
+        check("other", true, 0);
     }
 }

@@ -12,6 +12,7 @@ use super::phase::preflight::approval;
 use super::phase::{admit, apply, claim, observe, pin, preflight, prune, resolve, settle, steps, wait};
 use super::scope::Scope;
 use super::scope::revision::Update;
+use crate::api::status::ReleaseStatus;
 use crate::domain::outcome::{Arrival, Outcome};
 
 type Ended = Result<(), ReconcileError>;
@@ -25,10 +26,18 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
         // Also in the outcome of a run that fails early.
         (outcome.way_back, outcome.artifact) = (Some(key.to_owned()), Some(revision.artifact()));
     }
+    if let Some(later) =
+        revision.later().filter(|later| scope.status().held_revision.as_deref() != Some(*later))
+    {
+        // The rollout may take long, and the status says what comes after it.
+        let held_revision = Some(later.to_owned());
+        scope.write_status(ReleaseStatus { held_revision, ..ReleaseStatus::clone(&scope.status()) }).await?;
+    }
     let update = Update { session: &session, ledger: &ledger, revision: &revision };
     let ended = advance(scope, caches, &update, outcome).await;
     let ended = ended.or_else(|error: ReconcileError| error.fold_into(outcome));
-    caches.registry.ended(scope.release.generation, &revision.key, outcome);
+    let is_complete = caches.cluster.is_settled(&revision.key);
+    caches.registry.ended(scope.release.generation, &revision.key, outcome, is_complete);
     ended
 }
 

@@ -11,6 +11,7 @@ use crate::domain::artifact::digest::is_digest;
 use crate::domain::inventory::{BegunRollout, Inventory, Provenance};
 use crate::domain::release::approval::ApprovalPolicy;
 use crate::domain::release::{Release, WantedVersion};
+use crate::domain::status::FAILED;
 use crate::domain::verdict::{FailureClass, class_of};
 use crate::domain::version::{Range, TagFilter};
 
@@ -56,8 +57,8 @@ pub struct Ledger {
     pub written: Option<String>,
     /// The rollout that has begun and is not complete.
     pub begun: Option<BegunRollout>,
-    /// Digest and inputs of the revision that the history has last.
-    pub latest: Option<String>,
+    /// The digest of the revision that the status has last, and its key if it was recorded.
+    pub latest: Option<(String, Option<String>)>,
     /// Digest and inputs of the revision whose plan was approved.
     pub approved: Option<String>,
     /// Digest and inputs of the revisions of the history that were bad the last time.
@@ -149,7 +150,7 @@ impl Ledger {
             written: inventory.written.clone(),
             begun: inventory.begun.clone(),
             approved: status.plan.as_ref().and_then(|plan| Some(plan.approved.as_ref()?.key.clone())),
-            latest: status.history.first().and_then(|entry| entry.key.clone()),
+            latest: latest(status),
             bad: bad_keys(&status.history),
             ready: status.condition(condition::READY).and_then(|c| Reason::named(&c.reason)),
             held: status.held_revision.clone(),
@@ -161,9 +162,12 @@ impl Ledger {
 
     /// Whether the cluster has every object of a revision with these inputs. Tenants can edit the inventory,
     /// so the status has to know it, too.
-    pub fn has_all_of(&self, key: &str) -> bool {
-        let known = [self.latest.as_deref(), self.approved.as_deref()];
-        self.whole() == Some(key) && known.contains(&Some(key))
+    pub fn has_all_of(&self, digest: &str, key: &str) -> bool {
+        let is_latest = self.latest.as_ref().is_some_and(|(of, recorded)| match recorded {
+            Some(recorded) => recorded == key,
+            None => of == digest,
+        });
+        self.whole() == Some(key) && (is_latest || self.approved.as_deref() == Some(key))
     }
 
     /// The revision whose rollout, or way back, is finished before a newer one that has to wait. None
@@ -294,6 +298,18 @@ impl Ledger {
     }
 }
 
+/// The revision that the status has last: one that has failed before its first write does not count.
+fn latest(status: &ReleaseStatus) -> Option<(String, Option<String>)> {
+    let is_written = |entry: &&HistoryEntry| entry.outcome != FAILED || entry.changes.wrote();
+    match status.history.iter().find(is_written) {
+        Some(entry) => Some((entry.digest.clone(), entry.key.clone())),
+        None => {
+            let known = KnownRevision::named(status.last_applied_revision.as_deref()?)?;
+            Some((known.digest, None))
+        }
+    }
+}
+
 /// The revisions that a history shows as bad, each by its last entry.
 fn bad_keys(history: &[HistoryEntry]) -> Vec<String> {
     let is_last =
@@ -351,7 +367,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::status::ArtifactStatus;
+    use crate::api::status::{ArtifactStatus, Changes};
 
     const DIGESTS: [&str; 2] = [
         "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -642,15 +658,40 @@ mod tests {
     fn what_the_inventory_alone_says_needs_approval() {
         let release = release(json!({"tag": "1.0.0"}));
         let key = release.applied_key(DIGESTS[0]);
-        let check =
-            |ledger: Ledger, expected: bool| assert_eq!(ledger.has_all_of(&key), expected, "{ledger:?}");
-        let (latest, other) = (Some(key.clone()), Some("other".to_owned()));
+        let check = |ledger: Ledger, expected: bool| {
+            assert_eq!(ledger.has_all_of(DIGESTS[0], &key), expected, "{ledger:?}");
+        };
+        let of =
+            |digest: usize, key: Option<&str>| Some((DIGESTS[digest].to_owned(), key.map(str::to_owned)));
+        let (latest, approved) = (of(0, Some(&key)), Some(key.clone()));
         check(ledger(&release, 0, 0, true, false), false);
         check(Ledger { latest: latest.clone(), ..ledger(&release, 0, 0, true, false) }, true);
         check(Ledger { latest: latest.clone(), ..ledger(&release, 0, 0, false, true) }, true);
-        check(Ledger { approved: latest.clone(), ..ledger(&release, 0, 0, false, true) }, true);
+        check(Ledger { approved, ..ledger(&release, 0, 0, false, true) }, true);
         check(Ledger { latest, ..ledger(&release, 0, 0, false, false) }, false);
-        check(Ledger { latest: other, ..ledger(&release, 0, 0, true, false) }, false);
+        check(Ledger { latest: of(0, Some("other")), ..ledger(&release, 0, 0, true, false) }, false);
+        // An earlier version has recorded no inputs.
+        check(Ledger { latest: of(0, None), ..ledger(&release, 0, 0, true, false) }, true);
+        check(Ledger { latest: of(1, None), ..ledger(&release, 0, 0, true, false) }, false);
+    }
+
+    #[test]
+    fn the_latest_revision_is_one_that_was_written() {
+        let entry = |digest: usize, outcome: &str, created: i32| HistoryEntry {
+            digest: DIGESTS[digest].into(),
+            outcome: outcome.into(),
+            changes: Changes { created, ..Changes::default() },
+            ..HistoryEntry::default()
+        };
+        let check = |history: Vec<HistoryEntry>, expected: Option<usize>| {
+            let last_applied_revision = Some(known("1.0.0", 1).name);
+            let status = ReleaseStatus { history, last_applied_revision, ..ReleaseStatus::default() };
+            assert_eq!(latest(&status).map(|(digest, _)| digest).as_deref(), expected.map(|of| DIGESTS[of]));
+        };
+        check(vec![entry(1, "Failed", 0), entry(0, "Healthy", 1)], Some(0));
+        check(vec![entry(1, "Failed", 1), entry(0, "Healthy", 1)], Some(1));
+        check(vec![entry(0, "Applied", 0)], Some(0));
+        check(vec![], Some(1));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::domain::release::Release;
 use crate::domain::verdict::{FailureClass, classify};
 
 /// In the history: a revision that is not completely applied, or not healthy.
-const FAILED: &str = "Failed";
+pub const FAILED: &str = "Failed";
 /// In the history: a revision whose objects were healthy.
 pub const HEALTHY: &str = "Healthy";
 
@@ -42,17 +42,24 @@ fn came_out(outcome: &Outcome) -> &'static str {
 /// Adds a rollout, which a correction of drift is not. The retry of a failed revision updates its entry.
 pub fn remember(status: &mut ReleaseStatus, input: HistoryInput<'_>) {
     let HistoryInput { previous, release, outcome, now } = input;
-    let (Some(artifact), true) = (&outcome.artifact, outcome.rollout) else { return };
+    let Some(artifact) = &outcome.artifact else { return };
+    let key = release.applied_key(&artifact.digest);
+    // The process may have ended after the last write of an approved plan.
+    let is_approved = previous.plan.iter().any(|p| p.approved.as_ref().is_some_and(|a| a.key == key));
+    let is_recorded = status.history.first().is_some_and(|top| top.key.as_ref() == Some(&key));
+    let is_late = outcome.applied && is_approved && !is_recorded;
+    if !outcome.rollout && !is_late {
+        return;
+    }
     // A step that has failed comes before the first write.
-    let bad = || (classify(outcome) == FailureClass::Bad).then(Changes::default);
-    let Some(changes) = outcome.changes.clone().or_else(bad) else { return };
+    let is_empty = classify(outcome) == FailureClass::Bad || is_late;
+    let Some(changes) = outcome.changes.clone().or_else(|| is_empty.then(Changes::default)) else { return };
     let ended = whole_seconds(now).to_string();
     let reason = match &outcome.verdict {
         Verdict::Failed { reason, .. } if came_out(outcome) == FAILED => Some(reason.to_string()),
         _ => None,
     };
     let signers = status.artifact.as_ref().map(|known| known.verified_by.as_slice()).unwrap_or_default();
-    let key = release.applied_key(&artifact.digest);
     let approved = previous.plan.as_ref().and_then(|plan| plan.approved.as_ref());
     let approved_by =
         approved.filter(|approved| approved.key == key).and_then(|approved| approved.by.clone());

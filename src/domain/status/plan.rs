@@ -25,8 +25,11 @@ pub fn plan_after(
         return Some(plan.clone());
     }
     let plan = before.filter(|_| matches!(policy, ApprovalPolicy::Manual { .. }))?;
-    let other = outcome.artifact.as_ref().is_some_and(|artifact| artifact.revision != plan.revision);
-    let is_over = outcome.applied && outcome.verdict != Verdict::Suspended;
+    // It waits while a rollout that has begun is finished first.
+    let is_later = outcome.held.as_ref() == Some(&plan.revision);
+    let is_about = |revision: &str| revision == plan.revision || is_later;
+    let other = outcome.artifact.as_ref().is_some_and(|artifact| !is_about(&artifact.revision));
+    let is_over = outcome.applied && !is_later && outcome.verdict != Verdict::Suspended;
     (!other && !is_over).then(|| plan.clone())
 }
 
@@ -79,6 +82,8 @@ mod tests {
         check(manual(), about("2", failed()), None);
         check(manual(), Outcome { plan: Some(plan("b")), ..failed() }, Some("b"));
         check(manual(), about("1", Outcome { applied: true, ..failed() }), None);
+        let before = Outcome { held: Some("1".into()), applied: true, ..failed() };
+        check(manual(), about("0", before), Some("a"));
         check(ApprovalPolicy::Automatic, failed(), None);
     }
 }

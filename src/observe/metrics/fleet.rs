@@ -143,6 +143,7 @@ impl Sample {
             Some(Reason::RevisionTooYoung) => Some(WaitingGate::Age),
             Some(Reason::PromotionPending) => Some(WaitingGate::Promotion),
             Some(Reason::RolledBack | Reason::Frozen) => Some(WaitingGate::Quarantine),
+            Some(Reason::Progressing) => None,
             _ => status.held_revision.as_ref().map(|_| WaitingGate::Downgrade),
         };
         self.reason = reason(ready.map(|c| c.reason.as_str()));

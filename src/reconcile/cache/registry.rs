@@ -52,7 +52,8 @@ pub struct GivenUp {
 impl RegistryCache {
     /// The run of a revision has ended so. If it was to be finished before the revision that the registry
     /// offers, that one is looked at next, except where the same trouble would meet it, too.
-    pub fn ended(&mut self, generation: i64, key: &str, outcome: &Outcome) {
+    /// `is_complete` says whether nothing is left of it.
+    pub fn ended(&mut self, generation: i64, key: &str, outcome: &Outcome, is_complete: bool) {
         if !self.is_first {
             return;
         }
@@ -63,6 +64,12 @@ impl RegistryCache {
                 // They meet every revision.
                 let is_common = matches!(reason, Reason::ApiServerUnavailable | Reason::RegistryUnavailable);
                 self.given_up = given_up(true).filter(|_| !is_common);
+            }
+            // Objects still terminate.
+            (Verdict::Ready { .. } | Verdict::Failed { reason: Reason::RolledBack, .. }, _)
+                if !is_complete =>
+            {
+                self.given_up = given_up(true);
             }
             (Verdict::Ready { .. } | Verdict::Failed { .. } | Verdict::Waiting { .. }, _) => {
                 (self.given_up, self.resolve_due) = (given_up(false), true);
@@ -108,18 +115,22 @@ mod tests {
 
     #[test]
     fn what_is_offered_does_not_wait_for_ever_for_a_rollout_that_has_begun() {
-        let check = |verdict: Verdict, is_next: bool, given_up: Option<bool>| {
+        let check_end = |verdict: Verdict, is_complete: bool, is_next: bool, given_up: Option<bool>| {
             let outcome = Outcome { verdict: verdict.clone(), ..Outcome::default() };
             let mut first = RegistryCache { is_first: true, ..RegistryCache::default() };
-            first.ended(3, "key", &outcome);
+            first.ended(3, "key", &outcome, is_complete);
             assert_eq!(first.resolve_due, is_next, "{verdict:?}");
             let expected = |is_retried| GivenUp { generation: 3, key: "key".into(), is_retried };
             assert_eq!(first.given_up, given_up.map(expected), "{verdict:?}");
             let mut only = RegistryCache::default();
-            only.ended(3, "key", &outcome);
+            only.ended(3, "key", &outcome, is_complete);
             assert!(!only.resolve_due && only.given_up.is_none(), "{verdict:?}");
         };
+        let check = |verdict, is_next, given_up| check_end(verdict, true, is_next, given_up);
         let failed = |reason| Verdict::Failed { reason, message: "m".into() };
+        check_end(Verdict::Ready { message: "still deleting".into() }, false, false, Some(true));
+        check_end(failed(Reason::RolledBack), false, false, Some(true));
+        check_end(failed(Reason::HealthTimeout), false, true, Some(false));
         check(Verdict::Ready { message: "m".into() }, true, Some(false));
         check(failed(Reason::RolledBack), true, Some(false));
         check(failed(Reason::SignatureInvalid), true, Some(false));

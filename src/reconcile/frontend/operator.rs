@@ -103,16 +103,6 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
     restore_after(scope, caches, &mut outcome).await;
     leave_open(scope, caches, &mut outcome);
     caches.cluster.drop_unused_watches();
-    let has_plan = plan_after(scope.status().plan.as_ref(), &scope.release.approval, &outcome).is_some();
-    let may_take = has_plan || outcome.reason() == Some(Reason::OwnershipConflict);
-    // A newer revision may take over the same objects, which only its plan can tell.
-    let is_planned = scope.release.approval == ApprovalPolicy::Automatic
-        || matches!(outcome.verdict, Verdict::Ready { .. } | Verdict::Suspended);
-    if !outcome.verdict.is_silent() && !may_take && is_planned {
-        // It does not wait for objects of others any more: a release that keeps one for it would
-        // wait in vain. What its plan takes over is kept until a person has decided.
-        scope.env.wake(scope.env.claims.want_nothing(&scope.release.id));
-    }
     if outcome.verdict == Verdict::Suspended {
         // Nothing that it depends on is of interest before it is resumed.
         scope.env.dependencies.kinds.forget(&scope.release.id);
@@ -124,6 +114,16 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
         (None, Some(_)) => None,
         (None, None) => scope.status().held_revision.clone(),
     };
+    let has_plan = plan_after(scope.status().plan.as_ref(), &scope.release.approval, &outcome).is_some();
+    let may_take = has_plan || outcome.reason() == Some(Reason::OwnershipConflict);
+    // A newer revision may take over the same objects, which only its plan can tell.
+    let is_planned = scope.release.approval == ApprovalPolicy::Automatic
+        || matches!(outcome.verdict, Verdict::Ready { .. } | Verdict::Suspended);
+    if !outcome.verdict.is_silent() && !may_take && is_planned {
+        // It does not wait for objects of others any more: a release that keeps one for it would
+        // wait in vain. What its plan takes over is kept until a person has decided.
+        scope.env.wake(scope.env.claims.want_nothing(&scope.release.id));
+    }
     outcome.fetch_failed = fetch_failure(caches, &outcome);
     if !outcome.verdict.is_silent() {
         outcome.notes.append(&mut caches.notes.take());

@@ -7,13 +7,14 @@ pub mod once;
 pub mod ownership;
 pub mod removal;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::cluster::discovery::ApiDiscovery;
-use crate::domain::identity::ObjectId;
+use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::object::Object;
 use crate::domain::order::ExplicitOrder;
 use crate::domain::plan::removal::HeldContent;
@@ -36,6 +37,8 @@ pub struct Planned<'a> {
     pub order: ExplicitOrder,
     /// The live objects.
     pub view: View<'a>,
+    /// The objects that leave and that another release is to take.
+    pub promised: BTreeMap<ObjectId, ReleaseId>,
     /// What would be lost with the objects that leave.
     pub losses: Vec<HeldContent>,
     /// How many objects of the release are in the cluster.
@@ -61,11 +64,14 @@ pub async fn plan<'a>(
     let (plan, view) = planned?;
     let order = explicit_order(scope, &plan)?;
     let applied = cache.inventory.claimed().count();
+    let other = |id: &ObjectId| scope.env.claims.pending_owner(id).filter(|owner| *owner != scope.release.id);
+    let promised = plan.leaving.iter().filter_map(|l| Some((l.id.clone(), other(&l.id)?))).collect();
     Ok(Planned {
         discovery,
         plan,
         order,
         view,
+        promised,
         losses: Vec::new(),
         applied,
         was_complete: cache.is_settled(&update.revision.key),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
+use crate::domain::identity::ObjectId;
 use crate::domain::inventory::Fate;
 use crate::domain::message::List;
 use crate::domain::outcome::Note;
@@ -65,6 +66,7 @@ async fn remove_leaving(
     let order = RemovalOrder {
         release: &release.id,
         prune: release.prune,
+        promised: &planned.promised,
         deletion,
         in_order: release.prune && deletion == Deletion::Real,
         progress: scope.progress,
@@ -75,6 +77,11 @@ async fn remove_leaving(
     let leaving = plan.leaving.as_slice();
     let removal = Removal { env: scope.env, session, order, leaving, discovery: &discovery, view };
     let mut removed = remove_in_order(removal).await;
+    let is_free = |id: &ObjectId| scope.env.claims.pending_owner(id).is_none_or(|owner| owner == release.id);
+    if planned.promised.keys().any(is_free) {
+        // Nobody else tells that: the next run checks whether it may be deleted.
+        scope.env.wake([release.id.clone()]);
+    }
     let awaits = scope.policy.awaits_termination && release.wait;
     let waiter = Waiter { timeout: release.timeout, signals: scope.signals, progress: scope.progress };
     if awaits {

@@ -301,7 +301,9 @@ fn finished_first(
     registry: &mut RegistryCache,
     newest: &Revision,
 ) -> Result<Option<Revision>, ReconcileError> {
-    let waits = newest.held.is_none() && release.holds_back(newest.digest.as_str(), Timestamp::now());
+    // A person who pins a revision wants it instead of what has begun.
+    let is_new = newest.held.is_none() && release.pin.is_none();
+    let waits = is_new && release.holds_back(newest.digest.as_str(), Timestamp::now());
     let Some(known) =
         ledger.unfinished(release).filter(|known| waits && known.digest != newest.digest.as_str())
     else {

@@ -59,7 +59,7 @@ pub async fn check(
         return Ok(());
     }
     let contents = Contents { session, discovery, me: &release.id, kept: &[] };
-    removal.losses = contents.known_losses(scope, cache, &removal).await?;
+    (removal.losses, _) = contents.known_losses(scope, cache, &removal).await?;
     let token = removal.token();
     if approved == Some(token.as_str()) {
         return Ok(scope.record_approved_removal(format!("{token} {}", release.uid)).await?);

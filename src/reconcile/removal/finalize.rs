@@ -1,5 +1,6 @@
 //! The finalizer: deletes or keeps the objects of a deleted release.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -195,6 +196,7 @@ async fn delete_all(
     let everything = RemovalOrder {
         release: &release.id,
         prune: true,
+        promised: &BTreeMap::new(),
         deletion: Deletion::Real,
         // A release must not block the deletion of its own namespace.
         in_order: !dying,

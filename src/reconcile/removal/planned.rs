@@ -9,6 +9,7 @@ use crate::reconcile::error::ReconcileError;
 use crate::reconcile::live::view::View;
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::progress::NoProgress;
+use std::collections::BTreeMap;
 
 /// Goes through the removal of what left the plan, and deletes nothing.
 ///
@@ -23,6 +24,7 @@ pub async fn planned_removal(
     let order = RemovalOrder {
         release: &scope.release.id,
         prune: scope.release.prune,
+        promised: &BTreeMap::new(),
         deletion: Deletion::Planned,
         in_order: false,
         progress: &NoProgress,

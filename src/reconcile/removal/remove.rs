@@ -1,5 +1,6 @@
 //! The removal of objects in reverse order, a stage at a time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -11,7 +12,7 @@ use crate::cluster::delete::Deleted;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
-use crate::domain::identity::ReleaseId;
+use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::Fate;
 use crate::domain::outcome::{Note, ObjectFailure};
 use crate::domain::plan::{Leaving, Live};
@@ -35,6 +36,9 @@ pub struct RemovalOrder<'a> {
     pub release: &'a ReleaseId,
     /// Whether anything is deleted at all.
     pub prune: bool,
+    /// The objects that others were to take when the removal was checked. If they do not any more, a later
+    /// run checks and deletes them.
+    pub promised: &'a BTreeMap<ObjectId, ReleaseId>,
     /// Whether deletions are real.
     pub deletion: Deletion,
     /// Whether a stage waits for finalizers of the stages before it: the controller that removes
@@ -149,7 +153,9 @@ async fn remove_one(
     let Some(resource) = discovery.served(&kind, &leaving.entry.version) else {
         return session.is_undefined(&kind).await.map_or_else(Answer::Failed, |()| Answer::Gone);
     };
-    let pending_owner = env.claims.pending_owner(id).filter(|pending_owner| pending_owner != order.release);
+    // The release itself may have reserved it.
+    let pending_owner = env.claims.pending_owner(id).filter(|owner| owner != order.release);
+    let pending_owner = pending_owner.or_else(|| order.promised.get(id).cloned());
     let question =
         PruneQuestion { release: order.release, prune: order.prune, pending_owner: pending_owner.as_ref() };
     let mut record = view.record(id);

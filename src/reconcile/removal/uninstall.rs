@@ -1,5 +1,6 @@
 //! The deletion of all objects of an inventory, for the command line.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::api::reason::Reason;
@@ -64,6 +65,7 @@ pub async fn uninstall(
     let everything = RemovalOrder {
         release: &release.id,
         prune: true,
+        promised: &BTreeMap::new(),
         deletion: Deletion::Real,
         in_order: true,
         progress,

@@ -64,6 +64,12 @@ impl Revision {
         }
     }
 
+    /// The revision that follows when the rollout of this one has ended, by its name.
+    pub fn later(&self) -> Option<&str> {
+        let held = self.held.as_ref().filter(|held| held.cause == HeldCause::Later)?;
+        Some(&held.revision)
+    }
+
     /// The artifact, as far as its revision is known.
     pub fn artifact(&self) -> ArtifactStatus {
         ArtifactStatus {

@@ -67,6 +67,11 @@ async fn a_rollout_goes_on_after_a_restart_and_a_new_spec_while_a_newer_revision
     // A request for a run finds the third.
     scene.ask("app", "found");
     held(&scene).await;
+    let named = async || {
+        let release = scene.story.release("app").await?;
+        (release["status"]["heldRevision"] == format!("2@{third}")).then_some(())
+    };
+    scene.story.wait_for("the status names what comes after it", named).await;
     scene.change("app", json!({"interval": "50m"}));
     held(&scene).await;
     scene.restart();

@@ -186,3 +186,23 @@ async fn a_way_back_is_taken_although_the_spec_names_another_revision_that_waits
     assert_eq!(scene.data("a").await.as_deref(), Some("one"));
     assert_eq!(scene.named("app").await, ["a"]);
 }
+
+#[story]
+async fn what_another_release_was_to_take_is_not_deleted_without_a_check() {
+    let scene = Scene::begin("meeting-promised").await;
+    let mut spec = told();
+    spec["pruneGuard"] = json!({"maxCount": 0});
+    scene.install("giver", &(config_map("a", "one") + &config_map("x", "one")), spec).await;
+    scene.push("taker", "1", &config_map("x", "two"));
+    scene.create("taker", json!({}));
+    scene.wait_reason("taker", "Ready", "False", "OwnershipConflict").await;
+    // It does not count as removed, as the other release takes it.
+    scene.upgrade("giver", "2", &config_map("a", "two"));
+    scene.wait_data("a", "two").await;
+    // But that one goes away while the health of the rest is waited for.
+    scene.story.kubectl(&["delete", "oar", "taker"], "");
+    say(&scene, "healthy", &json!("yes"));
+    let held = scene.story.wait_condition("giver", "Stalled", "True", "PruneNotApproved").await;
+    assert!(message(&held, "Ready").contains("/x"), "{held}");
+    assert_eq!(scene.data("x").await.as_deref(), Some("one"));
+}

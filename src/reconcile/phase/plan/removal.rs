@@ -95,9 +95,18 @@ pub async fn check(
         planned.losses = contents.losses(&removal).await?;
         return Ok(());
     }
-    removal.losses = contents.known_losses(scope, cache, &removal).await?;
-    let facts = Facts { removal: Some((revision.name.as_str(), &removal)), ..scope.facts() };
-    ReconcileError::from_gate(gate::decide(&facts))?;
+    let decide = |removal: &PlannedRemoval| {
+        let facts = Facts { removal: Some((revision.name.as_str(), removal)), ..scope.facts() };
+        ReconcileError::from_gate(gate::decide(&facts))
+    };
+    let is_known;
+    (removal.losses, is_known) = contents.known_losses(scope, cache, &removal).await?;
+    decide(&removal)?;
+    if is_known {
+        // What an earlier run has seen can hold it back, but not let it pass.
+        removal.losses = contents.losses(&removal).await?;
+        decide(&removal)?;
+    }
     cache.forget();
     let approved = Some(removal.token()).filter(|token| given == Some(token.as_str()));
     match approved.map(|token| record(&token)).filter(|record| recorded.as_ref() != Some(record)) {
@@ -139,8 +148,8 @@ impl Contents<'_> {
         Ok(losses)
     }
 
-    /// The same for a removal that may wait for approval. What is known from an earlier run counts until
-    /// an approval comes, the objects change, or a person asks for a run.
+    /// The same for a removal that may wait for approval, and whether that is known from an earlier run:
+    /// it counts until an approval comes, the objects change, or a person asks for a run.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -149,15 +158,15 @@ impl Contents<'_> {
         scope: &Scope<'_>,
         cache: &mut HeldCache,
         removal: &PlannedRemoval,
-    ) -> Result<Vec<HeldContent>, ApiError> {
+    ) -> Result<(Vec<HeldContent>, bool), ApiError> {
         let question = HeldQuestion::new(removal, self.kept, scope.release.approved.as_ref());
         let now = Instant::now();
         if let Some(losses) = cache.answer(&question, now).filter(|_| !scope.is_asked) {
-            return Ok(losses);
+            return Ok((losses, true));
         }
         let losses = self.losses(removal).await?;
         cache.remember(question, now, &losses);
-        Ok(losses)
+        Ok((losses, false))
     }
 
     async fn of_namespace(&self, namespace: &str) -> Result<Option<String>, ApiError> {

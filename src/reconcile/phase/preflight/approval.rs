@@ -41,7 +41,7 @@ pub fn is_needed(scope: &Scope<'_>, update: &Update<'_>) -> bool {
 /// already, or that the release goes back to.
 fn is_awaited(scope: &Scope<'_>, update: &Update<'_>) -> bool {
     let Update { ledger, revision, .. } = update;
-    let is_new = !ledger.has_all_of(&revision.key) && revision.way_back().is_none();
+    let is_new = !ledger.has_all_of(revision.digest.as_str(), &revision.key) && revision.way_back().is_none();
     scope.policy.repeats && scope.trigger != Trigger::Restore && is_new
 }
 
