@@ -13,7 +13,8 @@ use crate::{Account, Bed, Profile};
 
 /// How long anything that a test waits for may take. Generous: it is only spent
 /// when the test fails.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+/// The controller of namespaces tries one again that it could not empty at once, up to a minute later.
+pub const DEADLINE: Duration = Duration::from_secs(150);
 const POLL: Duration = Duration::from_millis(25);
 
 /// A test on a cluster.
