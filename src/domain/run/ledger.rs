@@ -400,6 +400,18 @@ mod tests {
         }
     }
 
+    /// The second revision has failed, and the first is gone back to.
+    fn failed(release: &Release, frozen: Option<&str>) -> QuarantineEntry {
+        QuarantineEntry {
+            revision: known("1.0.0", 1).name,
+            digest: DIGESTS[1].to_owned(),
+            key: release.applied_key(DIGESTS[1]),
+            back_to: Some(known("1.0.0", 0).name),
+            frozen: frozen.map(str::to_owned),
+            ..QuarantineEntry::default()
+        }
+    }
+
     const OBJECTS: LedgerFacts<'static> =
         LedgerFacts { only_objects: true, restores: true, interrupted: None };
     const FULL: LedgerFacts<'static> = LedgerFacts { only_objects: false, restores: true, interrupted: None };
@@ -463,14 +475,7 @@ mod tests {
     fn a_revision_that_has_failed_is_gone_back_from() {
         let mut release = release(json!({"tag": "1.0.0"}));
         release.rollback = RollbackMode::OnFailure;
-        let entry = |frozen: Option<&str>| QuarantineEntry {
-            revision: known("1.0.0", 1).name,
-            digest: DIGESTS[1].to_owned(),
-            key: release.applied_key(DIGESTS[1]),
-            back_to: Some(known("1.0.0", 0).name),
-            frozen: frozen.map(str::to_owned),
-            ..QuarantineEntry::default()
-        };
+        let entry = |frozen: Option<&str>| failed(&release, frozen);
         let check = |ledger: &Ledger, release: &Release, facts: LedgerFacts<'_>, expected: Command| {
             assert_eq!(next(ledger, release, &facts), expected, "{ledger:?}");
         };
@@ -628,14 +633,7 @@ mod tests {
         check(&manual, &Ledger { approved: Some(begun(1).key), ..partial.clone() }, Some(1));
 
         // A way back that is not complete, and one that is.
-        let entry = |frozen: Option<&str>| QuarantineEntry {
-            revision: known("1.0.0", 1).name,
-            digest: DIGESTS[1].to_owned(),
-            key: release.applied_key(DIGESTS[1]),
-            back_to: Some(known("1.0.0", 0).name),
-            frozen: frozen.map(str::to_owned),
-            ..QuarantineEntry::default()
-        };
+        let entry = |frozen: Option<&str>| failed(&release, frozen);
         let back = |base: &Ledger, frozen: Option<&str>| Ledger {
             quarantine: vec![entry(frozen)],
             held: Some(known("1.0.0", 1).name),

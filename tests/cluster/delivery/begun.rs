@@ -2,10 +2,9 @@
 //! that has to wait.
 
 use serde_json::{Value, json};
-use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, story};
 
-use super::plan::approved;
+use super::plan::{self, approved};
 use super::rollback::{outcomes, quarantined};
 use crate::scene::{Scene, config_map, message, text};
 
@@ -144,24 +143,27 @@ async fn a_way_back_is_finished_when_its_process_ends_and_a_newer_revision_waits
     assert_eq!(scene.data("a").await.as_deref(), Some("one"));
 }
 
-#[story]
-async fn an_approved_rollout_is_finished_before_a_newer_plan_is_asked_for() {
-    let mut scene = Scene::begin("begun-approved").await;
+/// Approves a second revision, and waits until it is written. Returns its digest, and the hash of its
+/// plan.
+async fn begin_approved(scene: &Scene<'_>) -> (String, String) {
     let mut spec = told();
     spec["approval"] = json!("Manual");
     scene.push("app", "1", &config_map("a", "one"));
     scene.create("app", spec);
-    approved(&scene, "app", "1@").await;
+    approved(scene, "app", "1@").await;
     let second = scene.push("app", "2", &config_map("a", "two"));
     scene.change("app", json!({"ref": {"tag": "2"}}));
-    let planned = async || {
-        let release = scene.story.release("app").await?;
-        let is_it = text(&release, "/status/plan/revision").starts_with("2@");
-        is_it.then(|| text(&release, "/status/plan/hash"))
-    };
-    let hash = scene.story.wait_for("there is a plan", planned).await;
+    let waiting = plan::waits(scene, "app", &format!("2@{second}"), "").await;
+    let hash = text(&waiting, "/status/plan/hash");
     scene.annotate("app", "supercargo.dev/approve", &hash);
     scene.wait_data("a", "two").await;
+    (second, hash)
+}
+
+#[story]
+async fn an_approved_rollout_is_finished_before_a_newer_plan_is_asked_for() {
+    let mut scene = Scene::begin("begun-approved").await;
+    let (second, hash) = begin_approved(&scene).await;
     scene.push("app", "2", &config_map("a", "three"));
     scene.restart();
     scene.ask("app", "found");
@@ -193,29 +195,11 @@ async fn the_health_of_what_is_applied_is_followed_after_a_restart_while_a_newer
 #[story]
 async fn a_newer_revision_does_not_wait_for_a_rollout_that_cannot_be_finished() {
     let mut scene = Scene::begin("begun-lost").await;
-    let mut spec = told();
-    spec["approval"] = json!("Manual");
-    scene.push("app", "1", &config_map("a", "one"));
-    scene.create("app", spec);
-    approved(&scene, "app", "1@").await;
-    let second = scene.push("app", "2", &config_map("a", "two"));
-    scene.change("app", json!({"ref": {"tag": "2"}}));
-    let planned = async |scene: &Scene<'_>, revision: &str| {
-        let is_planned = async || {
-            let release = scene.story.release("app").await?;
-            let is_it = text(&release, "/status/plan/revision") == revision
-                && condition(&release, "Ready")?.reason == "ApprovalRequired";
-            is_it.then(|| text(&release, "/status/plan/hash"))
-        };
-        scene.story.wait_for(&format!("there is a plan of {revision}"), is_planned).await
-    };
-    let hash = planned(&scene, &format!("2@{second}")).await;
-    scene.annotate("app", "supercargo.dev/approve", &hash);
-    scene.wait_data("a", "two").await;
+    let (second, _) = begin_approved(&scene).await;
     // What is begun is not in the registry any more, and another process has no copy of it.
     let image = format!("{}/{}@{second}", scene.registry().host(), scene.repository("app"));
     let third = scene.push("app", "2", &config_map("a", "three"));
     scene.registry().crane(&["delete", &image]);
     scene.replace_operator(async |_| {}).await;
-    planned(&scene, &format!("2@{third}")).await;
+    plan::waits(&scene, "app", &format!("2@{third}"), "").await;
 }
