@@ -3,20 +3,17 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use supercargo_testbed::Operator;
 
 use super::artifact::{Pusher, app, config_map, small_app};
 use super::idle::mib;
+use super::pods::Pods;
 use super::releases::{All, Releases, spec};
 use super::site::{APPS, Site};
-use super::table::{Row, Table, median};
+use super::table::{Row, Table, median, spread};
 
 const ROUNDS: usize = 10;
-/// A wait watches no pods before.
-const BEGIN: Duration = Duration::from_secs(2);
 const WAITING: usize = 1000;
 /// Long enough for what the operator does behind the last status: events.
 const AFTER: Duration = Duration::from_secs(1);
@@ -33,11 +30,7 @@ pub async fn rollback(table: &mut Table) {
     let host = site.registry.host();
     let pusher = Pusher::new(&host);
     let releases = Releases::of(&site.client, APPS);
-    let pods: Api<Pod> = Api::namespaced(site.client.clone(), APPS);
-    let crash = json!({"status": {"phase": "Running", "containerStatuses": [{
-        "name": "web", "image": "web", "imageID": "", "ready": false, "restartCount": 1,
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-        "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}}}]}});
+    let pods = Pods::of(&site.client, APPS);
     for n in 0..ROUNDS {
         let name = app(n);
         pusher.push(&name, "1.0.0", &deployment(&name, "ready")).await;
@@ -52,24 +45,13 @@ pub async fn rollback(table: &mut Table) {
     for n in 0..ROUNDS {
         let name = app(n);
         releases.patch(&name, &json!({"spec": {"ref": {"tag": "2.0.0"}}})).await;
-        let selector = ListParams::default().labels(&format!("app={name},testbed.supercargo.dev/pod=held"));
-        let pod = loop {
-            let found = pods.list(&selector).await.expect("list pods").items.into_iter().next();
-            let pod = found.filter(|pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()));
-            match pod.and_then(|pod| pod.metadata.name) {
-                Some(name) => break name,
-                None => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        };
-        // The pods are watched by then.
-        tokio::time::sleep(BEGIN).await;
+        let pod = pods.watched(&format!("app={name},testbed.supercargo.dev/pod=held")).await;
         let start = Instant::now();
-        pods.patch_status(&pod, &PatchParams::default(), &Patch::Merge(&crash)).await.expect("patch a pod");
+        pods.crash(&pod).await;
         releases.wait("the old revision is back", |all| all[&name].reason == "RolledBack").await;
         times.push(start.elapsed());
     }
-    let millis = |time: Option<&Duration>| time.map_or(0, Duration::as_millis);
-    let note = format!("{} to {} ms", millis(times.iter().min()), millis(times.iter().max()));
+    let note = spread(&times);
     let work =
         format!("a pod of a new revision fails → the old revision is back and healthy (median of {ROUNDS})");
     table.add(Row { note, registry: None, ..meter.row_after(&work, median(times)) });

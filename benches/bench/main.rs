@@ -20,6 +20,7 @@ mod identities;
 mod idle;
 mod many;
 mod one;
+mod pods;
 mod publish;
 mod reaction;
 mod releases;

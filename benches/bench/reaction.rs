@@ -14,7 +14,7 @@ use supercargo_testbed::{Registry, ports, processes};
 use super::artifact::{Pusher, config_map};
 use super::releases::{Releases, reconcile_at, spec};
 use super::site::{APPS, Site, until_ready};
-use super::table::{Row, Table, median};
+use super::table::{Row, Table, median, spread};
 
 const ROUNDS: usize = 10;
 /// Releases beside the one that is pushed.
@@ -141,11 +141,6 @@ pub async fn push(table: &mut Table) {
 
 fn map(n: usize) -> String {
     format!("map-{n}")
-}
-
-fn spread(times: &[Duration]) -> String {
-    let millis = |time: Option<&Duration>| time.map_or(0, Duration::as_millis);
-    format!("{} to {} ms", millis(times.iter().min()), millis(times.iter().max()))
 }
 
 /// What a ConfigMap says, change by change.

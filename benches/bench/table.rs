@@ -76,6 +76,12 @@ pub fn seconds(time: Duration) -> String {
     }
 }
 
+/// The shortest and the longest of several times.
+pub fn spread(times: &[Duration]) -> String {
+    let millis = |time: Option<&Duration>| time.map_or(0, Duration::as_millis);
+    format!("{} to {} ms", millis(times.iter().min()), millis(times.iter().max()))
+}
+
 /// The middle of several times.
 pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();

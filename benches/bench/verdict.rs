@@ -1,25 +1,23 @@
 //! Health: from a pod's crash to the verdict in the status, and how many judgements there are in a
 //! second.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::Api;
 use kube::runtime::watcher::{self, watcher};
 use serde_json::{Value, json};
 use supercargo::api::release::OCIArtifactRelease;
 use supercargo::domain::health::RuleSet;
 
 use super::artifact::{Pusher, app};
+use super::pods::Pods;
 use super::releases::{Releases, spec};
 use super::site::{APPS, Site};
-use super::table::{Row, Table, median};
+use super::table::{Row, Table, median, spread};
 
 const ROUNDS: usize = 10;
-/// A wait watches no pods before.
-const BEGIN: Duration = Duration::from_secs(2);
 const JUDGED: usize = 200_000;
 
 /// The rows.
@@ -30,11 +28,7 @@ pub async fn measure(table: &mut Table) {
     let pusher = Pusher::new(&site.registry.host());
     let releases = Releases::of(&site.client, APPS);
     let api: Api<OCIArtifactRelease> = Api::namespaced(site.client.clone(), APPS);
-    let pods: Api<Pod> = Api::namespaced(site.client.clone(), APPS);
-    let crash = json!({"status": {"phase": "Running", "containerStatuses": [{
-        "name": "web", "image": "web", "imageID": "", "ready": false, "restartCount": 1,
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-        "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}}}]}});
+    let pods = Pods::of(&site.client, APPS);
     let meter = site.meter(&operator);
     let mut times = Vec::new();
     for n in 0..ROUNDS {
@@ -44,22 +38,12 @@ pub async fn measure(table: &mut Table) {
         spec["wait"] = json!(true);
         spec["retryInterval"] = json!("1h");
         releases.create([(name.clone(), spec)].into_iter()).await;
-        let selector = ListParams::default().labels(&format!("app={name}"));
-        let pod = loop {
-            let found = pods.list(&selector).await.expect("list pods").items.into_iter().next();
-            let pod = found.filter(|pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()));
-            match pod.and_then(|pod| pod.metadata.name) {
-                Some(name) => break name,
-                None => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        };
-        // The pods are watched by then.
-        tokio::time::sleep(BEGIN).await;
+        let pod = pods.watched(&format!("app={name}")).await;
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let mut events = watcher(api.clone(), config).boxed();
         while !matches!(events.next().await, Some(Ok(watcher::Event::InitDone))) {}
         let start = Instant::now();
-        pods.patch_status(&pod, &PatchParams::default(), &Patch::Merge(&crash)).await.expect("patch a pod");
+        pods.crash(&pod).await;
         loop {
             if let Some(Ok(watcher::Event::Apply(release))) = events.next().await
                 && has_failed(&release)
@@ -69,8 +53,7 @@ pub async fn measure(table: &mut Table) {
         }
         times.push(start.elapsed());
     }
-    let millis = |time: Option<&Duration>| time.map_or(0, Duration::as_millis);
-    let note = format!("{} to {} ms", millis(times.iter().min()), millis(times.iter().max()));
+    let note = spread(&times);
     let work = format!("a pod crashes twice → verdict in the status (median of {ROUNDS})");
     table.add(Row { note, registry: None, ..meter.row_after(&work, median(times)) });
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use supercargo_testbed::audit::Mark;
 use supercargo_testbed::operator::{Operator, Options};
-use supercargo_testbed::proxy::{Answered, Fate, Moment, Seen};
+use supercargo_testbed::proxy::{Answered, Fate, Moment, Seen, held_from};
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Account, Bed, Proxy, Registry, Signer, Story};
@@ -603,7 +603,7 @@ impl Drive {
 
     // Holds the nth write and all after it.
     fn hold_from(&self, nth: u64, moment: Moment) {
-        let mut count = 0;
+        let mut next = held_from(nth, moment);
         self.api.rule(move |seen| {
             if let Some(fate) = refused(seen) {
                 return fate;
@@ -611,13 +611,7 @@ impl Drive {
             if !seen.writes() || seen.path.contains("/leases") || seen.path.contains("/events") {
                 return Fate::Pass;
             }
-            count += 1;
-            match moment {
-                _ if count < nth => Fate::Pass,
-                // What comes after the nth must not land either.
-                Moment::After if count == nth => Fate::HoldAfter,
-                Moment::Before | Moment::After => Fate::HoldBefore,
-            }
+            next()
         });
     }
 

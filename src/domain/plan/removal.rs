@@ -49,9 +49,14 @@ impl PlannedRemoval {
 }
 
 /// How the status records that a removal was approved: by the token of the removal or the hash of the plan,
-/// for a revision and its options.
-pub fn removal_record(token: &str, key: &str) -> String {
-    format!("{token} {key}")
+/// for the key of a revision or the uid of a deleted release.
+pub fn removal_record(token: &str, cause: &str) -> String {
+    format!("{token} {cause}")
+}
+
+/// Whether a record is about a removal for that key or uid.
+pub fn is_recorded_for(record: Option<&str>, cause: &str) -> bool {
+    record.and_then(|record| record.split_once(' ')).is_some_and(|(_, of)| of == cause)
 }
 
 #[cfg(test)]
@@ -69,6 +74,14 @@ mod tests {
                 .map(|(name, words)| HeldContent { id: id(name), words: (*words).to_owned() })
                 .collect(),
         }
+    }
+
+    #[test]
+    fn a_record_is_about_one_cause() {
+        let record = removal_record("removal-1", "key");
+        assert!(is_recorded_for(Some(&record), "key"));
+        assert!(!is_recorded_for(Some(&record), "ey") && !is_recorded_for(Some("key"), "key"));
+        assert!(!is_recorded_for(None, "key"));
     }
 
     #[test]

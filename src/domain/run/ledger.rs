@@ -219,7 +219,7 @@ impl Ledger {
     /// The revision that was applied last from the repository of the release.
     pub fn last_applied(&self, release: &Release) -> Option<&KnownRevision> {
         let (known, source) = self.applied.as_ref()?;
-        (source == release.url.trim_start_matches("oci://")).then_some(known)
+        (source == release.repository()).then_some(known)
     }
 
     /// The revision that the inventory is the complete result of, or the wanted revision if

@@ -136,6 +136,11 @@ impl Claims {
             known.or_else(before).cloned()
         })
     }
+
+    /// The same, if it is another one than the release that asks.
+    pub fn other_pending_owner(&self, release: &ReleaseId, id: &ObjectId) -> Option<ReleaseId> {
+        self.pending_owner(id).filter(|owner| owner != release)
+    }
 }
 
 /// Whether an object was applied for the release of this inventory.

@@ -7,6 +7,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{BegunRollout, Inventory};
 use crate::domain::outcome::Note;
 use crate::domain::plan::Action;
+use crate::domain::plan::removal::is_recorded_for;
 use crate::domain::release::Release;
 use crate::domain::release::approval::ApprovalPolicy;
 use crate::reconcile::cache::cluster::ClusterCache;
@@ -74,7 +75,7 @@ pub async fn claim<'a>(
         let anew = s.action == Action::Write && (s.anew && !same() || recreated(&s.id) || may_be);
         (&s.id, s.version.as_str(), anew)
     });
-    let has_removal = scope.status().approved_removal.as_deref().is_some_and(|r| r.ends_with(&revision.key));
+    let has_removal = is_recorded_for(scope.status().approved_removal.as_deref(), &revision.key);
     let has_person = has_removal || matches!(release.approval, ApprovalPolicy::Manual { .. });
     let named = has_person || release.guards.hold_arrivals();
     // Another process finishes a rollout that was let in, and does not undo it as drift.

@@ -64,7 +64,7 @@ pub async fn plan<'a>(
     let (plan, view) = planned?;
     let order = explicit_order(scope, &plan)?;
     let applied = cache.inventory.claimed().count();
-    let other = |id: &ObjectId| scope.env.claims.pending_owner(id).filter(|owner| *owner != scope.release.id);
+    let other = |id: &ObjectId| scope.env.claims.other_pending_owner(&scope.release.id, id);
     let promised = plan.leaving.iter().filter_map(|l| Some((l.id.clone(), other(&l.id)?))).collect();
     Ok(Planned {
         discovery,

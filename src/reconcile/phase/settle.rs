@@ -171,7 +171,7 @@ fn provenance(release: &Release, revision: &Revision) -> Provenance {
     match &release.provenance {
         Some(given) => Provenance { applied_at, ..given.clone() },
         None => {
-            let source = release.url.trim_start_matches("oci://").to_owned();
+            let source = release.repository().to_owned();
             let artifacts = vec![format!("{source}@{}", revision.digest)];
             Provenance {
                 source,

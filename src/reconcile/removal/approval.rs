@@ -10,7 +10,7 @@ use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::message::List;
 use crate::domain::outcome::ObjectFailure;
-use crate::domain::plan::removal::PlannedRemoval;
+use crate::domain::plan::removal::{PlannedRemoval, is_recorded_for, removal_record};
 use crate::domain::plan::{Leaving, Live};
 use crate::domain::prune::deleted;
 use crate::reconcile::cache::held::HeldCache;
@@ -24,7 +24,7 @@ const NAMED: usize = 3;
 
 /// Whether the status records that the deletion of the release is approved.
 pub fn is_recorded(status: &ReleaseStatus, uid: &str) -> bool {
-    status.approved_removal.as_deref().and_then(|record| record.split(' ').nth(1)) == Some(uid)
+    is_recorded_for(status.approved_removal.as_deref(), uid)
 }
 
 /// Checks that a person has approved the deletion of exactly these objects. The status records the
@@ -62,7 +62,7 @@ pub async fn check(
     (removal.losses, _) = contents.known_losses(scope, cache, &removal).await?;
     let token = removal.token();
     if approved == Some(token.as_str()) {
-        return Ok(scope.record_approved_removal(format!("{token} {}", release.uid)).await?);
+        return Ok(scope.record_approved_removal(removal_record(&token, &release.uid)).await?);
     }
     let count = removal.objects.len();
     let s = if count == 1 { "" } else { "s" };

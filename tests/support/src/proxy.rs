@@ -91,6 +91,20 @@ pub enum Moment {
     After,
 }
 
+/// The fates of requests one after the other: the `nth` (from 1) is held, and every one after it.
+pub fn held_from(nth: u64, moment: Moment) -> impl FnMut() -> Fate + Send + 'static {
+    let mut count = 0;
+    move || {
+        count += 1;
+        match moment {
+            _ if count < nth => Fate::Pass,
+            // What comes after the nth must not land either.
+            Moment::After if count == nth => Fate::HoldAfter,
+            Moment::Before | Moment::After => Fate::HoldBefore,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {
     GoOn,
@@ -194,19 +208,8 @@ impl Proxy {
     /// Holds the `nth` request (from 1) of those that `which` chooses, counted
     /// from now on, and every one chosen after it.
     pub fn hold_from(&self, nth: u64, moment: Moment, which: impl Fn(&Seen) -> bool + Send + 'static) {
-        let mut count = 0;
-        self.rule(move |seen| {
-            if !which(seen) {
-                return Fate::Pass;
-            }
-            count += 1;
-            match moment {
-                _ if count < nth => Fate::Pass,
-                // What comes after the nth must not land either.
-                Moment::After if count == nth => Fate::HoldAfter,
-                Moment::Before | Moment::After => Fate::HoldBefore,
-            }
-        });
+        let mut next = held_from(nth, moment);
+        self.rule(move |seen| if which(seen) { next() } else { Fate::Pass });
     }
 
     /// Waits until something is held, and returns what was held first: when it

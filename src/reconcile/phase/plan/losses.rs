@@ -35,13 +35,12 @@ pub async fn check(
         ObjectFailure { id, reason, message }
     };
     let release = scope.release;
-    let going = view.deleted(&release.id, release.prune, &plan.leaving).into_iter();
-    let going = going.map(|(leaving, _)| &leaving.id).filter(|id| holds_data(id));
+    let going = view.deleted(&release.id, release.prune, &plan.leaving);
+    let data = going.iter().map(|(leaving, _)| &leaving.id).filter(|id| holds_data(id));
     let mut failures: Vec<ObjectFailure> =
-        going.map(|id| lost(id, "it would be deleted".to_owned())).collect();
+        data.map(|id| lost(id, "it would be deleted".to_owned())).collect();
     // A Namespace that the failed revision has brought may hold what is of others by now.
-    let spaces = view.deleted(&release.id, release.prune, &plan.leaving).into_iter();
-    let spaces = spaces.filter(|(leaving, _)| leaving.id.is("", "Namespace"));
+    let spaces = going.into_iter().filter(|(leaving, _)| leaving.id.is("", "Namespace"));
     let removal = PlannedRemoval {
         objects: spaces.map(|(leaving, uid)| (leaving.id.clone(), uid)).collect(),
         ..PlannedRemoval::default()
