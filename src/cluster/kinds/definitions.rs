@@ -117,6 +117,26 @@ impl Session {
         Ok(found.map(|schema| (schema, document)))
     }
 
+    /// The schema of a kind as its CustomResourceDefinition has it, which is true before the API
+    /// server publishes it. `None` where no definition is found or may be read.
+    ///
+    /// # Errors
+    /// When the API server gives no answer.
+    pub async fn defined_schema(&self, resource: &Resource) -> Result<Option<Value>, ApiError> {
+        let name = format!("{}.{}", resource.plural, resource.group);
+        // By a list of one: an identity that can list them cannot always get each.
+        let uri = format!("{DEFINITIONS}?fieldSelector={}", escape(&format!("metadata.name={name}")));
+        let call = Call { verb: Verb::List, most: MAX_SCHEMAS, ..Call::get(uri) };
+        let list: Value = match self.as_process().call(call).await {
+            Ok(answer) => answer.json()?,
+            Err(error) if error.is_not_found() || error.is_forbidden() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let versions = list.pointer("/items/0/spec/versions").and_then(Value::as_array);
+        let version = versions.into_iter().flatten().find(|v| v["name"] == *resource.version);
+        Ok(version.and_then(|v| v.pointer("/schema/openAPIV3Schema")).cloned())
+    }
+
     /// The name of the CustomResourceDefinition of a kind, if there is one. An identity
     /// that cannot list definitions relies on discovery.
     async fn definition_of(&self, kind: &GroupKind) -> Result<Option<String>, ApiError> {

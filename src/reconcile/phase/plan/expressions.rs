@@ -52,14 +52,22 @@ pub async fn check(
             continue;
         }
         let Some(resource) = planned.discovery.served(&kind, version) else { continue };
-        by_published(scope, session, rule, &kind, &resource).await?;
+        // The API server's own kinds have no definition.
+        let defined = match kind.group.contains('.') {
+            true => session.defined_schema(&resource).await.ok().flatten(),
+            false => None,
+        };
+        match defined {
+            Some(schema) => refuse(rule, &kind, version, &schema, &Value::Null)?,
+            None => by_published(scope, session, rule, &kind, &resource).await?,
+        }
     }
     Ok(())
 }
 
 /// Checks the expressions of a kind by the schema that the API server publishes. The publication
-/// follows a new or changed definition by a moment, so a schema that is absent or lacks a field is
-/// read again before it counts. Without an answer, the wait for health says which field is missing.
+/// may follow a change by a moment, so a schema that is absent or lacks a field is read again before
+/// it counts. Without an answer, the wait for health says which field is missing.
 async fn by_published(
     scope: &Scope<'_>,
     session: &Session,
