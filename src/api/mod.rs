@@ -1,6 +1,7 @@
 //! The wire contract: the custom resource, its status, and the closed set of
 //! reasons. No client, no clock, no decision.
 
+mod content;
 pub mod crd;
 mod delivery;
 pub mod dependency;
@@ -9,7 +10,6 @@ pub mod duration;
 pub mod health;
 pub mod keys;
 pub mod object_reference;
-pub mod patch;
 pub mod provider;
 pub mod reason;
 pub mod release;
@@ -17,4 +17,5 @@ pub mod status;
 pub mod step;
 pub mod verify;
 
+pub use content::patch;
 pub use delivery::{guards, plan, rollback};

@@ -1,0 +1,3 @@
+//! What the objects of a release are made from, and what changes them.
+
+pub mod patch;
