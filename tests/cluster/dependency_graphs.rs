@@ -10,7 +10,7 @@ use supercargo_testbed::{Profiles, Registry, Story, story};
 use crate::dependencies::{depends_on, make_ready, quiet, unready_deployment, waits};
 use crate::scene::{Scene, config_map, widgets};
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("the order of releases does not depend on rights");
 
 /// The place of the first write of a ConfigMap among all requests.
 fn first_write(requests: &[Request], name: &str) -> usize {

@@ -6,7 +6,7 @@ use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{ALL_RIGHTS, Scene, account, config_map, message, role, text};
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("what changes in a cluster does not depend on rights");
 
 const DEFINITIONS: &str = "customresourcedefinitions";
 

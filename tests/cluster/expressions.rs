@@ -5,7 +5,7 @@ use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{Scene, config_map, message};
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("what an expression says does not depend on rights");
 
 /// The definition of Widgets whose schema names its fields.
 const VERSION: &str = "

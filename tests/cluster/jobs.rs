@@ -7,7 +7,7 @@ use supercargo_testbed::{Profiles, Story, story};
 
 use crate::scene::{Scene, config_map, message, text};
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("how a Job ends does not depend on rights");
 
 /// A Job of one pod. `more` goes into its spec, in YAML's block style.
 fn job(name: &str, image: &str, annotations: &str, more: &str) -> String {

@@ -9,7 +9,7 @@ use crate::scene::{Scene, annotated, config_map, deployment, failing_deployment,
 use crate::shell::Shell;
 use crate::verdicts::{held, loops, pods_say};
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("the order of objects does not depend on rights");
 
 const RELEASES: (&str, &str) = ("supercargo.dev/v1alpha1", "ociartifactreleases");
 

@@ -10,7 +10,7 @@ use supercargo_testbed::{Bed, Profiles, Proxy, Registry, Story, story, within};
 
 use crate::scene::BINARY;
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("what is away does not depend on rights");
 
 const LIMIT: Duration = Duration::from_secs(60);
 

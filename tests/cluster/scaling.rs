@@ -6,7 +6,7 @@ use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{Scene, deployment, is_own};
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("what an autoscaler does does not depend on rights");
 
 /// An autoscaler that never has metrics: it keeps to its bounds and does no more.
 fn autoscaler(kind: &str, name: &str, min: u32) -> String {

@@ -10,7 +10,7 @@ use supercargo_testbed::{Bed, Profiles, Proxy, story};
 
 use crate::scene::{Scene, annotated, config_map, message, text};
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("what a step does does not depend on rights");
 
 /// A Job of one pod that is a step. `annotations` follow the phase, `more` goes into its spec, in
 /// YAML's block style.

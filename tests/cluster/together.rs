@@ -8,7 +8,7 @@ use crate::scene::{Scene, annotated, config_map, is_own, message};
 use crate::steps::{created, let_go, record, step, stuck, wait_outcome, wait_running};
 use crate::verdicts::{held, loops, pods_say};
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("how waits meet does not depend on rights");
 
 /// A Deployment that becomes healthy when the story says so, with annotations.
 fn unready(name: &str, annotations: &str) -> String {

@@ -5,7 +5,7 @@ use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{Scene, config_map, deployment, failing_deployment, message};
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("what is waited for does not depend on rights");
 
 #[story]
 async fn a_health_timeout_names_the_objects_and_health_that_comes_later_counts() {

@@ -9,7 +9,7 @@ use crate::scene::{Scene, config_map, deployment, failing_deployment, message, t
 use crate::steps::{failing, step};
 use crate::verdicts::{held, loops, pods_say};
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("what a failed revision leads to does not depend on rights");
 
 /// The pods of the revision that fails.
 const NEW_PODS: &str = "app=web,testbed.supercargo.dev/pod=held";
