@@ -28,7 +28,9 @@ mod reference;
 mod registry;
 mod transport;
 
-pub use artifact::{Identities, Labels, Package, Recipients, content_of, is_reserved, pack, unpack_layer};
+pub use artifact::{
+    Form, Identities, Labels, Package, Recipients, content_of, is_reserved, pack, unpack_layer,
+};
 pub use auth::{TokenHost, Variables};
 pub use content::{CacheEvent, CacheObserver, Mirror, Queue, Room, Size};
 pub use credentials::{Access, AccessParts, HelperCall, Keyring, Proxy};

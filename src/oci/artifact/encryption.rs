@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::unpack::{self, Order};
+use super::unpack::{self, Form, Order, Unpacked};
 use crate::oci::error::OciError;
 use crate::oci::limits::{ContentLimits, MAX_AGE_HEADER_BYTES, MAX_KEY_FILE_BYTES};
 
@@ -150,17 +150,25 @@ pub(in crate::oci) fn unpack(
     mut order: Order,
     keys: &Identities,
     encrypted: bool,
-) -> Result<Vec<(String, Bytes)>, OciError> {
+) -> Result<Unpacked, OciError> {
     if !encrypted {
-        return keys.open(unpack::unpack(layer, &order)?, false, &order.limits);
+        let Unpacked { files, form } = unpack::unpack(layer, &order)?;
+        return Ok(Unpacked { files: keys.open(files, false, &order.limits)?, form });
     }
     let (path, checksum) = (std::mem::take(&mut order.path), order.checksum.take());
-    let mut files = keys.open(unpack::unpack(layer, &order)?, true, &order.limits)?;
+    let mut files = unpack::unpack_everything(layer, &order)?;
+    let form = Form::at(&path, files.iter().map(|(name, _)| name.as_str()));
+    if form == Form::Manifests {
+        files.retain(|(name, _)| unpack::is_manifest_name(name));
+    }
+    let mut files = keys.open(files, true, &order.limits)?;
     let mut sum = Sha256::new();
     files.iter().for_each(|(_, content)| sum.update(content));
     unpack::check_sum(checksum.as_deref(), sum.finalize().as_slice())?;
-    files.retain(|(name, _)| unpack::is_below(name, &path));
-    Ok(files)
+    if form == Form::Manifests {
+        files.retain(|(name, _)| unpack::is_below(name, &path));
+    }
+    Ok(Unpacked { files, form })
 }
 
 /// A key from each line that is not a comment.
@@ -219,6 +227,42 @@ mod tests {
         }
         let error = open(&identities(&other), &sealed, &limits).unwrap_err();
         assert_eq!(error, "none of the given keys decrypts file \"all.yaml.age\"");
+    }
+
+    #[test]
+    fn an_encrypted_kustomization_takes_all_files() {
+        let (public, private) = key();
+        let recipients = Recipients::parse(public.as_bytes()).unwrap();
+        let check = |sealed: bool, names: &[&str], path: &str, expected: &[&str]| {
+            let mut tar = tar::Builder::new(Vec::new());
+            for name in names {
+                let content = match sealed || name.ends_with(EXTENSION) {
+                    true => recipients.encrypt(b"kind: A\n").unwrap(),
+                    false => b"kind: A\n".to_vec(),
+                };
+                let mut header = tar::Header::new_gnu();
+                header.set_size(content.len() as u64);
+                tar.append_data(&mut header, name, content.as_slice()).unwrap();
+            }
+            let order = Order {
+                path: path.to_owned(),
+                title: None,
+                checksum: None,
+                limits: ContentLimits::default(),
+            };
+            let Unpacked { files, form } =
+                unpack(&tar.into_inner().unwrap(), order, &identities(&private), sealed).unwrap();
+            let found: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(found, expected, "{names:?}");
+            let directory = path.to_owned();
+            let kustomization = Form::Kustomization { directory };
+            assert_eq!(form == kustomization, names.iter().any(|n| n.contains("kustomization")), "{names:?}");
+        };
+        let all = ["b/a.yaml.age", "b/app.conf.age", "p/kustomization.yaml.age"];
+        check(true, &all, "p", &["b/a.yaml", "b/app.conf", "p/kustomization.yaml"]);
+        check(true, &["b/a.yaml.age", "p/c.yaml.age", "README"], "p", &["p/c.yaml"]);
+        let some = ["b/app.conf", "p/secret.yaml.age", "p/kustomization.yaml"];
+        check(false, &some, "p", &["b/app.conf", "p/secret.yaml", "p/kustomization.yaml"]);
     }
 
     #[test]

@@ -11,3 +11,4 @@ pub use encryption::{Identities, Recipients};
 pub use offline::{content_of, unpack_layer};
 pub(super) use pack::MANIFEST_TYPE;
 pub use pack::{Labels, Package, is_reserved, pack};
+pub use unpack::Form;

@@ -10,7 +10,7 @@ use crate::oci::limits::ContentLimits;
 use crate::oci::reference::Digest;
 
 /// Takes the files below a path out of a layer, as it is stored: in its order, by their names from
-/// its root. Blocks; writes nothing to disk.
+/// its root; all files if a kustomization is at the path. Blocks; writes nothing to disk.
 ///
 /// # Errors
 /// When the path leads out of the layer, when the layer is not an archive or document
@@ -21,7 +21,7 @@ pub fn unpack_layer(
     limits: ContentLimits,
 ) -> Result<Vec<(String, Bytes)>, OciError> {
     let order = Order { path: normal_path(path)?, title: None, checksum: None, limits };
-    unpack::unpack(layer, &order)
+    unpack::unpack(layer, &order).map(|unpacked| unpacked.files)
 }
 
 /// The target of a manifest or index: of a manifest the layer with the configuration and

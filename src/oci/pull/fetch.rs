@@ -8,7 +8,7 @@ use super::fetched::{Artifact, Selection};
 use super::source::Content;
 use crate::oci::artifact::encryption::{self, Identities};
 use crate::oci::artifact::layout::{Document, Manifest};
-use crate::oci::artifact::unpack::{self, Order};
+use crate::oci::artifact::unpack::{self, Order, Unpacked};
 use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_ANNOTATION_BYTES, MAX_MANIFEST_BYTES};
@@ -68,7 +68,7 @@ impl Registry {
         let checksum = checksum.filter(|_| layer.first).cloned();
         let order = Order { path, title: layer.title, checksum, limits };
         let keys = selection.identities.clone();
-        let files = self.unpack(blob, order, keys, encrypted).await.map_err(about)?;
+        let Unpacked { files, form } = self.unpack(blob, order, keys, encrypted).await.map_err(about)?;
         drop(pulled);
         let note = |key: &str| annotation(&manifest.annotations, key);
         Ok(Artifact {
@@ -79,6 +79,7 @@ impl Registry {
             encrypted,
             annotations: manifest.annotations.keys().filter_map(|k| Some((k.clone(), note(k)?))).collect(),
             files,
+            form,
             room,
         })
     }
@@ -90,7 +91,7 @@ impl Registry {
         order: Order,
         keys: Option<Identities>,
         encrypted: bool,
-    ) -> Result<Vec<(String, Bytes)>, OciError> {
+    ) -> Result<Unpacked, OciError> {
         let _place = self.0.unpacking.acquire().await;
         let unpacked = tokio::task::spawn_blocking(move || match keys {
             Some(keys) => encryption::unpack(&blob, order, &keys, encrypted),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::oci::artifact::Form;
 use crate::oci::artifact::encryption::Identities;
 use crate::oci::content::{Queue, Room, Size};
 use crate::oci::reference::{Digest, Tag};
@@ -52,8 +53,11 @@ pub struct Artifact {
     pub encrypted: bool,
     /// All annotations that can be shown.
     pub annotations: BTreeMap<String, String>,
-    /// Manifest files by their name from the artifact's root, in its order.
+    /// Its files by their name from the artifact's root, in its order: manifests below the path, or
+    /// all of them.
     pub files: Vec<(String, Bytes)>,
+    /// What these files are.
+    pub form: Form,
     /// Its reserved memory.
     pub room: Room,
 }

@@ -9,13 +9,19 @@ use sha2::{Digest as _, Sha256};
 use tar::{Archive, EntryType};
 
 use super::extension;
-use super::order::{Order, SHOWN, check_sum, is_below, is_manifest_name, path_missing, shorten};
+use super::order::{
+    Order, SHOWN, check_sum, is_below, is_kustomization, is_manifest_name, path_missing, shorten,
+};
 use super::stream::broken;
 use crate::oci::error::OciError;
 use crate::oci::limits::ContentLimits;
 
-/// Walks the archive.
-pub(super) fn read_archive(stream: impl Read, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
+/// Walks the archive. `None` where only manifests are asked for and the path has a kustomization.
+pub(super) fn read_archive(
+    stream: impl Read,
+    order: &Order,
+    keep: Keep,
+) -> Result<Option<Vec<(String, Bytes)>>, OciError> {
     let mut archive = Archive::new(stream);
     let mut found = Findings::default();
     let mut announced = None;
@@ -49,11 +55,31 @@ pub(super) fn read_archive(stream: impl Read, order: &Order) -> Result<Vec<(Stri
         if !found.names.insert(name.clone()) {
             return Err(OciError::invalid(format!("entry {name:?} occurs twice")));
         }
-        let keep = is_below(&name, &order.path) && is_manifest_name(&name);
+        let keep = match keep {
+            Keep::Everything => true,
+            Keep::Manifests if found.tree => false,
+            Keep::Manifests if is_kustomization(&name, &order.path) => {
+                (found.tree, found.files) = (true, Vec::new());
+                false
+            }
+            Keep::Manifests => is_below(&name, &order.path) && is_manifest_name(&name),
+        };
         found.take(name, keep, &mut entry, order)?;
     }
     drain(archive.into_inner())?;
-    found.finish(order)
+    if found.tree {
+        return Ok(None);
+    }
+    found.finish(order).map(Some)
+}
+
+/// Which files of an archive are kept in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// The manifests below the path.
+    Manifests,
+    /// All files.
+    Everything,
 }
 
 #[derive(Default)]
@@ -62,6 +88,7 @@ struct Findings {
     names: HashSet<String>,
     tops: Vec<String>,
     below: bool,
+    tree: bool,
     sum: Sha256,
     files: Vec<(String, Bytes)>,
 }

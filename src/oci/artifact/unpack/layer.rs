@@ -5,8 +5,8 @@ use std::io::{self, BufReader, Read};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::archive::read_archive;
-use super::order::{Order, check_sum, is_below, is_manifest_name, path_missing};
+use super::archive::{Keep, read_archive};
+use super::order::{Form, Order, Unpacked, check_sum, is_below, is_manifest_name, path_missing};
 use super::stream::{Limited, broken, read_full};
 use crate::oci::error::OciError;
 use crate::oci::limits::ZSTD_WINDOW_LOG;
@@ -16,11 +16,30 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const TAR_BLOCK: usize = 512;
 
 /// Unpacks the layer. The files are in the archive's order, with their names
-/// from its root.
-pub(in crate::oci) fn unpack(layer: &[u8], order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
+/// from its root. Where the path has a kustomization, they are all files: it is read a second time
+/// for that, so that the other files of usual artifacts are not held in memory.
+pub(in crate::oci) fn unpack(layer: &[u8], order: &Order) -> Result<Unpacked, OciError> {
+    if let Some(files) = read_layer(layer, order, Keep::Manifests)? {
+        return Ok(Unpacked { files, form: Form::Manifests });
+    }
+    let files = read_layer(layer, order, Keep::Everything)?.unwrap_or_default();
+    Ok(Unpacked { files, form: Form::Kustomization { directory: order.path.clone() } })
+}
+
+/// Unpacks all files of the layer, whatever is at the path.
+pub(in crate::oci::artifact) fn unpack_everything(
+    layer: &[u8],
+    order: &Order,
+) -> Result<Vec<(String, Bytes)>, OciError> {
+    Ok(read_layer(layer, order, Keep::Everything)?.unwrap_or_default())
+}
+
+type Files = Option<Vec<(String, Bytes)>>;
+
+fn read_layer(layer: &[u8], order: &Order, keep: Keep) -> Result<Files, OciError> {
     if layer.starts_with(&GZIP_MAGIC) {
         let mut decoder = flate2::bufread::GzDecoder::new(layer);
-        let files = read_content(&mut decoder, order)?;
+        let files = read_content(&mut decoder, order, keep)?;
         if decoder.into_inner().is_empty() {
             return Ok(files);
         }
@@ -30,16 +49,16 @@ pub(in crate::oci) fn unpack(layer: &[u8], order: &Order) -> Result<Vec<(String,
         let broken = |_| OciError::invalid("its zstd stream cannot be read");
         let mut decoder = zstd::stream::read::Decoder::with_buffer(layer).map_err(broken)?;
         decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(broken)?;
-        return read_content(decoder, order);
+        return read_content(decoder, order, keep);
     }
-    read_content(layer, order)
+    read_content(layer, order, keep)
 }
 
 /// Reads the stream to its end: only there are the checksums of the compression checked.
-fn read_content(stream: impl Read, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
+fn read_content(stream: impl Read, order: &Order, keep: Keep) -> Result<Files, OciError> {
     let limited = Limited { inner: stream, left: order.limits.unpacked, hit: false };
     let mut reader = BufReader::with_capacity(32 << 10, limited);
-    let result = read_stream(&mut reader, order);
+    let result = read_stream(&mut reader, order, keep);
     if reader.get_ref().hit {
         return Err(OciError::too_large(format!(
             "its layer holds more than {} bytes when unpacked",
@@ -49,7 +68,7 @@ fn read_content(stream: impl Read, order: &Order) -> Result<Vec<(String, Bytes)>
     result
 }
 
-fn read_stream(reader: &mut BufReader<impl Read>, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
+fn read_stream(reader: &mut BufReader<impl Read>, order: &Order, keep: Keep) -> Result<Files, OciError> {
     let mut head = [0u8; TAR_BLOCK];
     let filled = read_full(reader, &mut head).map_err(broken)?;
     let head = &head[..filled];
@@ -57,9 +76,9 @@ fn read_stream(reader: &mut BufReader<impl Read>, order: &Order) -> Result<Vec<(
         return Err(OciError::invalid("its layer is empty"));
     }
     if is_tar(head) {
-        return read_archive(io::Read::chain(head, reader), order);
+        return read_archive(io::Read::chain(head, reader), order, keep);
     }
-    read_single(head, reader, order)
+    read_single(head, reader, order).map(Some)
 }
 
 /// Whether a first block is a tar header: with a valid checksum, or the zeros of an empty

@@ -1,4 +1,4 @@
-//! A layer's bytes to the manifests in it, in memory and within limits.
+//! A layer's bytes to the files in it, in memory and within limits.
 //!
 //! Nothing is ever written to disk by an entry's name. Blocking: run it off
 //! the async workers.
@@ -10,8 +10,10 @@ mod order;
 mod stream;
 
 pub(in crate::oci) use layer::unpack;
-pub(in crate::oci) use order::{Order, normal_path};
-pub(super) use order::{check_sum, is_below};
+pub(super) use layer::unpack_everything;
+pub use order::Form;
+pub(in crate::oci) use order::{Order, Unpacked, normal_path};
+pub(super) use order::{check_sum, is_below, is_manifest_name};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! What to take out of a layer, and what is missing.
 
+use bytes::Bytes;
+
 use crate::oci::error::OciError;
 use crate::oci::limits::ContentLimits;
 
@@ -15,6 +17,39 @@ pub(in crate::oci) struct Order {
     /// The expected hash of the concatenation of all files, in lower case hex.
     pub checksum: Option<String>,
     pub limits: ContentLimits,
+}
+
+/// What was taken out of a layer.
+#[derive(Debug)]
+pub(in crate::oci) struct Unpacked {
+    /// The files, in the archive's order, by their names from its root.
+    pub files: Vec<(String, Bytes)>,
+    /// Where a kustomization is at the path.
+    pub form: Form,
+}
+
+/// What the files of an artifact are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Manifests: the files below the selected path that are named like one.
+    #[default]
+    Manifests,
+    /// All files of the artifact. The selected path holds a kustomization, which has to be built.
+    Kustomization {
+        /// The selected path: from the artifact's root, without a slash at its ends, empty for the
+        /// root itself.
+        directory: String,
+    },
+}
+
+impl Form {
+    /// The form of an artifact of which these files are known.
+    pub(in crate::oci::artifact) fn at<'n>(path: &str, names: impl IntoIterator<Item = &'n str>) -> Self {
+        match names.into_iter().any(|name| is_kustomization(name, path)) {
+            true => Self::Kustomization { directory: path.to_owned() },
+            false => Self::Manifests,
+        }
+    }
 }
 
 /// Normalises `spec.path` to the form of entry names.
@@ -41,10 +76,17 @@ pub(in crate::oci::artifact) fn is_below(name: &str, path: &str) -> bool {
 }
 
 /// Names that a render can need; everything else is skipped.
-pub(super) fn is_manifest_name(name: &str) -> bool {
+pub(in crate::oci::artifact) fn is_manifest_name(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or_default();
     let extension = file.rsplit_once('.').map(|(_, e)| e);
     matches!(extension, Some("yaml" | "yml" | "json" | "age")) || file == "Kustomization"
+}
+
+/// Whether it is the kustomization of that directory; it can be encrypted.
+pub(super) fn is_kustomization(name: &str, directory: &str) -> bool {
+    let (parent, file) = name.rsplit_once('/').unwrap_or(("", name));
+    let file = file.strip_suffix(".age").unwrap_or(file);
+    parent == directory && matches!(file, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
 }
 
 pub(super) fn path_missing(order: &Order, tops: &[String]) -> OciError {

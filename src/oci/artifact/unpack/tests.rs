@@ -5,7 +5,7 @@ use std::io::Write;
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
-use super::{Order, normal_path, unpack};
+use super::{Form, Order, Unpacked, normal_path, unpack};
 use crate::api::reason::Reason;
 use crate::oci::limits::ContentLimits;
 
@@ -60,7 +60,7 @@ fn order(path: &str) -> Order {
 }
 
 fn names(layer: &[u8], path: &str) -> String {
-    let files = unpack(layer, &order(path)).unwrap();
+    let files = unpack(layer, &order(path)).unwrap().files;
     files.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ")
 }
 
@@ -90,8 +90,38 @@ fn what_is_below_the_path_and_named_like_a_manifest_is_kept() {
         "a.yaml deploy/b.yml deploy/c.json deploy/x/Kustomization deploy/x/secret.yaml.age deployment.yaml",
     );
     check("./deploy", "deploy/b.yml deploy/c.json deploy/x/Kustomization deploy/x/secret.yaml.age");
-    check("deploy/x/", "deploy/x/Kustomization deploy/x/secret.yaml.age");
     check("deploy/b.yml", "deploy/b.yml");
+}
+
+#[test]
+fn a_path_with_a_kustomization_takes_all_files_whatever_their_order() {
+    let check = |files: &[&str], path: &str, expected: Option<&str>| {
+        let files: Vec<_> = files.iter().map(|name| (*name, YAML)).collect();
+        let Unpacked { files: kept, form } = unpack(&archive(&files), &order(path)).unwrap();
+        let found = match form {
+            Form::Kustomization { directory } => Some(directory),
+            Form::Manifests => None,
+        };
+        assert_eq!(found.as_deref(), expected, "{files:?} {path:?}");
+        if expected.is_some() {
+            assert_eq!(kept.len(), files.len(), "{files:?} {path:?}");
+        }
+    };
+    let tree =
+        ["base/a.yaml", "base/app.properties", "prod/kustomization.yaml", "README.md", "x/Kustomization"];
+    check(&tree, "./prod/", Some("prod"));
+    check(&tree, "x", Some("x"));
+    check(&tree, "base", None);
+    check(&tree, "", None);
+    check(&tree, "prod/kustomization.yaml", None);
+    check(&["kustomization.yml", "a.txt"], "", Some(""));
+    check(&["a.txt", "kustomization.yaml.age"], "./", Some(""));
+    check(&["kustomization.yaml/a.yaml"], "", None);
+    check(&["Kustomization.yaml", "kustomization", "a.yaml"], "", None);
+    // The limits are those of any archive.
+    let large = vec![b'#'; (64 << 10) + 1];
+    let (reason, message) = refused(&archive(&[("kustomization.yaml", YAML), ("a.bin", &large)]), "");
+    assert_eq!(reason, Reason::ArtifactTooLarge, "{message}");
 }
 
 #[test]
@@ -230,7 +260,7 @@ fn the_checksum_is_over_all_files() {
     let tar = archive(&[("a.yaml", YAML), ("b.txt", b"more")]);
     let sum = |content: &[u8]| Some(hex::encode(Sha256::digest(content)));
     let right = Order { checksum: sum(&[YAML, b"more"].concat()), ..order("") };
-    assert_eq!(unpack(&tar, &right).unwrap().len(), 1);
+    assert_eq!(unpack(&tar, &right).unwrap().files.len(), 1);
     let wrong = Order { checksum: sum(YAML), ..order("") };
     assert!(unpack(&tar, &wrong).unwrap_err().to_string().contains("checksum mismatch"));
     let single = Order { checksum: sum(b"other"), ..order("") };
