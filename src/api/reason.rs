@@ -70,6 +70,8 @@ reasons! {
     NotVerified => Wait,
     /// A tag names a different digest than before.
     TagMoved => Wait,
+    /// A tag does not name the digest that the spec has with it; the digest is applied.
+    TagMismatch => Wait,
     /// The range's newest tag is older than before, and the release was downgraded to it.
     Downgraded => Wait,
     /// An inventory of the command line was adopted.

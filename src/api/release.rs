@@ -266,11 +266,13 @@ fn latest() -> Option<String> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.semverFilter) || has(self.semver)").message("ref.semverFilter needs ref.semver"))]
+#[x_kube(validation = Rule::new("!has(self.tag) || !self.tag.contains('@') || !(has(self.semver) || has(self.digest))").message("ref.tag with a digest must not be combined with ref.semver or ref.digest"))]
 pub struct Reference {
-    /// Tag.
+    /// Tag, alone or with the digest that it should name: `1.0.0@sha256:…`. The digest is applied; if the tag names another one, or is gone, the release says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')").message("ref.tag must be letters, digits, '_', '.' and '-', and must not begin with '.' or '-'"))]
+    #[schemars(length(max = 200))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(@.*)?$')").message("ref.tag must be at most 128 letters, digits, '_', '.' and '-', and must not begin with '.' or '-'"))]
+    #[x_kube(validation = Rule::new("!self.contains('@') || self.matches('^[^@]*@sha256:[a-f0-9]{64}$')").message("the digest in ref.tag must be sha256: and 64 hexadecimal digits in lower case"))]
     pub tag: Option<String>,
     /// Range of versions in the syntax of Masterminds/semver, such as ">=1.0.0 <2.0.0"; the highest tag in the range is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]

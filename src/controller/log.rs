@@ -24,7 +24,10 @@ pub fn counted(verdict: &Verdict) -> (labels::RunResult, Reason) {
 
 /// Whether a person has to act on it.
 pub fn is_warning(note: &Note) -> bool {
-    matches!(note.reason, Reason::OwnershipConflict | Reason::DowngradeRefused | Reason::ImageNotVerified)
+    matches!(
+        note.reason,
+        Reason::OwnershipConflict | Reason::DowngradeRefused | Reason::TagMismatch | Reason::ImageNotVerified
+    )
 }
 
 /// Whether a release only waits for another object or a person, which is not a failure.

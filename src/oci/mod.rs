@@ -36,7 +36,7 @@ pub use content::{CacheEvent, CacheObserver, Mirror, Queue, Room, Size};
 pub use credentials::{Access, AccessParts, HelperCall, Keyring, Proxy};
 pub use error::{Denial, OciError, Outage};
 pub use limits::ContentLimits;
-pub use pull::{Artifact, Resolved, Selection};
+pub use pull::{Artifact, Resolved, Selection, StrayTag};
 pub use reference::{ArtifactReference, Digest, Repository, Tag, Wanted};
 pub use registry::{Registry, RegistryOptions};
 pub use transport::{Advance, Hosts, Meter, Observer, RequestOutcome, RequestRecord, speaks_tls};

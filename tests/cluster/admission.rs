@@ -203,10 +203,21 @@ async fn every_refusal_says_what_is_wrong_and_what_to_write() {
     check(json!({"ref": {"semverFilter": "^1"}}), "ref.semverFilter needs ref.semver").await;
     check(json!({"ref": {"semver": ""}}), "spec.ref.semver in body should be at least 1 chars long").await;
     for bad in ["", "a b", "-x", ".x", "1.0+build"] {
-        check(json!({"ref": {"tag": bad}}), "ref.tag must be letters, digits, '_', '.' and '-'").await;
+        check(json!({"ref": {"tag": bad}}), "ref.tag must be at most 128 letters, digits, '_', '.' and '-'")
+            .await;
     }
-    check(json!({"ref": {"tag": "a".repeat(129)}}), "spec.ref.tag: Too long: may not be more than 128 bytes")
+    let (tag, hex) = ("a".repeat(129), "a".repeat(64));
+    check(json!({"ref": {"tag": tag}}), "ref.tag must be at most 128 letters").await;
+    check(json!({"ref": {"tag": "a".repeat(201)}}), "spec.ref.tag: Too long: may not be more than 200 bytes")
         .await;
+    let with_digest = "the digest in ref.tag must be sha256: and 64 hexadecimal digits in lower case";
+    for bad in ["", "sha256:", "sha256:abc", "latest", &format!("sha512:{hex}"), &format!("sha256:{hex}@")] {
+        check(json!({"ref": {"tag": format!("1.0.0@{bad}")}}), with_digest).await;
+    }
+    let pinned = format!("1.0.0@sha256:{hex}");
+    let alone = "ref.tag with a digest must not be combined with ref.semver or ref.digest";
+    check(json!({"ref": {"tag": pinned, "semver": "1.x"}}), alone).await;
+    check(json!({"ref": {"tag": pinned, "digest": format!("sha256:{hex}")}}), alone).await;
     let digest = "ref.digest must be sha256: and 64 hexadecimal digits in lower case";
     check(json!({"ref": {"digest": "sha256:abc"}}), digest).await;
     check(json!({"ref": {"digest": format!("sha512:{}", "a".repeat(64))}}), digest).await;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use axum::http::Method;
 use supercargo::api::reason::Reason;
-use supercargo::oci::{Access, Digest, Registry, RegistryOptions, Repository, Selection};
+use supercargo::oci::{Access, Digest, Registry, RegistryOptions, Repository, Selection, StrayTag};
 
-use crate::liar::{Liar, access, manifest, options, pull, reply, soon};
+use crate::liar::{Liar, access, manifest, options, pull, reply, soon, wanted};
 
 const YAML: &str = "kind: ConfigMap\n";
 
@@ -93,6 +93,43 @@ async fn the_cache_is_no_way_around_authorization() {
         liar.lie(move |_| Some(reply(status, &[], "")));
         assert!(fetch(&registry, &repository, &digest, &stranger).await.is_err());
     }
+}
+
+/// A tag that the access can read proves nothing about a digest that it does not name.
+#[tokio::test]
+async fn a_tag_that_strays_from_its_digest_grants_nothing() {
+    let liar = Liar::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let digest = liar.artifact("1.0", YAML);
+    let registry = cached(dir.path());
+    let (repository, owner) = (liar.repository(), access(Some((&liar.host, "user", "sesame"))));
+    let pinned = wanted(&format!("1.0@{digest}"));
+    let resolved = soon(registry.resolve(&repository, &pinned, &owner)).await.unwrap();
+    assert_eq!((&resolved.digest, &resolved.stray), (&digest, &None));
+    assert_eq!(fetch(&registry, &repository, &digest, &owner).await, Ok(1));
+
+    let moved = liar.artifact("1.0", "kind: Secret\n");
+    let hidden = format!("/v2/team/app/manifests/{digest}");
+    liar.lie(move |seen| (seen.path == hidden).then(|| reply(404, &[], "")));
+    let stranger = access(None);
+    let resolved = soon(registry.resolve(&repository, &pinned, &stranger)).await.unwrap();
+    assert_eq!((&resolved.digest, &resolved.stray), (&digest, &Some(StrayTag::Other(moved))));
+    assert_eq!(resolved.revision, format!("1.0@{digest}"));
+    let denied = Err(Reason::ArtifactNotFound);
+    assert_eq!(fetch(&registry, &repository, &digest, &stranger).await, denied);
+    assert_eq!(fetch(&registry, &repository, &digest, &owner).await, Ok(1));
+
+    // No answer, and a refusal, say nothing of the tag.
+    for (status, reason) in [(503, Reason::RegistryUnavailable), (401, Reason::AuthenticationFailed)] {
+        liar.repent();
+        liar.lie(move |_| Some(reply(status, &[("www-authenticate", "Basic realm=x")], "")));
+        let error = soon(registry.resolve(&repository, &pinned, &owner)).await.unwrap_err();
+        assert_eq!(error.reason(), reason);
+    }
+    liar.repent();
+    liar.lie(|_| Some(reply(404, &[], "")));
+    let resolved = soon(registry.resolve(&repository, &pinned, &owner)).await.unwrap();
+    assert_eq!(resolved.stray, Some(StrayTag::Gone));
 }
 
 #[tokio::test]

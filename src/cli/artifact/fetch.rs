@@ -1,10 +1,10 @@
 //! An artifact for a command: by its URL, verified where that is required,
 //! decrypted, and as objects.
 
-use crate::cli::CliError;
 use crate::cli::args::{IdentityArgs, RegistryArgs};
 use crate::cli::input::bundle::{Bundle, bundle};
 use crate::cli::reach::login;
+use crate::cli::{CliError, Printer};
 use crate::domain::manifest::render::refuse_kustomizations;
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
@@ -33,7 +33,8 @@ pub(in crate::cli) struct Fetched {
     pub artifact: Artifact,
 }
 
-/// Resolves a URL; the default tag is `latest`.
+/// Resolves a URL; the default tag is `latest`. Warns where the URL has a tag with a digest, and the
+/// tag names another one.
 ///
 /// # Errors
 /// When the artifact does not exist, or the registry cannot be read.
@@ -41,12 +42,16 @@ pub(in crate::cli) async fn locate(
     url: &str,
     reach: &RegistryArgs,
     registry: &Registry,
+    printer: &mut Printer<'_>,
 ) -> Result<Located, CliError> {
     let reference = ArtifactReference::parse(url)?;
     let wanted = reference.wanted()?;
     let repository = reference.repository;
     let access = login::access(reach, &repository).await?;
     let resolved = registry.resolve(&repository, &wanted, &access).await?;
+    if let (Some(stray), Some(tag)) = (&resolved.stray, &resolved.tag) {
+        printer.say(format!("warning: {}, and the digest in the URL is used", stray.describe(tag)));
+    }
     Ok(Located { repository, resolved, access })
 }
 
@@ -61,9 +66,10 @@ pub(in crate::cli) async fn artifact(
     keys: &IdentityArgs,
     signers: Option<&Policy>,
     registry: &Registry,
+    printer: &mut Printer<'_>,
 ) -> Result<Fetched, CliError> {
     let identities = login::identities(keys)?;
-    let located = locate(url, reach, registry).await?;
+    let located = locate(url, reach, registry, printer).await?;
     let proof = match signers {
         Some(policy) => Some(located.verify(registry, policy).await?),
         None => None,

@@ -95,8 +95,8 @@ impl InspectArtifact {
     pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let Self { url, container_images, verify, keys, output, registry: reach } = self;
         let policy = signers::optional(verify, printer)?;
-        let fetched =
-            fetch::artifact(url, reach, keys, policy.as_ref(), &login::registry(reach, printer)).await?;
+        let registry = login::registry(reach, printer);
+        let fetched = fetch::artifact(url, reach, keys, policy.as_ref(), &registry, printer).await?;
         let objects = fetched.bundle(url)?.objects;
         if *container_images {
             let images = distinct_images(&objects);

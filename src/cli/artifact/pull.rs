@@ -50,8 +50,8 @@ impl PullArtifact {
     pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let Self { url, verify, keys, registry: reach } = self;
         let policy = signers::optional(verify, printer)?;
-        let fetched =
-            fetch::artifact(url, reach, keys, policy.as_ref(), &login::registry(reach, printer)).await?;
+        let registry = login::registry(reach, printer);
+        let fetched = fetch::artifact(url, reach, keys, policy.as_ref(), &registry, printer).await?;
         if let Some(proof) = &fetched.proof {
             evidence::say(printer, &fetched.name(), proof);
         }

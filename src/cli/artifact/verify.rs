@@ -90,7 +90,7 @@ impl VerifyArtifact {
         let exempt = images::exempt(&self.image_exempt)?;
         let identities = login::identities(keys)?;
         let registry = login::registry(reach, printer);
-        let located = fetch::locate(url, reach, &registry).await?;
+        let located = fetch::locate(url, reach, &registry, printer).await?;
         let proof = located.verify(&registry, &policy).await?;
         let mut report = Report {
             url: format!("oci://{}", located.name()),

@@ -83,7 +83,7 @@ async fn pull(
     }
     let ContentArgs { registry: reach, keys, .. } = arguments;
     let registry = login::registry(reach, printer);
-    let fetched = fetch::artifact(url, reach, keys, policy, &registry).await?;
+    let fetched = fetch::artifact(url, reach, keys, policy, &registry, printer).await?;
     if let Some(proof) = &fetched.proof {
         evidence::say(printer, &fetched.name(), proof);
     }

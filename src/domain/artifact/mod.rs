@@ -6,4 +6,6 @@ pub mod digest;
 pub mod prefix;
 pub mod tags;
 pub mod version;
+mod version_tag;
+pub mod wanted;
 pub mod webhook;

@@ -1,6 +1,7 @@
 //! The tags of a repository, for people.
 
-use super::version::{Range, lenient};
+use super::version::Range;
+use super::version_tag::VersionTag;
 
 /// The prefix that cosign and the referrers fallback put before the digest that they
 /// are attached to.
@@ -13,15 +14,15 @@ const DIGITS: usize = 64;
 /// versions in it. What is attached to an artifact (signatures, attestations, SBOMs,
 /// lists of referrers) is omitted.
 pub fn newest_first<'a>(tags: impl IntoIterator<Item = &'a str>, range: Option<&Range>) -> Vec<&'a str> {
-    let mut found: Vec<_> = tags
+    // `None` is less than any version.
+    let mut found: Vec<(Option<VersionTag<'_>>, &str)> = tags
         .into_iter()
         .filter(|tag| !is_attached(tag))
-        .map(|tag| (lenient(tag), tag))
+        .map(|tag| (VersionTag::parse(tag), tag))
         .filter(|(version, _)| {
-            range.is_none_or(|range| version.as_ref().is_some_and(|version| range.matches(version)))
+            range.is_none_or(|range| version.as_ref().is_some_and(|it| range.matches(&it.version)))
         })
         .collect();
-    // `None` is less than any version.
     found.sort_by(|a, b| b.cmp(a));
     found.into_iter().map(|(_, tag)| tag).collect()
 }
@@ -52,14 +53,18 @@ mod tests {
             &referrers,
             "sha256-short",
             "0.1",
+            "1.10.0_b",
         ];
         let check = |range: Option<&str>, expected: &[&str]| {
             let range = range.map(|r| Range::parse(r).unwrap());
             assert_eq!(newest_first(tags, range.as_ref()), expected, "{range:?}");
         };
-        check(None, &["2", "v1.10.0", "1.10.0-rc.1", "1.9.0", "0.1", "sha256-short", "main", "latest"]);
-        check(Some("1.x"), &["v1.10.0", "1.9.0"]);
-        check(Some(">=1.0.0-0 <2"), &["v1.10.0", "1.10.0-rc.1", "1.9.0"]);
+        check(
+            None,
+            &["2", "v1.10.0", "1.10.0_b", "1.10.0-rc.1", "1.9.0", "0.1", "sha256-short", "main", "latest"],
+        );
+        check(Some("1.x"), &["v1.10.0", "1.10.0_b", "1.9.0"]);
+        check(Some(">=1.0.0-0 <2"), &["v1.10.0", "1.10.0_b", "1.10.0-rc.1", "1.9.0"]);
         check(Some(">3"), &[]);
     }
 }

@@ -9,7 +9,9 @@
 use std::cmp::Ordering;
 
 use regex::{Regex, RegexBuilder};
-use semver::{BuildMetadata, Prerelease, Version};
+use semver::{BuildMetadata, Version};
+
+use super::version_tag::{VersionTag, lenient, number, split};
 
 /// Longest range that is read, in bytes; Masterminds has the same limit.
 pub const MAX_RANGE_BYTES: usize = 512;
@@ -139,9 +141,8 @@ impl Range {
     }
 
     /// The tag of the highest version in the range, of those that match the filter.
-    /// Tags that are not versions are skipped. If two tags name the same version
-    /// (`1.2.0`, `v1.2.0`), the one written as strict semver wins, so that the answer
-    /// does not depend on the registry's order.
+    /// Tags that are not versions are skipped. The answer does not depend on the registry's order:
+    /// [`VersionTag`] says which of two tags with the same precedence wins.
     pub fn highest<'a>(
         &self,
         tags: impl IntoIterator<Item = &'a str>,
@@ -149,13 +150,10 @@ impl Range {
     ) -> Option<&'a str> {
         tags.into_iter()
             .filter(|tag| filter.is_none_or(|f| f.0.is_match(tag)))
-            .filter_map(|tag| lenient(tag).map(|version| (version, tag)))
-            .filter(|(version, _)| self.matches(version))
-            .max_by(|(a, a_tag), (b, b_tag)| {
-                let strict = |tag: &str| Version::parse(tag).is_ok();
-                a.cmp(b).then_with(|| strict(a_tag).cmp(&strict(b_tag))).then_with(|| a_tag.cmp(b_tag))
-            })
-            .map(|(_, tag)| tag)
+            .filter_map(VersionTag::parse)
+            .filter(|found| self.matches(&found.version))
+            .max()
+            .map(|found| found.tag)
     }
 }
 
@@ -171,41 +169,6 @@ impl Range {
             _ => false,
         }
     }
-}
-
-/// Reads a tag like Masterminds' lenient parser: an optional `v`, minor and patch may be
-/// missing, leading zeros are dropped.
-pub(in crate::domain) fn lenient(tag: &str) -> Option<Version> {
-    let (numbers, pre, build) = split(tag.strip_prefix('v').unwrap_or(tag))?;
-    let parts: Vec<&str> = numbers.split('.').collect();
-    if parts.len() > 3 {
-        return None;
-    }
-    let mut found = [0u64; 3];
-    for (slot, part) in found.iter_mut().zip(parts) {
-        *slot = number(part)?;
-    }
-    Some(Version { major: found[0], minor: found[1], patch: found[2], pre, build })
-}
-
-fn number(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
-}
-
-/// Splits a version into its numbers, prerelease and build metadata.
-fn split(text: &str) -> Option<(&str, Prerelease, BuildMetadata)> {
-    let (rest, build) = match text.split_once('+') {
-        Some((rest, build)) if !build.is_empty() => (rest, BuildMetadata::new(build).ok()?),
-        Some(_) => return None,
-        None => (text, BuildMetadata::EMPTY),
-    };
-    let (numbers, pre) = match rest.split_once('-') {
-        Some((numbers, pre)) if !pre.is_empty() => (numbers, Prerelease::new(pre).ok()?),
-        Some(_) => return None,
-        None => (rest, Prerelease::EMPTY),
-    };
-    Some((numbers, pre, build))
 }
 
 /// One alternative: comparators separated by spaces or single commas, and hyphen
@@ -546,6 +509,18 @@ mod tests {
         check("*", None, &["v1.2.0", "1.2.0", "1.2", "v1.2"], Some("1.2.0"));
         check("*", None, &["v1.2", "1.2"], Some("v1.2"));
         check("*", None, &["sha256-abc.sig", "main", "2024-01-01"], None);
+        // Build metadata: no tag has a `+`, and no build is newer than another by its precedence.
+        check("1.x", None, &["1.2.0", "1.2.0_b"], Some("1.2.0"));
+        check("1.x", None, &["v1.2.0", "1.2.0_b"], Some("v1.2.0"));
+        check("1.x", None, &["1.2.0_b.9", "1.2.0_b.10", "1.2.0_a.11"], Some("1.2.0_b.10"));
+        check("1.x", None, &["1.2.0_1", "v1.2.0_1", "1.2_1"], Some("1.2.0_1"));
+        check("1.x", None, &["1.2.0", "1.2.1_b"], Some("1.2.1_b"));
+        check("1.x", None, &["1.2.0-rc.1_b", "1.1.0_b"], Some("1.1.0_b"));
+        check(">=1.2.0-0", None, &["1.2.0-rc.1_b", "1.1.0_b"], Some("1.2.0-rc.1_b"));
+        check("1.2.0+a", None, &["1.2.0_b", "1.2.0_a"], Some("1.2.0_b"));
+        check("1.x", Some("_a$"), &["1.2.0_a", "1.2.0_b", "1.2.0"], Some("1.2.0_a"));
+        check("1.x", Some("^[0-9.]+$"), &["1.2.1_b", "1.2.0"], Some("1.2.0"));
+        check("*", None, &["1.2.0_a_b", "1.2.0_", "_1.2.0", "1_0", "latest_1"], Some("1_0"));
         check(">=1.0.0", Some("^[0-9.]+$"), &["1.2.0", "v1.3.0", "1.4.0-rc.1"], Some("1.2.0"));
         check(
             ">=1.0.0-0",
@@ -568,7 +543,8 @@ mod tests {
         check("1.x", None, "v1.2", "1.2.0", false);
         check("1.x", None, "1.10.0", "v1.9", true);
         // Another build of the same version.
-        check("1.x", None, "1.2.0+b", "1.2.0+a", false);
+        check("1.x", None, "1.2.0_b", "1.2.0_a", false);
+        check("1.x", None, "1.2.0_b", "1.1.0_c", true);
         check(">=1.0.0-0", None, "1.2.0", "1.2.0-rc.1", true);
         // The range, or the filter, excludes the applied tag.
         check("1.x", None, "2.0.0", "1.9.0", false);

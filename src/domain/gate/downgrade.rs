@@ -21,9 +21,9 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::artifact::wanted::WantedVersion;
     use crate::domain::gate::facts::TagStep;
     use crate::domain::gate::tests::{held, release};
-    use crate::domain::release::WantedVersion;
 
     #[test]
     fn only_a_range_that_may_goes_back() {

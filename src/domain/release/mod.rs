@@ -22,4 +22,4 @@ pub use guards::{Guards, PromotionRule, RemovalLimits, promotion, windows};
 pub use invalid::InvalidSpec;
 pub use manual::ManualRelease;
 pub use pin::PinnedRevision;
-pub use spec::{Release, WantedVersion, has_begun, id_of, object_name};
+pub use spec::{Release, has_begun, id_of, object_name};

@@ -9,6 +9,7 @@ use crate::api::keys;
 use crate::api::reason::Reason;
 use crate::api::release::OCIArtifactRelease;
 use crate::api::status::{ReleaseStatus, condition};
+use crate::domain::artifact::wanted::named_digest;
 use crate::domain::health::{Health, HealthState, Reports, RuleSet};
 
 /// The words for a dependency that does not exist.
@@ -107,7 +108,7 @@ pub fn of_release(
         return DependencyVerdict::not(words);
     }
     // A digest always means the same, and a suspended release does not follow its registry.
-    if resource.spec.reference.digest.is_some() || resource.spec.suspend || !is_ours {
+    if named_digest(&resource.spec.reference).is_some() || resource.spec.suspend || !is_ours {
         return DependencyVerdict::Ready;
     }
     match checked {
@@ -135,8 +136,9 @@ fn unready(resource: &OCIArtifactRelease, status: &ReleaseStatus) -> Option<Stri
         let tag =
             status.last_applied_revision.as_deref().and_then(|name| name.split_once('@')).map(|(tag, _)| tag);
         let reference = &resource.spec.reference;
-        let pinned = reference.semver.is_none() && reference.digest.is_none();
-        let digest = reference.digest.as_deref().filter(|digest| {
+        let digest = named_digest(reference);
+        let pinned = reference.semver.is_none() && digest.is_none();
+        let digest = digest.filter(|digest| {
             !status.last_applied_revision.as_deref().is_some_and(|name| name.ends_with(digest))
         });
         digest.is_some() || pinned && tag != reference.tag.as_deref()

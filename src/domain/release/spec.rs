@@ -16,6 +16,7 @@ use super::pin::{PinnedRevision, rollback_mode};
 use crate::api::keys;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider, RollbackMode};
 use crate::api::status::MAX_HISTORY;
+use crate::domain::artifact::wanted::WantedVersion;
 use crate::domain::health::ExpressionRules;
 use crate::domain::inventory::Provenance;
 use crate::domain::manifest::patch::allowance::Allowance;
@@ -134,29 +135,6 @@ pub struct Release {
     pub provenance: Option<Provenance>,
 }
 
-/// Which revision is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WantedVersion {
-    /// A tag.
-    Tag(String),
-    /// The highest tag of a range.
-    Semver {
-        /// The range.
-        range: String,
-        /// A regular expression over tags.
-        filter: Option<String>,
-    },
-    /// A digest.
-    Digest(String),
-}
-
-impl Default for WantedVersion {
-    /// A placeholder that does not exist.
-    fn default() -> Self {
-        Self::Tag(String::new())
-    }
-}
-
 /// The namespace and name of the custom resource.
 pub fn id_of(resource: &OCIArtifactRelease) -> ReleaseId {
     ReleaseId {
@@ -244,7 +222,9 @@ impl Release {
             url: spec.url.clone(),
             wanted: match &pin {
                 Some(pin) => WantedVersion::Digest(pin.digest.clone()),
-                None => wanted(spec)?,
+                None => {
+                    WantedVersion::of(&spec.reference).map_err(|(field, problem)| invalid(field, problem))?
+                }
             },
             pin,
             interval: duration("interval", &spec.interval, Duration::from_secs(10))?,
@@ -358,23 +338,6 @@ fn verify(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Option<D
     Ok(Some(declared))
 }
 
-fn wanted(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<WantedVersion, InvalidSpec> {
-    let reference = &spec.reference;
-    if let Some(digest) = &reference.digest {
-        return Ok(WantedVersion::Digest(digest.clone()));
-    }
-    if let Some(range) = &reference.semver {
-        if let Some(filter) = &reference.semver_filter {
-            crate::domain::artifact::version::TagFilter::parse(filter)
-                .map_err(|e| invalid("ref.semverFilter", e.to_string()))?;
-        }
-        crate::domain::artifact::version::Range::parse(range)
-            .map_err(|e| invalid("ref.semver", e.to_string()))?;
-        return Ok(WantedVersion::Semver { range: range.clone(), filter: reference.semver_filter.clone() });
-    }
-    Ok(WantedVersion::Tag(reference.tag.clone().unwrap_or_else(|| "latest".into())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,22 +358,6 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_wins_over_a_range_over_a_tag() {
-        let check = |reference: Value, expected: WantedVersion| {
-            assert_eq!(parse(json!({"ref": reference})).unwrap().wanted, expected);
-        };
-        let range = || WantedVersion::Semver { range: "1.x".into(), filter: None };
-        check(json!({}), WantedVersion::Tag("latest".into()));
-        check(json!({"tag": "v1"}), WantedVersion::Tag("v1".into()));
-        check(json!({"tag": "v1", "semver": "1.x"}), range());
-        check(
-            json!({"tag": "v1", "semver": "1.x", "digest": "sha256:x"}),
-            WantedVersion::Digest("sha256:x".into()),
-        );
-        assert_eq!(parse(json!({})).unwrap().wanted, WantedVersion::Tag("latest".into()));
-    }
-
-    #[test]
     fn what_makes_no_sense_is_named() {
         let check = |spec: Value, expected: &str| {
             let error = parse(spec).unwrap_err().to_string();
@@ -421,6 +368,7 @@ mod tests {
         check(json!({"timeout": "999999999h"}), "spec.timeout: ");
         check(json!({"ref": {"semver": ">=a.b"}}), "spec.ref.semver: ");
         check(json!({"ref": {"semver": "1", "semverFilter": "("}}), "spec.ref.semverFilter: ");
+        check(json!({"ref": {"tag": "1@latest"}}), "spec.ref.tag: after 1@ must come a digest");
         check(
             json!({"drift": {"ignore": [{"target": {"kind": "("}, "paths": ["/spec"]}]}}),
             "spec.drift.ignore[0].target: kind: \"(\" is not a valid regular expression, or is too large",

@@ -8,9 +8,10 @@ use crate::api::release::{DriftMode, RollbackMode};
 use crate::api::rollback::QuarantineEntry;
 use crate::api::status::{HistoryEntry, ReleaseStatus, condition};
 use crate::domain::artifact::digest::is_digest;
+use crate::domain::artifact::wanted::WantedVersion;
 use crate::domain::inventory::{BegunRollout, Inventory, Provenance};
+use crate::domain::release::Release;
 use crate::domain::release::approval::ApprovalPolicy;
-use crate::domain::release::{Release, WantedVersion};
 use crate::domain::status::FAILED;
 use crate::domain::verdict::{FailureClass, class_of};
 use crate::domain::version::{Range, TagFilter};
@@ -339,7 +340,9 @@ fn leaves_applied(reason: Reason) -> bool {
 pub fn is_wanted(release: &Release, known: &KnownRevision) -> bool {
     match &release.wanted {
         WantedVersion::Tag(wanted) => known.tag() == Some(wanted.as_str()),
-        WantedVersion::Digest(wanted) => *wanted == known.digest,
+        WantedVersion::Digest(wanted) | WantedVersion::Pinned { digest: wanted, .. } => {
+            *wanted == known.digest
+        }
         WantedVersion::Semver { range, filter } => {
             let Some((range, filter)) = semver(range, filter.as_deref()) else { return false };
             known.tag().is_some_and(|tag| range.highest([tag], filter.as_ref()).is_some())
@@ -352,7 +355,7 @@ pub fn goes_back(release: &Release, from: &str, to: &str) -> bool {
     match &release.wanted {
         WantedVersion::Semver { range, filter } => semver(range, filter.as_deref())
             .is_some_and(|(range, filter)| range.goes_back(filter.as_ref(), from, to)),
-        WantedVersion::Tag(_) | WantedVersion::Digest(_) => false,
+        WantedVersion::Tag(_) | WantedVersion::Pinned { .. } | WantedVersion::Digest(_) => false,
     }
 }
 

@@ -29,6 +29,7 @@ pub fn class_of(reason: Reason) -> FailureClass {
         | Reason::Verified
         | Reason::NotVerified
         | Reason::TagMoved
+        | Reason::TagMismatch
         | Reason::Downgraded
         | Reason::InventoryAdopted
         | Reason::Deleting

@@ -18,6 +18,27 @@ pub struct Resolved {
     pub tag: Option<Tag>,
     /// `tag@sha256:…` or `sha256:…`, for people and for status.
     pub revision: String,
+    /// What the tag names, where it was requested together with a digest that it does not name.
+    pub stray: Option<StrayTag>,
+}
+
+/// What a tag names instead of the digest that it should name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StrayTag {
+    /// This digest.
+    Other(Digest),
+    /// Nothing: the registry does not know the tag.
+    Gone,
+}
+
+impl StrayTag {
+    /// For people: what the registry says of a tag.
+    pub fn describe(&self, tag: &Tag) -> String {
+        match self {
+            Self::Other(digest) => format!("tag {tag} names {digest}"),
+            Self::Gone => format!("tag {tag} was not found"),
+        }
+    }
 }
 
 /// Which part of an artifact is wanted.

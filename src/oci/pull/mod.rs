@@ -8,5 +8,5 @@ mod resolve;
 mod source;
 mod tags;
 
-pub use fetched::{Artifact, Resolved, Selection};
+pub use fetched::{Artifact, Resolved, Selection, StrayTag};
 pub(super) use manifest::manifest_body;

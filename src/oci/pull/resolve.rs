@@ -3,7 +3,7 @@
 
 use http::{Method, StatusCode};
 
-use super::fetched::Resolved;
+use super::fetched::{Resolved, StrayTag};
 use super::manifest::manifest_body;
 use super::tags;
 use crate::oci::auth::{RequestContext, TokenScope};
@@ -14,7 +14,8 @@ use crate::oci::registry::Registry;
 
 impl Registry {
     /// Finds the digest: for a tag with one HEAD, for a range with the tag
-    /// pages and one HEAD, for a digest without a request.
+    /// pages and one HEAD, for a digest without a request. For a digest with a tag, one HEAD
+    /// says what the tag names.
     ///
     /// # Guarantees
     ///
@@ -36,8 +37,10 @@ impl Registry {
     ) -> Result<Resolved, OciError> {
         let tag = match wanted {
             Wanted::Digest(digest) => {
-                return Ok(Resolved { digest: digest.clone(), tag: None, revision: digest.to_string() });
+                let revision = digest.to_string();
+                return Ok(Resolved { digest: digest.clone(), tag: None, revision, stray: None });
             }
+            Wanted::Pinned { tag, digest } => return self.pinned(repository, tag, digest, access).await,
             Wanted::Tag(tag) => tag.clone(),
             Wanted::Semver { range, filter } => {
                 let tags = self.tags(repository, access).await?;
@@ -53,7 +56,37 @@ impl Registry {
         let digest = self.tag_digest(repository, &tag, access).await?;
         self.0.cache.prove(access, repository, &digest);
         let revision = format!("{tag}@{digest}");
-        Ok(Resolved { digest, tag: Some(tag), revision })
+        Ok(Resolved { digest, tag: Some(tag), revision, stray: None })
+    }
+
+    /// The digest, and whether the tag names it. A tag that names another one grants nothing to
+    /// this access: the cache asks for the digest before it serves it.
+    async fn pinned(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        digest: &Digest,
+        access: &Access,
+    ) -> Result<Resolved, OciError> {
+        let stray = match self.tag_digest(repository, tag, access).await {
+            Ok(named) if named == *digest => None,
+            // The registry has the choice of the algorithm.
+            Ok(named) if named.algorithm() != digest.algorithm() => {
+                let subject = format!("{repository}:{tag}");
+                let reply =
+                    self.ask_manifest(Method::GET, repository, tag.as_str(), access, &subject).await?;
+                let is_it = digest.is_of(&manifest_body(reply, &subject).await?);
+                (!is_it).then_some(StrayTag::Other(named))
+            }
+            Ok(named) => Some(StrayTag::Other(named)),
+            Err(OciError::NotFound { .. }) => Some(StrayTag::Gone),
+            Err(error) => return Err(error),
+        };
+        if stray.is_none() {
+            self.0.cache.prove(access, repository, digest);
+        }
+        let revision = format!("{tag}@{digest}");
+        Ok(Resolved { digest: digest.clone(), tag: Some(tag.clone()), revision, stray })
     }
 
     /// Every tag of the repository, in the registry's order. Invalid tags are left out.

@@ -40,6 +40,11 @@ impl Digest {
         }
     }
 
+    /// The algorithm: `sha256` or `sha512`.
+    pub fn algorithm(&self) -> &str {
+        self.0.split_once(':').map_or("", |(algorithm, _)| algorithm)
+    }
+
     /// The text, `algorithm:hex`.
     pub fn as_str(&self) -> &str {
         &self.0

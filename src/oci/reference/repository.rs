@@ -135,13 +135,14 @@ impl ArtifactReference {
         Ok(Self { repository: Repository::new(url, rest)?, tag, digest })
     }
 
-    /// What to resolve: the digest, else the tag, else `latest`.
+    /// What to resolve: the digest, with the tag that should name it, else the tag, else `latest`.
     ///
     /// # Errors
     /// Never in practice; `latest` is a tag.
     pub fn wanted(&self) -> Result<Wanted, OciError> {
         match (&self.digest, &self.tag) {
-            (Some(digest), _) => Ok(Wanted::Digest(digest.clone())),
+            (Some(digest), Some(tag)) => Ok(Wanted::Pinned { tag: tag.clone(), digest: digest.clone() }),
+            (Some(digest), None) => Ok(Wanted::Digest(digest.clone())),
             (None, Some(tag)) => Ok(Wanted::Tag(tag.clone())),
             (None, None) => Ok(Wanted::Tag(Tag::parse("latest")?)),
         }

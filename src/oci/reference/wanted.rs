@@ -9,6 +9,13 @@ use crate::domain::version::{Range, TagFilter};
 pub enum Wanted {
     /// The current target of the tag.
     Tag(Tag),
+    /// Exactly these bytes, and the tag that should name them.
+    Pinned {
+        /// The tag.
+        tag: Tag,
+        /// The digest.
+        digest: Digest,
+    },
     /// The highest tag in a range.
     Semver {
         /// The range.
@@ -25,6 +32,7 @@ impl Wanted {
     pub fn describe(&self) -> String {
         match self {
             Self::Tag(tag) => format!("tag {tag}"),
+            Self::Pinned { tag, digest } => format!("{tag}@{digest}"),
             Self::Semver { range, filter: None } => format!("semver {:?}", range.as_str()),
             Self::Semver { range, filter: Some(filter) } => {
                 format!("semver {:?} with semverFilter {:?}", range.as_str(), filter.as_str())

@@ -28,6 +28,8 @@ pub struct RegistryCache {
     pub stale: Option<(Reason, String)>,
     /// What the release does not follow, if the registry offers a downgrade.
     pub held: Option<Held>,
+    /// The revision whose tag names another digest than the spec has with it, and what it names.
+    pub stray: Option<(String, String)>,
     /// The generation and the requested run for which the registry last answered or failed.
     pub answered: Option<(i64, Option<String>)>,
     /// Whether a request to the registry was interrupted by something more urgent.

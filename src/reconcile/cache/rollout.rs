@@ -155,7 +155,8 @@ mod tests {
         let mut rollout = Rollout::default();
         let (first, later) = (Instant::now(), Instant::now() + Duration::from_secs(5));
         let digest = Digest::of(b"a");
-        let revision = Revision { name: "1@a".into(), digest, key: "a".into(), stale: None, held: None };
+        let revision =
+            Revision { name: "1@a".into(), digest, key: "a".into(), stale: None, held: None, stray: None };
         rollout.begin("a", "1", false);
         assert_eq!(rollout.waits_since(first), first);
         rollout.wait_anew();

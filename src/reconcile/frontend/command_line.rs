@@ -359,6 +359,7 @@ fn content(release: &Release, yaml: Vec<u8>) -> (Admitted, Revision) {
         key: format!("by-hand-{}", Timestamp::now().as_nanosecond()),
         digest,
         stale: None,
+        stray: None,
         held: None,
     };
     (Admitted::from_command_line(vec![("all.yaml".to_owned(), yaml.into())]), revision)

@@ -6,13 +6,15 @@ use jiff::Timestamp;
 
 use crate::api::reason::Reason;
 use crate::api::rollback::QuarantineEntry;
+use crate::api::status::condition;
 use crate::cluster::session::Session;
+use crate::domain::artifact::digest::shortened;
 use crate::domain::gate::TagStep;
 use crate::domain::gate::{Blocker, Decision, Facts, downgrade, quarantine};
 use crate::domain::ledger::{Command, KnownRevision, Ledger};
 use crate::domain::release::Release;
 use crate::observe::labels::Phase;
-use crate::oci::{Digest, Resolved};
+use crate::oci::{Digest, Resolved, StrayTag, Tag};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::notes::Notes;
@@ -124,6 +126,8 @@ fn answered(
         Ok(resolved) => {
             (registry.stale, registry.held) = (None, None);
             let (name, offered) = (resolved.revision.clone(), resolved.digest.clone());
+            let stray = resolved.stray.as_ref().zip(resolved.tag.as_ref());
+            registry.stray = stray.map(|(stray, tag)| (name.clone(), said_of(stray, tag)));
             let revision = follow(scope, ledger, notes, resolved).map_err(|blocker| {
                 let cause = HeldCause::WayBack(release.applied_key(offered.as_str()));
                 registry.held = Some(Held { revision: name, message: blocker.message.clone(), cause });
@@ -194,6 +198,18 @@ async fn ask(
     }
 }
 
+/// What the release says of a tag that does not name the digest that the spec has with it.
+fn said_of(stray: &StrayTag, tag: &Tag) -> String {
+    match stray {
+        StrayTag::Other(digest) => {
+            format!("tag {tag} names {digest}, and the release applies the digest in spec.ref.tag")
+        }
+        StrayTag::Gone => {
+            format!("tag {tag} was not found, and the release applies the digest in spec.ref.tag")
+        }
+    }
+}
+
 /// Follows the answer of the registry, and notes moved tags and downgrades.
 ///
 /// # Errors
@@ -210,6 +226,12 @@ fn follow(
     let reported = status.last_attempted_revision.as_ref() == Some(&resolved.revision);
     let newest = resolved.digest.clone();
     let revision = destination(release, ledger, resolved)?;
+    if let Some(stray) = &revision.stray {
+        let ready = status.condition(condition::READY);
+        let reported = ready.is_some_and(|ready| ready.message.contains(&shortened(stray)));
+        notes.once(Reason::TagMismatch, stray.clone(), reported);
+        return Ok(revision);
+    }
     let Some(last) = ledger.last_applied(release).filter(|_| revision.way_back().is_none()) else {
         return Ok(revision);
     };
@@ -237,11 +259,13 @@ fn follow(
 /// # Errors
 /// That the release is frozen.
 pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Result<Revision, Blocker> {
-    let Resolved { digest, tag, revision } = resolved;
+    let Resolved { digest, tag, revision, stray } = resolved;
+    let stray = stray.zip(tag.as_ref()).map(|(stray, tag)| said_of(&stray, tag));
     // A person may have named the tag, too.
     let name = release.pin.as_ref().map_or(revision, |pin| pin.name.clone());
     let key = release.applied_key(digest.as_str());
-    let revision = steer(release, ledger, Revision { name, digest, key, stale: None, held: None })?;
+    let revision = Revision { name, digest, key, stale: None, held: None, stray };
+    let revision = steer(release, ledger, revision)?;
     if revision.held.is_some() {
         return Ok(revision);
     }
@@ -344,7 +368,8 @@ fn kept(
         Some(back) => Ok(Revision { stale: revision.stale, ..back }),
         None => {
             let held = registry.held.clone().filter(|held| held.cause == HeldCause::Downgrade);
-            Ok(Revision { held, ..revision })
+            let stray = registry.stray.clone().filter(|(name, _)| *name == revision.name);
+            Ok(Revision { held, stray: stray.map(|(_, said)| said), ..revision })
         }
     }
 }
@@ -356,7 +381,7 @@ fn kept(
 pub fn revision_of(release: &Release, known: &KnownRevision) -> Result<Revision, Box<RunFailure>> {
     let digest = Digest::parse(&known.digest).map_err(|e| failure(e.reason(), e.to_string()))?;
     let (name, key) = (known.name.clone(), release.applied_key(&known.digest));
-    Ok(Revision { name, digest, key, stale: None, held: None })
+    Ok(Revision { name, digest, key, stale: None, held: None, stray: None })
 }
 
 /// Whether the registry has answered for the current spec and for the last requested run.

@@ -249,6 +249,9 @@ fn verdict(release: &Release, revision: &Revision, entries: usize, rest: &str) -
     if let Some(held) = &revision.held {
         message.push_str(&format!("; {}", held.message));
     }
+    if let Some(stray) = &revision.stray {
+        message.push_str(&format!("; {stray}"));
+    }
     let attempted =
         || KnownRevision { name: revision.name.clone(), digest: revision.digest.as_str().to_owned() };
     match &revision.stale {

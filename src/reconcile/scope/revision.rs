@@ -19,6 +19,8 @@ pub struct Revision {
     pub stale: Option<(Reason, String)>,
     /// What the registry offers and the release does not follow, or not yet.
     pub held: Option<Held>,
+    /// That the tag does not name the digest that the spec has with it.
+    pub stray: Option<String>,
 }
 
 /// A revision that the registry offers and the release does not follow, or not yet.

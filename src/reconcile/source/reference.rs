@@ -1,7 +1,8 @@
 //! The reference of a release into a registry.
 
 use crate::api::reason::Reason;
-use crate::domain::release::{Release, WantedVersion};
+use crate::domain::artifact::wanted::WantedVersion;
+use crate::domain::release::Release;
 use crate::domain::version::TagFilter;
 use crate::oci::{Digest, Repository, Tag};
 use crate::reconcile::error::{RunFailure, failure};
@@ -22,6 +23,10 @@ pub fn wanted(release: &Release) -> Result<crate::oci::Wanted, Box<RunFailure>> 
     let bad = |e: &dyn std::fmt::Display| failure(Reason::InvalidSpec, format!("spec.ref: {e}"));
     Ok(match &release.wanted {
         WantedVersion::Tag(tag) => crate::oci::Wanted::Tag(Tag::parse(tag).map_err(|e| bad(&e))?),
+        WantedVersion::Pinned { tag, digest } => crate::oci::Wanted::Pinned {
+            tag: Tag::parse(tag).map_err(|e| bad(&e))?,
+            digest: Digest::parse(digest).map_err(|e| bad(&e))?,
+        },
         WantedVersion::Digest(digest) => {
             crate::oci::Wanted::Digest(Digest::parse(digest).map_err(|e| bad(&e))?)
         }

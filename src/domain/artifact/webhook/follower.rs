@@ -4,6 +4,7 @@ use super::push::{Push, PushedRepository};
 use crate::api::release::Reference;
 use crate::domain::artifact::tags::is_attached;
 use crate::domain::artifact::version::{Range, TagFilter};
+use crate::domain::artifact::wanted::split_tag;
 
 /// The parts of a release that a push can affect.
 #[derive(Clone, Debug)]
@@ -31,7 +32,8 @@ impl Follower {
     pub fn new(place: PushedRepository, reference: &Reference, suspended: bool) -> Self {
         let what = match &reference.semver {
             _ if suspended || reference.digest.is_some() => What::Nothing,
-            None => What::Tag(reference.tag.clone().unwrap_or_else(|| "latest".to_owned())),
+            // Also where a digest is written with it: the release says what the tag names.
+            None => What::Tag(split_tag(reference.tag.as_deref().unwrap_or("latest")).0.to_owned()),
             Some(range) => {
                 let filter = reference.semver_filter.as_deref().map(TagFilter::parse).transpose();
                 match (Range::parse(range), filter) {
@@ -83,6 +85,8 @@ mod tests {
         check(url, json!({"tag": "v1"}), "ghcr.io/acme/app@v2", false);
         check(url, json!({"tag": "v1"}), "ghcr.io/acme/app", true);
         check(url, json!({"tag": "v1"}), &attached, true);
+        check(url, json!({"tag": "v1@sha256:x"}), "ghcr.io/acme/app@v1", true);
+        check(url, json!({"tag": "v1@sha256:x"}), "ghcr.io/acme/app@v2", false);
         check(url, json!({"tag": "v1"}), "ghcr.io/acme/other@v1", false);
         check(url, json!({"tag": "v1"}), "quay.io/acme/app@v1", false);
         check(url, json!({"tag": "v1"}), "ghcr.io:5000/acme/app@v1", false);
