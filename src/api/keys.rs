@@ -24,6 +24,10 @@ pub const APPROVED_AT: &str = "supercargo.dev/approved-at";
 pub const SENSITIVE_PATHS: &str = "supercargo.dev/sensitive-paths";
 /// On an object: `disabled` keeps it from ever being deleted by supercargo.
 pub const PRUNE: &str = "supercargo.dev/prune";
+/// On an object, as label or annotation: `disabled` keeps its variables as they are.
+pub const SUBSTITUTE: &str = "supercargo.dev/substitute";
+/// The same of Flux.
+pub const FLUX_SUBSTITUTE: &str = "kustomize.toolkit.fluxcd.io/substitute";
 /// The value of [`PRUNE`] and of [`FORCE`]'s opposite.
 pub const DISABLED: &str = "disabled";
 /// On an object: how it is applied, one of `Override`, `Merge`, `IfNotPresent`, `Ignore`.

@@ -92,6 +92,8 @@ reasons! {
     SecretNotFound => Wait,
     /// A Secret that the spec names has invalid content.
     SecretInvalid => Stalled,
+    /// A ConfigMap that the spec names does not exist.
+    ConfigMapNotFound => Wait,
     /// The release names a registry that the administrator does not allow.
     RegistryNotAllowed => Stalled,
     /// The ServiceAccount of the release does not exist.
@@ -156,6 +158,8 @@ reasons! {
     KustomizationNotBuilt => Stalled,
     /// A patch of the spec does not apply to the objects of the artifact.
     PatchFailed => Stalled,
+    /// A variable in an object cannot be replaced.
+    SubstitutionFailed => Stalled,
 
     // Other releases.
     /// A dependency of the release is not ready; a new revision waits for it.

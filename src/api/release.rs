@@ -16,6 +16,7 @@ use super::health::{HealthCheck, HealthCheckExpr};
 use super::object_reference::LocalObjectReference;
 use super::patch::{Image, Patch};
 use super::plan::ApprovalMode;
+use super::post_build::PostBuild;
 pub use super::provider::RegistryProvider;
 pub use super::rollback::{Rollback, RollbackMode};
 use super::status::ReleaseStatus;
@@ -153,7 +154,11 @@ pub struct OCIArtifactReleaseSpec {
     #[schemars(length(max = 128))]
     pub patches: Vec<Patch>,
 
-    /// ServiceAccount, in the release's namespace, whose rights are used to apply and delete objects and to read Secrets named in the spec. Default: the controller's --default-service-account, otherwise the controller's own rights.
+    /// Variables that are replaced in the objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_build: Option<PostBuild>,
+
+    /// ServiceAccount, in the release's namespace, whose rights are used to apply and delete objects and to read Secrets and ConfigMaps named in the spec. Default: the controller's --default-service-account, otherwise the controller's own rights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')").message("serviceAccountName must be the name of a ServiceAccount, or not set"))]

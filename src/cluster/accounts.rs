@@ -1,4 +1,4 @@
-//! ServiceAccounts, and the Secrets that a spec names: watched by name where the identity
+//! ServiceAccounts, and the Secrets and ConfigMaps that a spec names: watched by name where the identity
 //! is allowed to, so that a rotation takes effect at once; read on demand otherwise.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use super::collections::watch::{Event, ListSelection, State, run};
 use super::error::ApiError;
 use super::session::{Call, Session};
 use crate::domain::identity::ReleaseId;
+use crate::domain::release::inputs::InputData;
 
 /// How long a run waits for the first list of a watch.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,6 +52,12 @@ struct RawSecret {
 }
 
 #[derive(Deserialize)]
+struct RawConfigMap {
+    #[serde(default)]
+    data: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawAccount {
     #[serde(default)]
@@ -77,6 +84,12 @@ fn parse_secret(text: &str) -> Option<SecretData> {
     let data = raw.data.unwrap_or_default();
     let decoded = data.into_iter().filter_map(|(k, v)| Some((k, STANDARD.decode(v).ok()?)));
     Some(SecretData(decoded.collect()))
+}
+
+fn parse_config_map(text: &str) -> Option<InputData> {
+    let raw: RawConfigMap = serde_json::from_str(text).ok()?;
+    let data = raw.data.unwrap_or_default();
+    Some(InputData(data.into_iter().map(|(key, value)| (key, value.into_bytes())).collect()))
 }
 
 /// `None` for one that is being deleted too: it must not be used any more.
@@ -122,6 +135,33 @@ impl Session {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The text data of a ConfigMap; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// When the identity may not read it, or the API server does not answer.
+    pub async fn config_map_data(&self, namespace: &str, name: &str) -> Result<Option<InputData>, ApiError> {
+        match self.call(Call::get(format!("/api/v1/namespaces/{namespace}/configmaps/{name}"))).await {
+            Ok(answer) => {
+                let text = std::str::from_utf8(&answer.body).map_err(ApiError::answer)?;
+                let data = parse_config_map(text);
+                data.map(Some).ok_or_else(|| ApiError::Answer("not a ConfigMap".into()))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Watches a ConfigMap by name, as this identity.
+    pub fn watch_config_map(
+        &self,
+        namespace: &str,
+        name: &str,
+        subscriber: Subscriber,
+    ) -> WatchedObject<InputData> {
+        let collection = format!("/api/v1/namespaces/{namespace}/configmaps");
+        self.watch_named(&collection, name, subscriber, parse_config_map)
     }
 
     /// Watches a Secret by name, as this identity.

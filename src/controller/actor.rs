@@ -202,8 +202,9 @@ impl Actor {
             return Next::Wait(Some(if changed { FINALIZER_RETRY } else { STATUS_RETRY }));
         }
         let request = request(&shared, &release, trigger, &self.signals, &self.status);
-        let (outcome, status) = request.reconcile(&mut self.caches).await;
+        let (outcome, status, complete) = request.reconcile(&mut self.caches).await;
         self.status = status;
+        let release = complete.map_or(release, Arc::new);
         let judged = self.status.quarantine.clone();
         let written = self.report(&release, &outcome).await;
         let has_judged = self.status.quarantine != judged && !self.status.quarantine.is_empty();
@@ -212,7 +213,7 @@ impl Actor {
             return Next::Wait(Some(Duration::ZERO));
         }
         let delay = self.pace(&release, &outcome, release.suspend);
-        self.health_watch.resume(parsed.at_rest());
+        self.health_watch.resume(parsed.at_rest(&release));
         if written { Next::Wait(delay) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 

@@ -101,8 +101,10 @@ impl HealthWatch {
                 Finding::Nothing
             }
             false => {
-                let health = checkup.board.assessment();
-                let unhealthy = checkup.board.unhealthy();
+                let mut health = checkup.board.assessment();
+                release.redaction.redact(&mut health.message);
+                let mut unhealthy = checkup.board.unhealthy();
+                unhealthy.iter_mut().for_each(|object| release.redaction.redact(&mut object.message));
                 let status = status::observe(reported, release, &health, &unhealthy, &checkup.ready, now);
                 if status == *reported { Finding::Nothing } else { Finding::Status(Box::new(status)) }
             }

@@ -48,11 +48,12 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// The release for the time between its runs: complete, or without its large parts.
-    pub fn at_rest(&self) -> Arc<Release> {
+    /// The release, as its run has completed it, for the time between its runs: without its large
+    /// parts, if it has any.
+    pub fn at_rest(&self, complete: &Arc<Release>) -> Arc<Release> {
         match self.share {
-            None => Arc::clone(&self.release),
-            Some(_) => Arc::new(self.release.without_rendering()),
+            None => Arc::clone(complete),
+            Some(_) => Arc::new(complete.without_rendering()),
         }
     }
 }
@@ -154,7 +155,7 @@ mod tests {
         let parsed = specs.read(&mut first, &seen("apps", 1, &large)).await.expect("it is valid");
         let taken = specs.gate.taken();
         assert!((1 << 20..Allowance::MOST).contains(&taken), "{taken}");
-        assert!(parsed.at_rest().patches.is_empty() && !parsed.release.patches.is_empty());
+        assert!(parsed.at_rest(&parsed.release).patches.is_empty() && !parsed.release.patches.is_empty());
         let mut held = vec![parsed];
         while admits(64 << 20, specs.gate.taken(), specs.gate.taken(), Allowance::MOST) {
             held.push(specs.read(&mut second, &seen("apps", 1, &large)).await.expect("it is valid"));

@@ -55,6 +55,33 @@ pub fn and_more(count: usize) -> Option<String> {
     (count > 0).then(|| format!("and {count} more"))
 }
 
+/// The name that is written nearly as this one, for a message about a name that does not exist.
+pub fn closest<'n>(names: impl IntoIterator<Item = &'n str>, name: &str) -> Option<&'n str> {
+    let close = names.into_iter().filter_map(|known| Some((distance(known, name)?, known))).min();
+    close.map(|(_, known)| known)
+}
+
+/// In how many letters two names differ, but for their case; none for names that are not alike.
+fn distance(a: &str, b: &str) -> Option<usize> {
+    let (a, b): (Vec<char>, Vec<char>) =
+        (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());
+    if a.len().max(b.len()) > 64 {
+        return None;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    let allowed = if a.len().min(b.len()) > 3 { 2 } else { 1 };
+    Some(row[b.len()]).filter(|distance| *distance <= allowed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod drift;
 pub mod ended;
 pub mod held;
+pub mod inputs;
 pub mod notes;
 pub mod registry;
 pub mod rollout;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use self::cluster::ClusterCache;
 use self::drift::{DriftCache, Sightings};
 use self::held::HeldCache;
+use self::inputs::InputCache;
 use self::notes::Notes;
 use self::registry::RegistryCache;
 use self::rollout::RolloutCache;
@@ -42,6 +44,8 @@ pub struct Caches {
     pub rollout: RolloutCache,
     /// What a removal that waits for approval would lose.
     pub held: HeldCache,
+    /// What decides what is rendered.
+    pub inputs: InputCache,
     /// The notes to report.
     pub notes: Notes,
 }
@@ -56,6 +60,7 @@ impl Caches {
         if self.cluster.identity.as_ref() != Some(&identity) {
             self.cluster.watches.clear();
             self.registry.forget_identity();
+            self.inputs.forget_identity();
             self.rollout.checkup = None;
             self.cluster.identity = Some(identity.clone());
         }

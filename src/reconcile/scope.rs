@@ -15,7 +15,7 @@ use self::progress::Progress;
 use self::signals::Signals;
 use self::slot::WorkerSlot;
 use super::env::Env;
-use super::error::chain;
+use super::error::{ReconcileError, chain};
 use super::source::reference::repository;
 use crate::api::status::ReleaseStatus;
 use crate::cluster::error::ApiError;
@@ -33,6 +33,8 @@ pub struct Scope<'a> {
     pub env: &'a Env,
     /// The release.
     pub release: &'a Release,
+    /// Why the inputs of its rendering could not be read.
+    pub unread: Option<&'a ReconcileError>,
     /// The trigger of the run.
     pub trigger: Trigger,
     /// Whether a person requested it.
@@ -146,8 +148,10 @@ impl Scope<'_> {
         if !self.policy.repeats || self.trigger == Trigger::Restore {
             return;
         }
+        let mut message = message.to_owned();
+        self.release.redaction.redact(&mut message);
         let before = self.status();
-        let waiting = status::waiting(&before, self.release, revision, message, Timestamp::now());
+        let waiting = status::waiting(&before, self.release, revision, &message, Timestamp::now());
         if waiting == *before {
             return;
         }

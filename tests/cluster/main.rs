@@ -66,6 +66,7 @@ mod squatting;
 mod steps;
 mod steps_broken;
 mod streams;
+mod substitution;
 mod tampering;
 mod together;
 mod transcripts;

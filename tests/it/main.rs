@@ -27,6 +27,7 @@ mod patches;
 mod secure;
 mod several;
 mod signatures;
+mod substitution;
 mod tampering;
 mod webhooks;
 mod yaml;

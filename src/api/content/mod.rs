@@ -1,3 +1,4 @@
 //! What the objects of a release are made from, and what changes them.
 
 pub mod patch;
+pub mod post_build;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{IdentityArgs, RegistryArgs, SourceArgs, VerifyArgs};
+use super::{IdentityArgs, RegistryArgs, SourceArgs, SubstituteArgs, VerifyArgs};
 
 /// Manifests, artifacts among them.
 #[derive(Debug, Args)]
@@ -13,6 +13,9 @@ pub struct ContentArgs {
     /// Artifact, oci://host/repository[:tag][@digest] (default tag: latest); may be repeated.
     #[arg(short = 'a', long = "artifact", value_name = "URL", value_delimiter = ',')]
     pub artifacts: Vec<String>,
+    /// Variables in the objects.
+    #[command(flatten)]
+    pub variables: SubstituteArgs,
     /// Required signatures of the artifacts.
     #[command(flatten)]
     pub verify: VerifyArgs,

@@ -12,6 +12,7 @@ mod release;
 mod routes;
 mod signers;
 mod source;
+mod substitute;
 pub(super) mod value;
 
 pub use cluster::ClusterArgs;
@@ -25,3 +26,4 @@ pub use release::{ReleaseNames, RequestArgs};
 pub use routes::RouteArgs;
 pub use signers::{SignerArgs, VerifyArgs};
 pub use source::SourceArgs;
+pub use substitute::{SubstituteArgs, SubstituteMode};

@@ -103,7 +103,7 @@ impl PushArtifact {
         let (repository, tag) = target(url)?;
         let labels = labels(self)?;
         printer.say("building manifests...");
-        let bundle = sources::local(sources).await?;
+        let bundle = sources::local(sources, None).await?;
         if output.output.is_none() {
             bundle.subjects().into_iter().try_for_each(|subject| printer.line(subject))?;
         }

@@ -2,12 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::variables::CommandVariables;
 use crate::cli::CliError;
 use crate::cli::print::subjects::Subjects;
 use crate::domain::identity::ObjectId;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::canonical::to_yaml;
 use crate::domain::manifest::decode::{Decoded, DocumentError, ManifestFault, Origin, decode_within};
+use crate::domain::manifest::substitute::substitute;
 use crate::domain::message::and_more;
 use crate::domain::object::Object;
 use crate::domain::patch::file::PatchFile;
@@ -20,6 +22,8 @@ const MAX_FAULTS: usize = 20;
 pub(in crate::cli) struct Bundle {
     /// At least one.
     pub objects: Vec<Object>,
+    /// Where each was read from, by what it was then.
+    origins: HashMap<ObjectId, Origin>,
 }
 
 impl Bundle {
@@ -41,7 +45,7 @@ impl Bundle {
         if patches.is_empty() {
             return Ok(self);
         }
-        let mut objects = self.objects;
+        let mut objects = self.objects.clone();
         for patch in patches {
             patch.apply(&mut objects).map_err(|e| CliError::Input(e.to_string()))?;
         }
@@ -53,7 +57,35 @@ impl Bundle {
             return Err(CliError::Input("no objects left after the patches".into()));
         }
         sort(&mut objects);
-        Ok(Self { objects })
+        Ok(Self { objects, ..self })
+    }
+
+    /// The same with its variables replaced, sorted in the order of the apply: names may have some.
+    pub fn substituted(
+        self,
+        variables: &CommandVariables,
+        files: &[(String, Vec<u8>)],
+    ) -> Result<Self, CliError> {
+        let Self { objects, origins } = self;
+        let unknown = Origin { file: "the input".into(), document: 1, line: 1 };
+        let decoded = objects.into_iter().map(|object| {
+            let origin = origins.get(&object.id()).unwrap_or(&unknown).clone();
+            Decoded { object, origin }
+        });
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (&**name, &**bytes)).collect();
+        let CommandVariables { substitution, inputs } = variables;
+        let done = substitute(decoded.collect(), substitution, inputs, &files, &mut Budget::default());
+        let done = done.map_err(|error| CliError::Input(format!("cannot replace variables: {error}")))?;
+        let mut seen = HashSet::new();
+        if let Some(twice) = done.iter().find(|decoded| !seen.insert(decoded.object.id())) {
+            let (object, origin) = (twice.object.id(), &twice.origin);
+            return Err(CliError::Input(format!(
+                "{origin}: duplicate object {object} with its variables replaced"
+            )));
+        }
+        let mut objects: Vec<Object> = done.into_iter().map(|decoded| decoded.object).collect();
+        sort(&mut objects);
+        Ok(Self { objects, origins })
     }
 
     /// The documents, each ended by `---`.
@@ -97,7 +129,7 @@ pub(in crate::cli) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliE
         return Err(CliError::Input("the input contains no objects".into()));
     }
     sort(&mut objects);
-    Ok(Bundle { objects })
+    Ok(Bundle { objects, origins: seen })
 }
 
 /// In the order of the apply, as Kustomizer writes its artifacts.

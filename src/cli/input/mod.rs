@@ -6,3 +6,4 @@ pub(super) mod files;
 pub(super) mod health_rules;
 mod kustomize;
 pub(super) mod sources;
+pub(super) mod variables;

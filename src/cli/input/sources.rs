@@ -1,29 +1,34 @@
 //! The input of `-k`, `-f` and `-p`, as one set of objects.
 
 use super::bundle::{Bundle, bundle};
+use super::variables::CommandVariables;
 use super::{files, kustomize};
 use crate::cli::CliError;
 use crate::cli::args::SourceArgs;
 use crate::domain::patch::file::PatchFile;
 
-/// The objects of an overlay and of files, in that order, patched.
+/// The objects of an overlay and of files, in that order, patched, with their variables replaced.
 ///
 /// # Errors
 /// When no input is set, it cannot be read, or it is not a set of objects.
-pub(in crate::cli) async fn local(sources: &SourceArgs) -> Result<Bundle, CliError> {
+pub(in crate::cli) async fn local(
+    sources: &SourceArgs,
+    variables: Option<&CommandVariables>,
+) -> Result<Bundle, CliError> {
     let SourceArgs { filenames, kustomize: overlay, patches: _ } = sources;
     if filenames.is_empty() && overlay.is_none() {
         return Err(CliError::Usage(
             "no input; set -f FILE, DIR or -, or -k DIR with a kustomization".into(),
         ));
     }
-    with(sources, Vec::new()).await
+    with(sources, Vec::new(), variables).await
 }
 
 /// The same, after further files.
 pub(in crate::cli) async fn with(
     sources: &SourceArgs,
     more: Vec<(String, Vec<u8>)>,
+    variables: Option<&CommandVariables>,
 ) -> Result<Bundle, CliError> {
     files::stdin_once(sources.filenames.iter().chain(&sources.patches))?;
     // First, because it is fast: an invalid patch is reported at once.
@@ -39,5 +44,9 @@ pub(in crate::cli) async fn with(
     }
     read.extend(files::read(&sources.filenames)?);
     read.extend(more);
-    bundle(&read)?.patched(&patches)
+    let patched = bundle(&read)?.patched(&patches)?;
+    match variables {
+        Some(variables) => patched.substituted(variables, &read),
+        None => Ok(patched),
+    }
 }

@@ -141,7 +141,7 @@ impl Apply {
         if options.content.artifacts.is_empty() {
             printer.say("building inventory...");
         }
-        let Content { bundle, provenance } = gather(&options.content, printer).await?;
+        let Content { bundle, provenance } = gather(&options.content, Some(&session), printer).await?;
         let of_release = refuse_live_release(&session, &id, options.force_inventory).await?;
         if options.create_namespace && !options.dry_run {
             session.ensure_namespace(&id.namespace).await?;

@@ -4,10 +4,11 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::content::gather;
-use crate::cli::args::{ClusterArgs, ContentArgs, OutputFormat, RegistryArgs, SourceArgs};
+use crate::cli::args::{ClusterArgs, ContentArgs, OutputFormat, RegistryArgs, SourceArgs, SubstituteArgs};
 use crate::cli::artifact::push::PushArtifact;
 use crate::cli::input::bundle::Bundle;
 use crate::cli::input::sources;
+use crate::cli::input::variables::CommandVariables;
 use crate::cli::print::output;
 use crate::cli::{CliError, Printer};
 
@@ -34,6 +35,9 @@ pub struct Build {
     /// Output format; json prints a List.
     #[arg(short = 'o', long, value_enum, default_value = "yaml", value_name = "FORMAT")]
     output: OutputFormat,
+    /// Variables in the objects.
+    #[command(flatten)]
+    variables: SubstituteArgs,
     /// How to reach the registry.
     #[command(flatten)]
     registry: RegistryArgs,
@@ -71,13 +75,19 @@ impl Build {
     /// Prints manifests, or pushes them.
     pub(in crate::cli) async fn run(self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         if let Some(BuildNoun::Inventory { content, output, .. }) = self.noun {
-            let content = gather(&content, printer).await?;
+            let content = gather(&content, None, printer).await?;
             return print(&content.bundle, output, printer);
         }
-        let Self { sources, artifact, output, registry, .. } = self;
+        let Self { sources, artifact, output, variables, registry, .. } = self;
         match artifact {
+            Some(_) if variables.is_given() => Err(CliError::Usage(
+                "an artifact keeps its variables, and each release replaces them; leave out -a or --substitute".into(),
+            )),
             Some(url) => PushArtifact::of(url, sources, registry).run(printer).await,
-            None => print(&sources::local(&sources).await?, output, printer),
+            None => {
+                let variables = CommandVariables::read(&variables, None).await?;
+                print(&sources::local(&sources, variables.as_ref()).await?, output, printer)
+            }
         }
     }
 }

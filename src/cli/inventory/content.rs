@@ -3,9 +3,11 @@
 use crate::cli::args::ContentArgs;
 use crate::cli::artifact::{evidence, fetch, signers};
 use crate::cli::input::bundle::Bundle;
+use crate::cli::input::variables::CommandVariables;
 use crate::cli::input::{files, sources};
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
+use crate::cluster::session::Session;
 use crate::domain::inventory::Provenance;
 use crate::domain::verify::policy::Policy;
 use crate::oci::{ArtifactReference, Wanted};
@@ -18,11 +20,15 @@ pub(super) struct Content {
     pub provenance: Provenance,
 }
 
-/// Reads the input of the arguments.
+/// Reads the input of the arguments; variables of the cluster with the session, if there is one.
 ///
 /// # Errors
 /// When no input is set, it cannot be read, or it is not a set of objects.
-pub(super) async fn gather(arguments: &ContentArgs, printer: &mut Printer<'_>) -> Result<Content, CliError> {
+pub(super) async fn gather(
+    arguments: &ContentArgs,
+    session: Option<&Session>,
+    printer: &mut Printer<'_>,
+) -> Result<Content, CliError> {
     check(arguments)?;
     let ContentArgs { sources, artifacts, .. } = arguments;
     login::one_registry(&arguments.registry, artifacts.iter().map(String::as_str))?;
@@ -43,7 +49,8 @@ pub(super) async fn gather(arguments: &ContentArgs, printer: &mut Printer<'_>) -
             provenance.revision = pulled.revision;
         }
     }
-    Ok(Content { bundle: sources::with(sources, files).await?, provenance })
+    let variables = CommandVariables::read(&arguments.variables, session).await?;
+    Ok(Content { bundle: sources::with(sources, files, variables.as_ref()).await?, provenance })
 }
 
 /// Refuses arguments without input, or with stdin twice.

@@ -119,7 +119,7 @@ impl DiffOptions {
     ) -> Result<(), CliError> {
         let session = connect(cluster).await?;
         let id = target(name, &self.namespace, &session)?;
-        let content = gather(&self.content, printer).await?;
+        let content = gather(&self.content, Some(&session), printer).await?;
         let release = Release::manual(ManualRelease {
             id,
             default_namespace: session.default_namespace().to_owned(),

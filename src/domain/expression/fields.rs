@@ -7,6 +7,7 @@ use cel::common::ast::{ComprehensionExpr, Expr, IdedExpr, LiteralValue, operator
 use serde_json::Value;
 
 use super::parsed::{Expression, children};
+use crate::domain::message::closest;
 
 /// How many references of a schema are followed for one field. A schema may be recursive.
 const REFERENCES: usize = 20;
@@ -226,8 +227,7 @@ fn resolve<'s>(schema: &'s Value, root: &'s Value) -> &'s Value {
 /// The fields that there are: those that are written nearly the same, otherwise the first.
 fn offer(schema: &Value, name: &str) -> String {
     let Some(fields) = schema.get("properties").and_then(Value::as_object) else { return String::new() };
-    let close = fields.keys().filter_map(|field| Some((distance(field, name)?, field))).min();
-    if let Some((_, close)) = close {
+    if let Some(close) = closest(fields.keys().map(String::as_str), name) {
         return format!(": did you mean {close}?");
     }
     let mut names: Vec<&str> = fields.keys().take(OFFERED).map(String::as_str).collect();
@@ -238,25 +238,4 @@ fn offer(schema: &Value, name: &str) -> String {
         names.push("…");
     }
     format!(", only {}", names.join(", "))
-}
-
-/// In how many letters two names differ, but for their case; none for names that are not alike.
-fn distance(a: &str, b: &str) -> Option<usize> {
-    let (a, b): (Vec<char>, Vec<char>) =
-        (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());
-    if a.len().max(b.len()) > 64 {
-        return None;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    let allowed = if a.len().min(b.len()) > 3 { 2 } else { 1 };
-    Some(row[b.len()]).filter(|distance| *distance <= allowed)
 }

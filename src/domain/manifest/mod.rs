@@ -14,4 +14,5 @@ pub mod render;
 pub mod scalar;
 pub mod split;
 pub(in crate::domain) mod strip;
+pub mod substitute;
 pub mod yaml;

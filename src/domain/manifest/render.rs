@@ -15,10 +15,12 @@ use super::patch::image::ImageChange;
 use super::patch::set::{MAX_ADDED_BYTES, Set};
 use super::patch::spec::ParsedPatch;
 use super::strip;
+use super::substitute::{Substitution, SubstitutionError, substitute};
 use crate::api::reason::Reason;
 use crate::domain::message::List;
 use crate::domain::objects::identity::{GroupKind, ObjectId};
 use crate::domain::objects::object::Object;
+use crate::domain::release::inputs::RenderInputs;
 
 /// How a release changes the objects of its artifact.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,10 @@ pub struct RenderOptions {
     pub patches: Arc<[ParsedPatch]>,
     /// `spec.images`.
     pub images: Arc<[ImageChange]>,
+    /// `spec.postBuild`: variables that are replaced in the objects.
+    pub substitution: Option<Arc<Substitution>>,
+    /// What the spec names as inputs of the rendering.
+    pub inputs: Arc<RenderInputs>,
     /// `spec.targetNamespace`: set on every namespaced object.
     pub target_namespace: Option<String>,
     /// Set on namespaced objects without a namespace: the namespace of the release.
@@ -95,6 +101,9 @@ pub enum RenderError {
     /// A patch of the spec does not apply.
     #[error("spec.{0}")]
     Patch(PatchError),
+    /// A variable cannot be replaced.
+    #[error("cannot replace variables: {0}")]
+    Substitution(SubstitutionError),
 }
 
 impl RenderError {
@@ -105,6 +114,7 @@ impl RenderError {
             Self::TooLarge(_) => Reason::ArtifactTooLarge,
             Self::Kustomization { .. } => Reason::KustomizationNotBuilt,
             Self::Patch(error) => error.reason(),
+            Self::Substitution(_) => Reason::SubstitutionFailed,
         }
     }
 }
@@ -137,7 +147,8 @@ pub fn render_within(
     let mut files: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (&**path, bytes.as_ref())).collect();
     files.sort_unstable_by_key(|(path, _)| *path);
     refuse_kustomizations(files.iter().map(|(path, _)| *path))?;
-    let mut decoded = patched(decode_all(&files, budget)?, options, budget)?;
+    let decoded = patched(decode_all(&files, budget)?, options, budget)?;
+    let mut decoded = substituted(decoded, options, &files, budget)?;
     let target = options.target_namespace.as_deref();
     let namespacing = Namespacing::new(&decoded, target, &options.default_namespace);
     let namespaced: Vec<bool> = {
@@ -256,6 +267,21 @@ fn patched(
         origins.get(index).map(|origin| Decoded { object, origin: origin.clone() })
     };
     Ok(set.into_objects().into_iter().filter_map(place).collect())
+}
+
+/// Variables are replaced after the patches, as in Flux: a patch may contain them. Flux sets namespaces
+/// and common metadata before, which makes no difference: both overwrite what was there.
+fn substituted(
+    decoded: Vec<Decoded>,
+    options: &RenderOptions,
+    files: &[(&str, &[u8])],
+    budget: &mut Budget,
+) -> Result<Vec<Decoded>, RenderError> {
+    let Some(substitution) = &options.substitution else { return Ok(decoded) };
+    substitute(decoded, substitution, &options.inputs, files, budget).map_err(|error| match error {
+        SubstitutionError::TooLarge => RenderError::TooLarge(vec![budget.exceeded()].into()),
+        error @ SubstitutionError::Invalid { .. } => RenderError::Substitution(error),
+    })
 }
 
 fn refuse_duplicates(decoded: &[Decoded]) -> Result<(), RenderError> {

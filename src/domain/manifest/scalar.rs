@@ -190,7 +190,7 @@ fn float(text: &str) -> Option<Scalar> {
 }
 
 /// The four layouts of go-yaml's `parseTimestamp`.
-fn is_timestamp(text: &str) -> bool {
+pub(in crate::domain::manifest) fn is_timestamp(text: &str) -> bool {
     let number = |text: &str, max: u32| {
         let fits = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
         fits && text.parse().is_ok_and(|number: u32| number <= max)
@@ -253,7 +253,7 @@ pub fn float_to_json(float: f64) -> Option<Number> {
 /// Mantissa and exponent of the shortest digits that read back as the float.
 /// Where two are as short and as near, Go takes the even one and Rust's `{:e}`
 /// does not; rounded to a number of digits, Rust does as well.
-fn shortest(text: &str, rounded: impl Fn(usize) -> String) -> (String, i32) {
+pub(in crate::domain::manifest) fn shortest(text: &str, rounded: impl Fn(usize) -> String) -> (String, i32) {
     let mantissa = text.split_once('e').map_or(text, |(mantissa, _)| mantissa);
     let digits = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
     let text = rounded(digits);

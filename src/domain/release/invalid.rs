@@ -30,3 +30,16 @@ impl From<InvalidPatch> for InvalidSpec {
 pub(super) fn invalid(field: &str, problem: impl Into<String>) -> InvalidSpec {
     InvalidSpec { field: field.to_owned(), problem: problem.into() }
 }
+
+/// Checks the name of another object: it becomes part of paths, queries and user
+/// names.
+///
+/// # Errors
+/// When no object can have that name.
+pub fn object_name(name: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
+        return Err(format!("{name:?} is not a valid name: use lower case letters, digits, '-' and '.'"));
+    }
+    Ok(name.to_owned())
+}

@@ -8,6 +8,7 @@ mod awaited;
 pub mod dependency;
 pub mod graph;
 mod guards;
+pub mod inputs;
 mod invalid;
 mod manual;
 pub mod observed;
@@ -19,7 +20,7 @@ mod spec;
 
 pub use awaited::Awaited;
 pub use guards::{Guards, PromotionRule, RemovalLimits, promotion, windows};
-pub use invalid::InvalidSpec;
+pub use invalid::{InvalidSpec, object_name};
 pub use manual::ManualRelease;
 pub use pin::PinnedRevision;
-pub use spec::{Release, has_begun, id_of, object_name};
+pub use spec::{Release, has_begun, id_of};

@@ -113,7 +113,7 @@ impl ObservedRelease {
         let mut resource = self.resource.clone();
         let spec = &mut resource.spec;
         (spec.patches, spec.images, spec.drift.ignore, spec.depends_on) = Default::default();
-        (spec.schedule, spec.promotion, spec.minimum_age) = Default::default();
+        (spec.schedule, spec.promotion, spec.minimum_age, spec.post_build) = Default::default();
         Release::parse(&resource)
     }
 

@@ -11,7 +11,8 @@ use super::approval::{ApprovalPolicy, GivenApproval};
 use super::awaited::Awaited;
 use super::dependency::Dependency;
 use super::guards::Guards;
-use super::invalid::{InvalidSpec, invalid};
+use super::inputs::{RenderInputs, declared};
+use super::invalid::{InvalidSpec, invalid, object_name};
 use super::pin::{PinnedRevision, rollback_mode};
 use crate::api::keys;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider, RollbackMode};
@@ -23,6 +24,7 @@ use crate::domain::manifest::patch::allowance::Allowance;
 use crate::domain::manifest::patch::image::{Image, ImageChange};
 use crate::domain::manifest::patch::spec::ParsedPatch;
 use crate::domain::manifest::patch::target::PatchTarget;
+use crate::domain::manifest::substitute::{Redaction, Substitution};
 use crate::domain::objects::identity::ReleaseId;
 use crate::domain::plan::delegated::Ignore;
 use crate::domain::schedule::parse_duration;
@@ -89,6 +91,14 @@ pub struct Release {
     pub images: Arc<[ImageChange]>,
     /// Patches and changes of images as the spec says them; empty without any.
     pub(super) patched_by: Arc<str>,
+    /// Variables that are replaced in the objects.
+    pub substitution: Option<Arc<Substitution>>,
+    /// The same as the spec says it; empty without any.
+    pub(super) substituted_by: Arc<str>,
+    /// What the spec names as inputs of the rendering, as read for this run.
+    pub inputs: Arc<RenderInputs>,
+    /// What of them is never shown.
+    pub redaction: Arc<Redaction>,
     /// The rules of `ignore` as the spec says them; empty without any.
     pub(super) ignored_by: Arc<str>,
     /// The ServiceAccount whose rights are used.
@@ -157,19 +167,6 @@ fn duration(field: &str, text: &str, least: Duration) -> Result<Duration, Invali
     Ok(parsed)
 }
 
-/// Checks the name of another object: it becomes part of paths, queries and user
-/// names.
-///
-/// # Errors
-/// When no object can have that name.
-pub fn object_name(name: &str) -> Result<String, String> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
-        return Err(format!("{name:?} is not a valid name: use lower case letters, digits, '-' and '.'"));
-    }
-    Ok(name.to_owned())
-}
-
 fn name(field: &str, name: Option<&String>) -> Result<Option<String>, InvalidSpec> {
     name.map(|name| object_name(name).map_err(|problem| invalid(field, problem))).transpose()
 }
@@ -210,12 +207,17 @@ impl Release {
         let is_patched = !(spec.patches.is_empty() && images.is_empty());
         // Plain structures always serialize successfully.
         let patched_by = is_patched.then(|| serde_json::to_string(&(&spec.patches, &spec.images)));
+        let (substitution, substituted_by) = declared(spec)?;
         let ignored_by = (!spec.drift.ignore.is_empty()).then(|| serde_json::to_string(&spec.drift.ignore));
         Ok(Self {
             patches: patches.into(),
             images: ImageChange::parse_all("images", &images, allowance)?.into(),
             patched_by: patched_by.and_then(Result::ok).unwrap_or_default().into(),
             ignored_by: ignored_by.and_then(Result::ok).unwrap_or_default().into(),
+            substitution,
+            substituted_by,
+            inputs: Arc::default(),
+            redaction: Arc::default(),
             id: id_of(resource),
             uid: resource.metadata.uid.clone().unwrap_or_default(),
             generation: resource.metadata.generation.unwrap_or_default(),
@@ -296,6 +298,8 @@ impl Release {
             ignore: Arc::default(),
             patched_by: Arc::default(),
             ignored_by: Arc::default(),
+            substitution: None,
+            substituted_by: Arc::default(),
             ..self.clone()
         }
     }
@@ -313,6 +317,8 @@ impl Release {
         let mut text = serde_json::to_vec(&rendered_from).unwrap_or_default();
         text.extend_from_slice(self.patched_by.as_bytes());
         text.extend_from_slice(self.ignored_by.as_bytes());
+        text.extend_from_slice(self.substituted_by.as_bytes());
+        text.extend_from_slice(self.inputs.fingerprint.as_bytes());
         if self.verify.as_ref().is_some_and(|v| v.images.is_some()) {
             // The objects contain their digests.
             text.extend_from_slice(b"images");

@@ -7,6 +7,7 @@ use crate::api::guards::PendingRevision;
 use crate::api::plan::PlanStatus;
 use crate::api::reason::Reason;
 use crate::api::status::{ArtifactStatus, Changes, VerifiedBy, VerifiedImage};
+use crate::domain::manifest::substitute::Redaction;
 use crate::domain::objects::identity::ObjectId;
 use crate::domain::release::dependency::WaitedFor;
 
@@ -150,6 +151,21 @@ impl Outcome {
     /// A run that failed completely.
     pub fn failed(reason: Reason, message: impl Into<String>) -> Self {
         Self { verdict: Verdict::Failed { reason, message: message.into() }, ..Self::default() }
+    }
+
+    /// Takes values of Secrets out of what others have said, such as pods.
+    pub fn redact(&mut self, redaction: &Redaction) {
+        let Self { verdict, failures, notes, verified, health, drift, fetch_failed, headline, .. } = self;
+        let verdict = match verdict {
+            Verdict::Ready { message }
+            | Verdict::Failed { message, .. }
+            | Verdict::Waiting { message, .. } => Some(message),
+            Verdict::Suspended | Verdict::AsBefore | Verdict::Superseded => None,
+        };
+        let assessed = [verified, health, drift, fetch_failed].into_iter().flatten().map(|a| &mut a.message);
+        let texts = verdict.into_iter().chain(headline).chain(assessed);
+        let texts = texts.chain(failures.iter_mut().map(|failure| &mut failure.message));
+        texts.chain(notes.iter_mut().map(|note| &mut note.message)).for_each(|text| redaction.redact(text));
     }
 
     /// Why it failed or waits, if it does.

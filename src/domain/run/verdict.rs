@@ -53,6 +53,7 @@ pub fn class_of(reason: Reason) -> FailureClass {
         | Reason::Contested => None,
         Reason::SecretNotFound
         | Reason::SecretInvalid
+        | Reason::ConfigMapNotFound
         | Reason::ServiceAccountNotFound
         | Reason::AccessDenied
         | Reason::RegistryUnavailable
@@ -78,6 +79,7 @@ pub fn class_of(reason: Reason) -> FailureClass {
         | Reason::ManifestInvalid
         | Reason::KustomizationNotBuilt
         | Reason::PatchFailed
+        | Reason::SubstitutionFailed
         | Reason::DependencyNotAllowed
         | Reason::DependencyCycle
         | Reason::PreflightFailed

@@ -42,7 +42,7 @@ impl PlanKeys {
             let new = random()?;
             let secret = session.plan_secret(namespace, name, &new).await.map_err(|error| {
                 let message = format!(
-                    "cannot read or create the key of plans, Secret {namespace}/{name} (spec.approval is Manual): {}",
+                    "cannot read or create the key of plans, Secret {namespace}/{name}: {}",
                     chain(&error)
                 );
                 ReconcileError::from(failure(error.reason(), message))

@@ -48,6 +48,7 @@ use crate::reconcile::scope::slot::{WorkerPool, WorkerSlot};
 use crate::reconcile::scope::{ReportedStatus, RunPolicy, Scope, Trigger, Words};
 use crate::reconcile::source::access::check_account;
 use crate::reconcile::source::allowed::check_registry;
+use crate::reconcile::source::inputs::read_inputs;
 use crate::reconcile::trust::admission::Admitted;
 
 /// The policy for runs of the command line.
@@ -91,7 +92,8 @@ impl Party {
         let Self { signals, slot, reported, timer } = self;
         let (trigger, policy) = (Trigger::Full, &POLICY);
         let is_asked = release.is_asked(None);
-        Scope { env, release, trigger, is_asked, policy, signals, slot, reported, progress, timer }
+        let unread = None;
+        Scope { env, release, unread, trigger, is_asked, policy, signals, slot, reported, progress, timer }
     }
 }
 
@@ -231,6 +233,9 @@ impl Local {
             check_registry(&scope.env.allowed, release)?;
             let session = &caches.session(scope)?;
             check_account(scope, session).await?;
+            let complete = complete(scope, caches).await?;
+            let scope = &Scope { release: &complete, ..*scope };
+            let release = scope.release;
             ensure_read(scope, &mut caches.cluster).await?;
             let ledger = &ledger_of(scope, caches);
             let command = next(ledger, release, &facts_of(scope, caches));
@@ -253,6 +258,9 @@ impl Local {
         let caches = &mut self.caches;
         let looked = async {
             let session = &caches.session(scope)?;
+            let complete = complete(scope, caches).await?;
+            let scope = &Scope { release: &complete, ..*scope };
+            let release = scope.release;
             let ledger = &Ledger::default();
             let command = next(ledger, release, &facts_of(scope, caches));
             let revision = &resolve(scope, session, caches.into(), ledger, command).await?;
@@ -307,6 +315,12 @@ pub fn not_found(id: &ReleaseId) -> String {
         "inventory {} not found in namespace {}; list all with `supercargo get inventories`",
         id.name, id.namespace
     )
+}
+
+/// The release with the inputs of its rendering.
+async fn complete(scope: &Scope<'_>, caches: &mut Caches) -> Result<Release, ReconcileError> {
+    let inputs = read_inputs(scope, caches).await?;
+    Ok(inputs.map_or_else(|| scope.release.clone(), |inputs| scope.release.with_inputs(inputs)))
 }
 
 async fn attempt(

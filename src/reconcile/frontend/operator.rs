@@ -25,6 +25,7 @@ use crate::reconcile::scope::progress::NoProgress;
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::{WorkerPool, WorkerSlot};
 use crate::reconcile::scope::{ReportedStatus, RunPolicy, Scope, Trigger, Words};
+use crate::reconcile::source::inputs::read_inputs;
 
 /// The policy for runs of the operator.
 const POLICY: RunPolicy = RunPolicy {
@@ -58,13 +59,24 @@ pub struct OperatorRequest<'a> {
 }
 
 impl OperatorRequest<'_> {
-    /// Runs; returns the outcome, and the current status in the cluster.
-    pub async fn reconcile(self, caches: &mut Caches) -> (Outcome, Arc<ReleaseStatus>) {
+    /// Runs; returns the outcome, the current status in the cluster, and the release with the inputs
+    /// of its rendering, if it has any.
+    pub async fn reconcile(self, caches: &mut Caches) -> (Outcome, Arc<ReleaseStatus>, Option<Release>) {
         let (slot, timer) = (WorkerSlot::new(self.pool), PhaseTimer::new(&self.env.metrics));
         let reported = ReportedStatus::shared(Arc::clone(&self.status));
         let scope = self.scope(&slot, &reported, &timer);
-        let outcome = reconcile(&scope, caches).await;
-        (outcome, reported.get())
+        let is_needed = !scope.release.suspend || scope.is_asked;
+        let read = if is_needed { read_inputs(&scope, caches).await } else { Ok(None) };
+        let (inputs, unread) = match read {
+            Ok(inputs) => (inputs, None),
+            Err(error) => (None, Some(error)),
+        };
+        let complete = inputs.map(|inputs| self.release.with_inputs(inputs));
+        let release = complete.as_ref().unwrap_or(self.release);
+        let scope = Scope { release, unread: unread.as_ref(), ..scope };
+        let mut outcome = reconcile(&scope, caches).await;
+        outcome.redact(&release.redaction);
+        (outcome, reported.get(), complete)
     }
 
     /// Deletes or keeps the objects of a deleted release.
@@ -85,7 +97,8 @@ impl OperatorRequest<'_> {
         let Self { env, release, trigger, signals, .. } = *self;
         let (policy, progress) = (&POLICY, &NoProgress);
         let is_asked = release.is_asked(self.status.last_handled_reconcile_at.as_deref());
-        Scope { env, release, trigger, is_asked, policy, signals, slot, reported, progress, timer }
+        let unread = None;
+        Scope { env, release, unread, trigger, is_asked, policy, signals, slot, reported, progress, timer }
     }
 }
 

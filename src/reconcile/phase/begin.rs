@@ -38,6 +38,9 @@ pub async fn begin(scope: &Scope<'_>, caches: &mut Caches) -> Result<Begun, Reco
     check_registry(&scope.env.allowed, scope.release)?;
     let session = caches.session(scope)?;
     inventory::load(scope, &mut caches.cluster).await?;
+    if let Some(error) = scope.unread {
+        return Err(error.clone());
+    }
     let ledger = ledger_of(scope, caches);
     let command = next(&ledger, scope.release, &facts_of(scope, caches));
     Ok(Begun { session, ledger, command })

@@ -81,6 +81,18 @@ async fn account_secrets(
     }
 }
 
+/// Checks that the account of the release exists, as far as its watch shows.
+///
+/// # Errors
+/// When it does not, or cannot be read.
+pub async fn existing_account(
+    scope: &Scope<'_>,
+    session: &Session,
+    cache: &mut RegistryCache,
+) -> Result<(), Box<RunFailure>> {
+    account_secrets(scope, session, cache).await.map(drop)
+}
+
 /// Fetches the account by name: the API server impersonates an account that does not exist, so this
 /// is checked before every run that writes.
 ///

@@ -43,6 +43,12 @@ impl PlanKey {
         mac
     }
 
+    /// Of several parts, for a status or an inventory: 32 hexadecimal digits.
+    pub fn fingerprint(&self, parts: &[&[u8]]) -> String {
+        let parts: Vec<&[u8]> = std::iter::once(b"inputs".as_slice()).chain(parts.iter().copied()).collect();
+        hex::encode(&self.mac(&parts)[..16])
+    }
+
     /// Of a value; the order of its keys does not matter.
     pub(super) fn value(&self, value: &Value) -> Mac {
         let mut text = Vec::new();

@@ -81,6 +81,8 @@ async fn rendered(
         default_namespace: release.default_namespace.clone(),
         patches: release.patches.clone(),
         images: release.images.clone(),
+        substitution: release.substitution.clone(),
+        inputs: Arc::clone(&release.inputs),
         target_namespace: release.target_namespace.clone(),
         labels: release.labels.clone(),
         annotations: release.annotations.clone(),

@@ -1,0 +1,48 @@
+//! Variables that are replaced in manifests.
+
+use clap::{Args, ValueEnum};
+
+/// Variables that are replaced in manifests.
+#[derive(Debug, Default, Args)]
+pub struct SubstituteArgs {
+    /// Replace ${NAME} in the manifests by a value; may be repeated.
+    #[arg(long = "substitute", hide_short_help = true, value_name = "NAME=VALUE")]
+    pub values: Vec<String>,
+    /// Take variables from a file (a manifest of a ConfigMap or Secret, or lines NAME=VALUE), or from configmap/NAME or secret/NAME in the cluster; may be repeated, later ones win.
+    #[arg(long = "substitute-from", hide_short_help = true, value_name = "SOURCE")]
+    pub from: Vec<String>,
+    /// Type of a variable, in mode typed: String, Number or Boolean; may be repeated.
+    #[arg(long = "substitute-type", hide_short_help = true, value_name = "NAME=TYPE")]
+    pub types: Vec<String>,
+    /// How variables are replaced: typed (only declared ones, in text values) or flux (as Flux does).
+    #[arg(
+        long = "substitute-mode",
+        hide_short_help = true,
+        value_enum,
+        default_value = "typed",
+        value_name = "MODE"
+    )]
+    pub mode: SubstituteMode,
+    /// Whether a variable that is not declared and has no default is an error (default: only in mode flux).
+    #[arg(long = "substitute-strict", hide_short_help = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
+    pub strict: Option<bool>,
+}
+
+/// How variables are replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SubstituteMode {
+    /// Declared variables in text values.
+    #[default]
+    Typed,
+    /// As in Flux.
+    Flux,
+}
+
+impl SubstituteArgs {
+    /// Whether variables are replaced at all.
+    pub fn is_given(&self) -> bool {
+        !(self.values.is_empty() && self.from.is_empty() && self.types.is_empty())
+            || self.mode == SubstituteMode::Flux
+            || self.strict.is_some()
+    }
+}

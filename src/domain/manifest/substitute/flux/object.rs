@@ -1,0 +1,143 @@
+//! One object as Flux replaces its variables: written as YAML, replaced in the text, and read again.
+
+use serde_json::Value;
+
+use super::error::FluxFailure;
+use super::evaluate::{Evaluated, evaluate};
+use super::limits::FluxLimits;
+use super::yaml;
+use crate::domain::manifest::budget::Budget;
+use crate::domain::manifest::substitute::variables::{Variable, VariableSet};
+use crate::domain::manifest::yaml as read;
+
+/// An object with its variables replaced.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FluxObject {
+    /// The object.
+    pub value: Value,
+    /// The paths of the fields that depend on the value of a Secret.
+    pub secret: Vec<Vec<String>>,
+    /// The Secrets that these values come from.
+    pub from: Vec<String>,
+}
+
+/// Replaces the variables of an object.
+///
+/// # Errors
+/// What Flux refuses as well, or that it costs too much.
+pub fn substitute_object(
+    value: &Value,
+    variables: &VariableSet,
+    strict: bool,
+    budget: &mut Budget,
+) -> Result<FluxObject, FluxFailure> {
+    let text = yaml::write(value).ok_or(FluxFailure::Unwritable)?;
+    if !text.windows(2).any(|two| two == b"${" || two == b"$$") {
+        // What is read again is what was written.
+        return again(&text, budget).map(|value| FluxObject { value, ..FluxObject::default() });
+    }
+    let mut limits = FluxLimits::new(budget.left());
+    let replaced = evaluate(&text, variables, strict, &mut limits).map_err(FluxFailure::Text)?;
+    let from = secrets(&replaced, variables);
+    let value = again(&replaced.text, budget).map_err(|failure| match failure {
+        // The problem may be a key, and that a secret value.
+        FluxFailure::Yaml(line, _) if !from.is_empty() => {
+            FluxFailure::Yaml(line, "not valid YAML".to_owned())
+        }
+        failure => failure,
+    })?;
+    if from.is_empty() {
+        return Ok(FluxObject { value, secret: Vec::new(), from });
+    }
+    // What is another value with other Secrets depends on them.
+    let others = VariableSet(variables.0.iter().map(|(name, v)| (name.clone(), other(v))).collect());
+    let compared = evaluate(&text, &others, strict, &mut limits).ok();
+    let compared = compared.and_then(|compared| again(&compared.text, budget).ok());
+    let mut secret = Vec::new();
+    match compared {
+        Some(compared) => differences(&value, &compared, &mut Vec::new(), &mut secret),
+        None => secret.extend(all(&value)),
+    }
+    Ok(FluxObject { value, secret, from })
+}
+
+fn again(text: &[u8], budget: &mut Budget) -> Result<Value, FluxFailure> {
+    let line = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let text = std::str::from_utf8(text).map_err(|error| {
+        FluxFailure::Yaml(line(&text[..error.valid_up_to()]), "the text is not UTF-8".to_owned())
+    })?;
+    match read::parse(text, budget) {
+        Ok(mut values) => Ok(if values.is_empty() { Value::Null } else { values.swap_remove(0) }),
+        Err(problems) => {
+            let first = problems.into_iter().next();
+            let (line, message) = first.map_or((1, String::new()), |first| (first.line, first.message));
+            Err(FluxFailure::Yaml(line, message))
+        }
+    }
+}
+
+fn secrets(replaced: &Evaluated, variables: &VariableSet) -> Vec<String> {
+    let used = replaced.names.iter().filter_map(|name| variables.0.get(name));
+    let mut from: Vec<String> =
+        used.filter(|variable| !variable.value.is_empty()).filter_map(|v| v.secret.clone()).collect();
+    from.sort();
+    from.dedup();
+    from
+}
+
+/// A variable with another value of the same sort, if its value is secret.
+fn other(variable: &Variable) -> Variable {
+    if variable.secret.is_none() {
+        return variable.clone();
+    }
+    let turned = variable.value.iter().map(|byte| match byte {
+        b'z' => b'a',
+        b'Z' => b'A',
+        b'9' => b'1',
+        byte if byte.is_ascii_alphanumeric() => byte + 1,
+        byte => *byte,
+    });
+    let mut value: Vec<u8> = turned.collect();
+    // Its length is another one, too.
+    let last = value.iter().copied().rfind(u8::is_ascii_alphanumeric).unwrap_or(b'x');
+    value.push(last);
+    Variable { value, secret: variable.secret.clone() }
+}
+
+fn differences(value: &Value, other: &Value, at: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    match (value, other) {
+        (Value::Object(fields), Value::Object(others)) if fields.keys().eq(others.keys()) => {
+            for ((key, field), other) in fields.iter().zip(others.values()) {
+                at.push(key.clone());
+                differences(field, other, at, found);
+                at.pop();
+            }
+        }
+        (Value::Array(items), Value::Array(others)) if items.len() == others.len() => {
+            for (n, (item, other)) in items.iter().zip(others).enumerate() {
+                at.push(n.to_string());
+                differences(item, other, at, found);
+                at.pop();
+            }
+        }
+        (value, other) if value == other => {}
+        _ => found.push(at.clone()),
+    }
+}
+
+/// Everything but what tells which object it is.
+fn all(value: &Value) -> Vec<Vec<String>> {
+    let fields = value.as_object().into_iter().flat_map(|fields| fields.iter());
+    let mut found: Vec<Vec<String>> = Vec::new();
+    for (key, field) in fields {
+        match (key.as_str(), field) {
+            ("apiVersion" | "kind", _) => {}
+            ("metadata", Value::Object(metadata)) => {
+                let keys = metadata.keys().filter(|key| !matches!(key.as_str(), "name" | "namespace"));
+                found.extend(keys.map(|below| vec![key.clone(), below.clone()]));
+            }
+            _ => found.push(vec![key.clone()]),
+        }
+    }
+    found
+}

@@ -1,0 +1,131 @@
+//! The inputs of the rendering: the ConfigMaps and Secrets that the spec names, read with the rights of
+//! the release in its own namespace.
+
+use std::sync::Arc;
+
+use super::access::existing_account;
+use crate::api::post_build::InputKind;
+use crate::api::reason::Reason;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::release::inputs::{InputData, InputReference, MAX_INPUT_BYTES, RenderInputs};
+use crate::reconcile::cache::Caches;
+use crate::reconcile::cache::inputs::InputCache;
+use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
+use crate::reconcile::scope::Scope;
+
+/// All inputs of the release; `None` when it has none. They are watched from now on, if that is
+/// allowed: a change runs the release again. Those that it has already, such as files of the command
+/// line, are not read.
+///
+/// # Errors
+/// One is missing or cannot be read, or they are too large.
+pub async fn read_inputs(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+) -> Result<Option<Arc<RenderInputs>>, ReconcileError> {
+    let release = scope.release;
+    let references = release.input_references();
+    let is_named =
+        |kind: InputKind, name: &String| references.iter().any(|r| r.kind == kind && r.name == *name);
+    caches.inputs.secrets.retain(|name, _| is_named(InputKind::Secret, name));
+    caches.inputs.config_maps.retain(|name, _| is_named(InputKind::ConfigMap, name));
+    if references.is_empty() {
+        caches.inputs.last = None;
+        return Ok(None);
+    }
+    let session = caches.session(scope)?;
+    let mut inputs = RenderInputs::default();
+    let mut is_checked = false;
+    for reference in references {
+        let InputReference { kind, name, optional, field } = reference;
+        let data = match release.inputs.get(*kind, name) {
+            Some(given) => Some(given.clone()),
+            None => {
+                if !std::mem::replace(&mut is_checked, true) {
+                    existing_account(scope, &session, &mut caches.registry).await?;
+                }
+                read(scope, &session, &mut caches.inputs, reference).await?
+            }
+        };
+        match data {
+            Some(data) => inputs.insert(*kind, name, data),
+            None if *optional => {}
+            None => {
+                let (kind, namespace) = (kind.as_str(), &release.id.namespace);
+                let message = format!("{kind}/{namespace}/{name}, named by {field}, does not exist");
+                return Err(failure(not_found(reference.kind), message).into());
+            }
+        }
+    }
+    if inputs.bytes() > MAX_INPUT_BYTES {
+        let message = format!(
+            "the ConfigMaps and Secrets that the spec names as inputs have {} bytes together, more than {} MiB",
+            inputs.bytes(),
+            MAX_INPUT_BYTES >> 20
+        );
+        return Err(failure(Reason::SubstitutionFailed, message).into());
+    }
+    if let Some(last) = caches.inputs.last.as_ref().filter(|last| last.has_same(&inputs)) {
+        return Ok(Some(Arc::clone(last)));
+    }
+    inputs.fingerprint = fingerprint(scope, &inputs).await?;
+    let inputs = Arc::new(inputs);
+    caches.inputs.last = Some(Arc::clone(&inputs));
+    Ok(Some(inputs))
+}
+
+/// With a bare hash, a reader of the inventory could check guesses of a short secret.
+async fn fingerprint(scope: &Scope<'_>, inputs: &RenderInputs) -> Result<String, ReconcileError> {
+    if !inputs.has_secret() {
+        return Ok(inputs.open_hash());
+    }
+    let (env, release) = (scope.env, scope.release);
+    let key = env.plan_keys.of(&env.session, &release.id, &release.uid).await?;
+    Ok(key.fingerprint(&inputs.parts()))
+}
+
+fn not_found(kind: InputKind) -> Reason {
+    match kind {
+        InputKind::ConfigMap => Reason::ConfigMapNotFound,
+        InputKind::Secret => Reason::SecretNotFound,
+    }
+}
+
+/// One input; `None` when it does not exist.
+async fn read(
+    scope: &Scope<'_>,
+    session: &Session,
+    cache: &mut InputCache,
+    reference: &InputReference,
+) -> Result<Option<InputData>, Box<RunFailure>> {
+    let (env, id, name) = (scope.env, &scope.release.id, reference.name.as_str());
+    let found: Result<Option<InputData>, ApiError> = match reference.kind {
+        InputKind::ConfigMap => {
+            let watch = || session.watch_config_map(&id.namespace, name, env.notifier(id));
+            let watched = cache.config_maps.entry(name.to_owned()).or_insert_with(watch);
+            match watched.current().await {
+                Ok(data) => Ok(data),
+                Err(_) => session.config_map_data(&id.namespace, name).await,
+            }
+        }
+        InputKind::Secret => {
+            let watch = || session.watch_secret(&id.namespace, name, env.notifier(id));
+            let watched = cache.secrets.entry(name.to_owned()).or_insert_with(watch);
+            let secret = match watched.current().await {
+                Ok(secret) => Ok(secret),
+                Err(_) => session.secret(&id.namespace, name).await,
+            };
+            secret.map(|secret| secret.map(|secret| InputData(secret.0.clone())))
+        }
+    };
+    found.map_err(|error| {
+        let hint = match error.is_forbidden() {
+            true => format!("; allow {} to get it", session.identity()),
+            false => String::new(),
+        };
+        let kind = reference.kind.as_str();
+        let message = format!("{kind}/{}/{name} cannot be read: {}{hint}", id.namespace, chain(&error));
+        failure(error.reason(), message)
+    })
+}
