@@ -79,7 +79,7 @@ pub enum CliCommand {
     /// Verify signatures of artifacts in a registry.
     #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Verify(VerifyCommand),
-    Build(Build),
+    Build(Box<Build>),
     Apply(Box<Apply>),
     Diff(Box<Diff>),
     Plan(Box<PlanVerb>),

@@ -64,7 +64,7 @@ fn app(version: u32) -> String {
         "apiVersion: v1
 kind: ConfigMap
 metadata: {{name: settings}}
-data: {{version: \"{version}\"}}
+data: {{version: \"{version}\", channel: \"${{CHANNEL:=none}}\"}}
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -128,7 +128,8 @@ async fn a_kustomization_of_flux_becomes_a_release_and_nothing_restarts() {
     };
     push(1);
     let flux = Flux::start(story);
-    flux_objects(story, scene.registry(), &json!({}), &json!({}));
+    let variables = json!({"postBuild": {"substitute": {"CHANNEL": "stable"}}});
+    flux_objects(story, scene.registry(), &variables, &json!({}));
     story
         .wait_for("Flux has applied it", async || {
             let object = story.object(KUSTOMIZE, "kustomizations", "shop").await?;
@@ -152,6 +153,11 @@ spec:
   insecure: true
   interval: 1m
   path: ./
+  postBuild:
+    mode: Flux
+    strict: false
+    substitute:
+      CHANNEL: stable
   prune: true
   ref:
     tag: \"1\"
@@ -197,7 +203,7 @@ spec:
     scene.change("shop", json!({"ref": {"tag": "2"}}));
     story.wait_ready("shop", "2@").await;
     let settings = scene.config_map("settings").await.expect("the ConfigMap");
-    assert_eq!(settings["data"]["version"], "2");
+    assert_eq!(settings["data"], json!({"version": "2", "channel": "stable"}));
 }
 
 #[story]
@@ -218,12 +224,12 @@ async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
     flux_objects(
         story,
         scene.registry(),
-        &json!({"postBuild": {"substitute": {"a": "b"}}}),
+        &json!({"components": ["a"]}),
         &json!({"verify": {"provider": "cosign", "secretRef": {"name": "keys"}}}),
     );
     check(
         "shop",
-        "error: nothing was written: an OCIArtifactRelease has no counterpart for: Kustomization spec.postBuild, OCIRepository spec.verify; remove them first, or move their effect into the artifact\n",
+        "error: nothing was written: an OCIArtifactRelease has no counterpart for: Kustomization spec.components, OCIRepository spec.verify; remove them first, or move their effect into the artifact\n",
     );
     let unchanged = async || {
         let object = story.object(KUSTOMIZE, "kustomizations", "shop").await.expect("it");

@@ -8,6 +8,7 @@ use supercargo_testbed::{Profile, Profiles, Registry, Story, story};
 
 use crate::delivery::plan::waits;
 use crate::dependencies::quiet;
+use crate::person::Person;
 use crate::quiet::{api_requests, wait_asked};
 use crate::scene::{CONFIG_MAPS, Scene, account, message, role, text};
 
@@ -183,14 +184,14 @@ data: {script: \"${MISSING}\"}
 async fn what_is_missing_or_forbidden_is_named_and_the_applied_revision_stays() {
     let scene = Scene::of(Story::begin("substitution-missing").await).profile(Profile::ClusterAdmin).start();
     let place = scene.namespace();
-    scene.story.apply(&(account("deployer") + &role("deployer", place, CONFIG_MAPS)));
+    scene.story.apply(&(account("weak") + &role("weak", place, CONFIG_MAPS)));
     let object = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {key: \"${VALUE}\"}}";
     scene.push("app", "1", object);
     let from =
         |kind: &str, name: &str, optional: bool| json!({"kind": kind, "name": name, "optional": optional});
     let spec = |from: Value| {
         quiet(json!({
-            "serviceAccountName": "deployer",
+            "serviceAccountName": "weak",
             "postBuild": {"strict": true, "substituteFrom": from},
         }))
     };
@@ -208,7 +209,7 @@ async fn what_is_missing_or_forbidden_is_named_and_the_applied_revision_stays() 
     scene.change("app", spec(json!([from("ConfigMap", "vars", false), from("Secret", "tokens", true)])));
     let failed = scene.story.wait_condition("app", "Ready", "False", "AccessDenied").await;
     let said = format!("Secret/{place}/tokens cannot be read: ");
-    let hint = format!("; allow ServiceAccount/{place}/deployer to get it");
+    let hint = format!("; allow ServiceAccount/{place}/weak to get it");
     let ready = message(&failed, "Ready");
     assert!(ready.contains(&said) && ready.contains(&hint), "{ready}");
     assert_eq!(scene.data("settings").await.as_deref(), Some("one"));
@@ -253,7 +254,7 @@ async fn a_name_that_is_not_declared_is_found_in_strict_mode() {
         json!({"strict": true, "substitute": {"HOST": "a.example"}, "types": {"PORT": "Number"}});
     scene.create("app", json!({"postBuild": post_build}));
     let failed = scene.story.wait_condition("app", "Ready", "False", "SubstitutionFailed").await;
-    let place = "ConfigMap/settings (all.yaml: document 2, line 8): data.host: ";
+    let place = "ConfigMap/settings (all.yaml: document 1, line 8): data.host: ";
     for said in [
         format!("{place}${{HOTS}} is not declared; did you mean HOST?"),
         format!("{place}${{PORT}} has a type, but neither a value nor a default"),
@@ -380,4 +381,65 @@ async fn variables_cost_no_request_while_nothing_changes() {
     wait_asked(&scene, "app", mark, 2).await;
     assert_eq!(api_requests(&scene, audit), Vec::<String>::new());
     assert_eq!(scene.data("settings").await.as_deref(), Some("a.examplehidden"));
+}
+
+#[story]
+async fn the_command_line_replaces_variables_with_the_same_results() {
+    let scene = Scene::begin("substitution-cli").await;
+    let place = scene.namespace();
+    let person = Person::of(&scene.story);
+    scene
+        .story
+        .apply(&values("vars", "ConfigMap", &json!({"HOST": "a.example", "REPLICAS": "2"})).to_string());
+    scene.story.apply(&values("tokens", "Secret", &json!({"TOKEN": "a-hidden-token"})).to_string());
+    let from = ["--substitute-from", "configmap/vars", "--substitute-from", "secret/tokens"];
+    let more = ["--substitute", "NAME=web", "--substitute-type", "REPLICAS=Number", "-f", "-"];
+    let run = |verb: &[&str], yaml: &str| person.run(&[verb, &from, &more].concat(), yaml);
+    let applied = run(&["apply", "-i", "hand"], WEB);
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+    let web = scene.story.object("apps/v1", "deployments", "web").await.expect("its name is from a variable");
+    assert_eq!((&web["spec"]["replicas"], token(&web).as_str()), (&json!(2), "a-hidden-token"));
+    let same = run(&["diff", "-i", "hand"], WEB);
+    assert_eq!((same.code, same.stdout.as_str()), (0, ""), "{}", same.stderr);
+
+    // What changes is shown, and no value of a Secret.
+    set(&scene, "secrets", "tokens", &json!({"TOKEN": "another-hidden-token"}));
+    set(&scene, "configmaps", "vars", &json!({"HOST": "b.example"}));
+    let differs = run(&["diff", "-i", "hand"], WEB);
+    assert_eq!(differs.code, 1, "{}", differs.stderr);
+    assert!(differs.stdout.contains("https://b.example/") && differs.stdout.contains("***** (after)"));
+    let planned = run(&["plan", "-i", "hand", "-o", "json"], WEB);
+    assert_eq!(planned.code, 2, "{}", planned.stderr);
+    let plan: Value = serde_json::from_str(&planned.stdout).expect("JSON");
+    assert!(planned.stdout.contains("b.example"), "{}", planned.stdout);
+    let hash = text(&plan, "/hash");
+    // The plan is of these values.
+    set(&scene, "secrets", "tokens", &json!({"TOKEN": "a-third-hidden-token"}));
+    let refused = run(&["apply", "-i", "hand", "--plan", &hash], WEB);
+    assert_eq!(refused.code, 1, "{}", refused.stdout);
+    set(&scene, "secrets", "tokens", &json!({"TOKEN": "another-hidden-token"}));
+    let applied = run(&["apply", "-i", "hand", "--plan", &hash], WEB);
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+    let web = scene.story.object("apps/v1", "deployments", "web").await.expect("it is there");
+    assert_eq!(token(&web), "another-hidden-token");
+    let heard = [&differs, &planned, &refused, &applied].map(|run| format!("{}{}", run.stdout, run.stderr));
+    assert!(!heard.concat().contains("hidden-token"), "{heard:?}");
+    let missing = person.run(&["apply", "-i", "x", "--substitute-from", "secret/none", "-f", "-"], WEB);
+    assert_eq!(
+        missing.stderr.lines().last(),
+        Some(&*format!("error: Secret/{place}/none, named by --substitute-from, does not exist"))
+    );
+
+    // A release shows the same before it applies anything.
+    scene.push("app", "1", &WEB.replace("settings", "of-release").replace("kept", "kept-too"));
+    let spec = from_both(json!({"substitute": {"NAME": "other"}, "types": {"REPLICAS": "Number"}}));
+    scene.create("app", with(spec, json!({"suspend": true})));
+    scene.story.wait_condition("app", "Ready", "Unknown", "Suspended").await;
+    let differs = person.run(&["diff", "release", "app"], "");
+    assert_eq!(differs.code, 1, "{}", differs.stderr);
+    assert!(
+        differs.stdout.contains("other created") && !differs.stdout.contains("hidden"),
+        "{}",
+        differs.stdout
+    );
 }

@@ -173,3 +173,66 @@ fn the_table_and_the_figures_of_the_page_are_true() {
         assert!(page.contains(&format!("`fluxcd/pkg/{module}` {version}")), "{module} {version}");
     }
 }
+
+#[test]
+fn build_replaces_variables_from_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let app = file(
+        "app.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"${NAME}\"}\ndata:\n  host: ${HOST}\n  token: ${TOKEN}\n  \
+         sh: echo ${1:-x}\n",
+    );
+    let vars = file("vars.env", "# Of this cluster.\nHOST=a.example\n\nNAME = web\n");
+    let secret = file(
+        "secret.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {TOKEN: aHVudGVyMg==}\nstringData: {NAME: x}\n",
+    );
+    let run = |arguments: &[&str]| super::cli::run(&[&["build", "-f", &app], arguments].concat());
+    let (code, out, err) =
+        run(&["--substitute-from", &vars, "--substitute-from", &secret, "--substitute", "NAME=web"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let expected = "apiVersion: v1\ndata:\n  host: a.example\n  sh: \"echo ${1:-x}\"\n  token: hunter2\nkind: ConfigMap\n\
+                    metadata:\n  annotations:\n    supercargo.dev/sensitive-paths: /data/token\n  name: web\n";
+    assert_eq!(out.replace("sh: echo ${1:-x}", "sh: \"echo ${1:-x}\""), format!("{expected}---\n"));
+    let check = |arguments: &[&str], code: i32, expected: &str| {
+        let (found, _, err) = run(arguments);
+        assert_eq!((found, err.as_str()), (code, format!("error: {expected}\n").as_str()));
+    };
+    check(
+        &[
+            "--substitute",
+            "HSOT=x",
+            "--substitute",
+            "NAME=x",
+            "--substitute",
+            "TOKEN=x",
+            "--substitute-strict",
+        ],
+        1,
+        &format!(
+            "cannot replace variables: ConfigMap/${{NAME}} ({app}: document 1, line 5): data.host: ${{HOST}} is not \
+             declared; did you mean HSOT?"
+        ),
+    );
+    check(&["--substitute", "secret-without-a-name"], 2, "--substitute: write NAME=VALUE");
+    check(
+        &["--substitute-type", "A=Int"],
+        2,
+        "--substitute-type A=Int: write NAME=String, NAME=Number or NAME=Boolean",
+    );
+    check(
+        &["--substitute-from", "secret/x"],
+        2,
+        "--substitute-from secret/x: this command does not contact the cluster; name a file",
+    );
+    check(
+        &["--substitute", "A=b", "-a", "oci://localhost/x:1"],
+        2,
+        "an artifact keeps its variables, and each release replaces them; leave out -a or --substitute",
+    );
+}

@@ -24,8 +24,8 @@ pub struct SubstituteArgs {
     )]
     pub mode: SubstituteMode,
     /// Whether a variable that is not declared and has no default is an error (default: only in mode flux).
-    #[arg(long = "substitute-strict", hide_short_help = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
-    pub strict: Option<bool>,
+    #[arg(long = "substitute-strict", hide_short_help = true, value_parser = ["true", "false"], default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
+    pub strict: Option<String>,
 }
 
 /// How variables are replaced.
@@ -44,5 +44,34 @@ impl SubstituteArgs {
         !(self.values.is_empty() && self.from.is_empty() && self.types.is_empty())
             || self.mode == SubstituteMode::Flux
             || self.strict.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, FromArgMatches, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        variables: SubstituteArgs,
+    }
+
+    #[test]
+    fn nothing_is_replaced_unless_it_is_asked_for() {
+        let check = |arguments: &[&str], expected: bool| {
+            let arguments = ["x"].iter().chain(arguments);
+            let matches = Typed::command().try_get_matches_from(arguments).unwrap();
+            let typed = Typed::from_arg_matches(&matches).unwrap();
+            assert_eq!(typed.variables.is_given(), expected, "{typed:?}");
+        };
+        check(&[], false);
+        check(&["--substitute-mode", "typed"], false);
+        check(&["--substitute-mode", "flux"], true);
+        check(&["--substitute", "A=b"], true);
+        check(&["--substitute-strict"], true);
+        check(&["--substitute-strict=false"], true);
     }
 }

@@ -41,21 +41,18 @@ impl CommandVariables {
         if !arguments.is_given() {
             return Ok(None);
         }
-        let usage = |option: &str, text: &str, wanted: &str| {
-            CliError::Usage(format!("--{option} {text}: write {wanted}"))
-        };
         let mut spec = PostBuild {
             mode: match arguments.mode {
                 SubstituteMode::Typed => SubstitutionMode::Typed,
                 SubstituteMode::Flux => SubstitutionMode::Flux,
             },
-            strict: arguments.strict,
+            strict: arguments.strict.as_deref().map(|strict| strict == "true"),
             ..PostBuild::default()
         };
         for pair in &arguments.values {
             // The value may be a secret, and is not repeated.
             let Some((name, value)) = pair.split_once('=') else {
-                return Err(usage("substitute", "", "NAME=VALUE"));
+                return Err(CliError::Usage("--substitute: write NAME=VALUE".into()));
             };
             spec.substitute.insert(name.to_owned(), VariableValue(value.to_owned()));
         }
@@ -64,8 +61,10 @@ impl CommandVariables {
                 let of: VariableType = serde_json::from_value(Value::from(of)).ok()?;
                 Some((name.to_owned(), of))
             });
-            let (name, of) =
-                of.ok_or_else(|| usage("substitute-type", pair, "NAME=String, NAME=Number or NAME=Boolean"))?;
+            let (name, of) = of.ok_or_else(|| {
+                let wanted = "NAME=String, NAME=Number or NAME=Boolean";
+                CliError::Usage(format!("--substitute-type {pair}: write {wanted}"))
+            })?;
             spec.types.insert(name, of);
         }
         let mut substitution = Substitution::parse(&spec)

@@ -29,7 +29,7 @@ const SAME: [&str; 10] = [
     "deletionPolicy",
 ];
 /// Fields of a Kustomization that a release does not have.
-const WITHOUT_COUNTERPART: [&str; 12] = [
+const WITHOUT_COUNTERPART: [&str; 11] = [
     "components",
     "decryption",
     "dependsOn",
@@ -41,7 +41,6 @@ const WITHOUT_COUNTERPART: [&str; 12] = [
     "nameSuffix",
     "patchesJson6902",
     "patchesStrategicMerge",
-    "postBuild",
 ];
 /// Fields of an OCIRepository that are the same in a release.
 const SAME_OF_SOURCE: [&str; 4] = ["interval", "secretRef", "certSecretRef", "insecure"];
@@ -197,6 +196,13 @@ pub fn translate(id: &ReleaseId, kustomization: &Value, repository: &Value) -> T
     for field in SOURCE_WITHOUT_COUNTERPART.iter().filter(|f| present(&source[**f])) {
         lost.push(format!("OCIRepository spec.{field}"));
     }
+    let post_build = &theirs["postBuild"];
+    if !matches!(post_build["substituteStrategy"].as_str(), None | Some("WithVariables")) {
+        lost.push(format!(
+            "Kustomization spec.postBuild.substituteStrategy {}",
+            post_build["substituteStrategy"]
+        ));
+    }
     if !matches!(source["provider"].as_str(), None | Some("generic")) {
         lost.push(format!("OCIRepository spec.provider {}", source["provider"]));
     }
@@ -225,6 +231,9 @@ pub fn translate(id: &ReleaseId, kustomization: &Value, repository: &Value) -> T
             spec.insert(field.into(), from[field].clone());
         }
     }
+    if let Some(variables) = variables(post_build) {
+        spec.insert("postBuild".into(), variables);
+    }
     if let Some(path) = theirs["path"].as_str() {
         // In Flux a leading slash is the root of the artifact.
         spec.insert(
@@ -243,6 +252,20 @@ pub fn translate(id: &ReleaseId, kustomization: &Value, repository: &Value) -> T
         "spec": spec,
     });
     Translation { release, without_counterpart: lost }
+}
+
+/// The variables of a Kustomization. Flux fails only since 2.9 where a variable is not declared; what it
+/// has applied before is the same without that.
+fn variables(post_build: &Value) -> Option<Value> {
+    let given = |field: &str| post_build.get(field).filter(|value| !value.is_null()).cloned();
+    let fields = ["substitute", "substituteFrom"].into_iter().filter_map(|f| Some((f.to_owned(), given(f)?)));
+    let mut fields: Map<String, Value> = fields.collect();
+    if fields.is_empty() {
+        return None;
+    }
+    fields.insert("mode".into(), "Flux".into());
+    fields.insert("strict".into(), false.into());
+    Some(fields.into())
 }
 
 #[cfg(test)]
@@ -278,6 +301,15 @@ mod tests {
                    "layerSelector": {"mediaType": "a/b"}, "secretRef": {"name": "pull"}})
         );
         assert_eq!(found.release["metadata"], json!({"name": "web", "namespace": "apps"}));
+        let post_build = json!({"substitute": {"a": "b"}, "substituteFrom": [{"kind": "Secret", "name": "s"}],
+                                "substituteStrategy": "WithVariables"});
+        let found = translated(json!({"postBuild": post_build}), json!({"url": "oci://host/web"}));
+        assert_eq!(found.without_counterpart, [""; 0]);
+        assert_eq!(
+            found.release["spec"]["postBuild"],
+            json!({"substitute": {"a": "b"}, "substituteFrom": [{"kind": "Secret", "name": "s"}], "mode": "Flux",
+                   "strict": false})
+        );
     }
 
     #[test]
@@ -286,7 +318,11 @@ mod tests {
             assert_eq!(translated(kustomization, repository).without_counterpart, [expected]);
         };
         let none = || json!({});
-        check(json!({"postBuild": {"substitute": {"a": "b"}}}), none(), "Kustomization spec.postBuild");
+        check(
+            json!({"postBuild": {"substituteStrategy": "Always"}}),
+            none(),
+            "Kustomization spec.postBuild.substituteStrategy \"Always\"",
+        );
         check(json!({"dependsOn": [{"name": "x"}]}), none(), "Kustomization spec.dependsOn");
         check(none(), json!({"verify": {"provider": "cosign"}}), "OCIRepository spec.verify");
         check(none(), json!({"provider": "aws"}), "OCIRepository spec.provider \"aws\"");

@@ -114,7 +114,9 @@ impl RenderInputs {
 mod tests {
     use super::*;
 
-    fn inputs(objects: &[(InputKind, &str, &[(&str, &str)])]) -> RenderInputs {
+    type Object<'a> = (InputKind, &'a str, &'a [(&'a str, &'a str)]);
+
+    fn inputs(objects: &[Object<'_>]) -> RenderInputs {
         let data = |values: &[(&str, &str)]| {
             InputData(values.iter().map(|(k, v)| ((*k).to_owned(), v.as_bytes().to_vec())).collect())
         };

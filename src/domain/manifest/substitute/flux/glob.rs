@@ -135,6 +135,6 @@ fn member(chunk: &[u8]) -> Option<(char, &[u8])> {
     let chunk = chunk.strip_prefix(b"\\").unwrap_or(chunk);
     let (rune, width) = first(chunk)?;
     let rest = &chunk[width..];
-    let is_valid = !(rune == REPLACEMENT && width == 1) && !rest.is_empty();
-    is_valid.then_some((rune, rest))
+    let is_malformed = rest.is_empty() || rune == REPLACEMENT && width == 1;
+    (!is_malformed).then_some((rune, rest))
 }
