@@ -14,7 +14,9 @@ use supercargo::domain::verify::judge::{Subject, judge};
 use supercargo::domain::verify::key::PublicKey;
 use supercargo::domain::verify::policy::{Policy, SignerIdentity, Trust, TrustedAuthority};
 use supercargo::domain::verify::root::TrustRoot;
-use supercargo::oci::{ArtifactReference, ContentLimits, Digest, Repository, Tag, content_of, unpack_layer};
+use supercargo::oci::{
+    ArtifactReference, ContentLimits, Digest, Repository, Tag, content_of, unpack_layer, unpack_layers,
+};
 
 /// Small, so that inputs of a fuzzer reach the bounds.
 const LIMITS: ContentLimits =
@@ -24,17 +26,29 @@ const LIMITS: ContentLimits =
 /// otherwise hardly a change of a header gets past the first check.
 pub fn untar(data: &[u8]) {
     for layer in [data, &with_checksums(data)] {
-        let Ok(files) = unpack_layer(layer, "", LIMITS) else { continue };
-        let total: usize = files.iter().map(|(_, content)| content.len()).sum();
-        assert!(total as u64 <= LIMITS.unpacked);
-        assert!(files.len() <= LIMITS.entries);
-        for (n, (name, content)) in files.iter().enumerate() {
-            assert!(content.len() as u64 <= LIMITS.file);
-            assert!(name.len() <= LIMITS.name && name.split('/').count() <= LIMITS.depth, "{name:?}");
-            assert!(name.split('/').all(|part| !matches!(part, "" | "." | "..")), "{name:?}");
-            assert!(!name.contains(['\\', '\0']) && !name.chars().any(char::is_control), "{name:?}");
-            assert!(files.iter().skip(n + 1).all(|(other, _)| other != name), "{name:?} twice");
+        if let Ok(files) = unpack_layer(layer, "", LIMITS) {
+            check_files(&files);
         }
+        // Several layers keep to the limits together, and no file is in two of them.
+        let (head, tail) = data.split_at(data.len() / 2);
+        for layers in [&[layer, b"a: b\n"][..], &[layer, layer], &[head, tail, layer]] {
+            if let Ok(files) = unpack_layers(layers, "", LIMITS) {
+                check_files(&files);
+            }
+        }
+    }
+}
+
+fn check_files(files: &[(String, impl AsRef<[u8]>)]) {
+    let total: usize = files.iter().map(|(_, content)| content.as_ref().len()).sum();
+    assert!(total as u64 <= LIMITS.unpacked);
+    assert!(files.len() <= LIMITS.entries);
+    for (n, (name, content)) in files.iter().enumerate() {
+        assert!(content.as_ref().len() as u64 <= LIMITS.file);
+        assert!(name.len() <= LIMITS.name && name.split('/').count() <= LIMITS.depth, "{name:?}");
+        assert!(name.split('/').all(|part| !matches!(part, "" | "." | "..")), "{name:?}");
+        assert!(!name.contains(['\\', '\0']) && !name.chars().any(char::is_control), "{name:?}");
+        assert!(files.iter().skip(n + 1).all(|(other, _)| other != name), "{name:?} twice");
     }
 }
 

@@ -17,5 +17,5 @@ pub mod status;
 pub mod step;
 pub mod verify;
 
-pub use content::{patch, post_build};
+pub use content::{layers, patch, post_build};
 pub use delivery::{guards, plan, rollback};

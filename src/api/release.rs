@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::content::layers::LayersMode;
 use super::dependency::DependencyReference;
 pub use super::drift::{Drift, DriftMode, IgnoreRule, PointerPath};
 use super::duration::{is_between, is_duration, is_within};
@@ -124,7 +125,11 @@ pub struct OCIArtifactReleaseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decryption: Option<Decryption>,
 
-    /// Layer of the artifact with the manifests. The default is the first layer that is tar, tar+gzip, tar+zstd or YAML.
+    /// Layers of the artifact that are used. First: the first layer with manifests. All: all layers with manifests, merged in their order; a file in two of them is an error.
+    #[serde(default)]
+    pub layers: LayersMode,
+
+    /// Layers with the manifests, by their media type. The default is every layer that is tar, tar+gzip, tar+zstd or YAML.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer_selector: Option<LayerSelector>,
 
@@ -303,11 +308,11 @@ impl Default for Reference {
     }
 }
 
-/// Selects a layer of the artifact.
+/// Selects layers of the artifact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerSelector {
-    /// Media type of the layer; the first layer of that type is used.
+    /// Media type of the layers; `layers` says whether the first layer of that type is used, or all of them.
     #[schemars(length(min = 1, max = 255))]
     pub media_type: String,
 }

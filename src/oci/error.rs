@@ -189,6 +189,15 @@ impl OciError {
         }
     }
 
+    /// The same error of a part of an artifact.
+    pub(super) fn within(self, part: &str) -> Self {
+        match self {
+            Self::Invalid { subject, why } => Self::Invalid { subject, why: format!("{part}: {why}") },
+            Self::TooLarge { subject, why } => Self::TooLarge { subject, why: format!("{part}: {why}") },
+            other => other,
+        }
+    }
+
     pub(super) fn invalid(why: impl Into<String>) -> Self {
         Self::Invalid { subject: String::new(), why: why.into() }
     }

@@ -105,16 +105,19 @@ pub const MAX_UNPACKING: usize = 2;
 /// Default size of the cache, in bytes.
 pub const DEFAULT_CACHE_BYTES: u64 = 512 << 20;
 
+/// Most layers that are merged, and most that are listed; image engines allow 127.
+pub const MAX_LAYERS: usize = 128;
+
 /// Bounds on the content of one artifact.
 #[derive(Clone, Copy, Debug)]
 pub struct ContentLimits {
-    /// The layer as it is stored, in bytes.
+    /// The layers as they are stored, in bytes.
     pub layer: u64,
-    /// Everything in the layer after decompression, in bytes.
+    /// Everything in the layers after decompression, in bytes.
     pub unpacked: u64,
     /// One file that is kept, in bytes.
     pub file: u64,
-    /// Entries in the archive, directories included.
+    /// Entries in the archives, directories included.
     pub entries: usize,
     /// Bytes in an entry's name.
     pub name: usize,

@@ -29,7 +29,8 @@ mod registry;
 mod transport;
 
 pub use artifact::{
-    Form, Identities, Labels, Package, Recipients, content_of, is_reserved, pack, unpack_layer,
+    ArtifactKind, Composition, Form, Identities, Labels, LayerUse, Package, Recipients, content_of,
+    is_reserved, pack, unpack_layer, unpack_layers,
 };
 pub use auth::{TokenHost, Variables};
 pub use content::{CacheEvent, CacheObserver, Mirror, Queue, Room, Size};

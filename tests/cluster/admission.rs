@@ -381,6 +381,7 @@ async fn defaults_are_filled_in() {
         "suspend": false,
         "insecure": false,
         "provider": "generic",
+        "layers": "First",
         "path": "./",
         "wait": false,
         "force": false,

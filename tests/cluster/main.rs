@@ -43,6 +43,7 @@ mod person;
 mod prepare;
 mod pruning;
 mod publish;
+mod publishers;
 mod quiet;
 mod recovery;
 mod recovery_cluster;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{IdentityArgs, RegistryArgs, SourceArgs, SubstituteArgs, VerifyArgs};
+use super::{ReadingArgs, RegistryArgs, SourceArgs, SubstituteArgs, VerifyArgs};
 
 /// Manifests, artifacts among them.
 #[derive(Debug, Args)]
@@ -19,9 +19,9 @@ pub struct ContentArgs {
     /// Required signatures of the artifacts.
     #[command(flatten)]
     pub verify: VerifyArgs,
-    /// Keys to decrypt artifacts.
+    /// How their content is read.
     #[command(flatten)]
-    pub keys: IdentityArgs,
+    pub keys: ReadingArgs,
     /// How to reach the registries.
     #[command(flatten)]
     pub registry: RegistryArgs,

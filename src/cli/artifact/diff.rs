@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{evidence, fetch, signers};
-use crate::cli::args::{ClusterArgs, IdentityArgs, PageArgs, RegistryArgs, VerifyArgs};
+use crate::cli::args::{ClusterArgs, PageArgs, ReadingArgs, RegistryArgs, VerifyArgs};
 use crate::cli::print::difference::Difference;
 use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
@@ -31,9 +31,9 @@ pub struct DiffArtifact {
     /// Required signatures of both.
     #[command(flatten)]
     verify: VerifyArgs,
-    /// Keys to decrypt them.
+    /// How their content is read.
     #[command(flatten)]
-    keys: IdentityArgs,
+    keys: ReadingArgs,
     /// Options of the output.
     #[command(flatten)]
     output: PageArgs,

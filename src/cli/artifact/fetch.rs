@@ -1,7 +1,7 @@
 //! An artifact for a command: by its URL, verified where that is required,
 //! decrypted, and as objects.
 
-use crate::cli::args::{IdentityArgs, RegistryArgs};
+use crate::cli::args::{ReadingArgs, RegistryArgs};
 use crate::cli::input::bundle::{Bundle, bundle};
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
@@ -10,7 +10,7 @@ use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
 use crate::oci::{Access, Artifact, ArtifactReference, OciError, Registry, Repository, Resolved, Selection};
 use crate::reconcile::error::RunFailure;
-use crate::reconcile::trust::evidence::{VerifyTarget, verify};
+use crate::reconcile::trust::evidence::{VerifyTarget, verify_artifact};
 
 /// The artifact of a URL, resolved once: all later steps use the
 /// digest.
@@ -63,7 +63,7 @@ pub(in crate::cli) async fn locate(
 pub(in crate::cli) async fn artifact(
     url: &str,
     reach: &RegistryArgs,
-    keys: &IdentityArgs,
+    keys: &ReadingArgs,
     signers: Option<&Policy>,
     registry: &Registry,
     printer: &mut Printer<'_>,
@@ -74,7 +74,7 @@ pub(in crate::cli) async fn artifact(
         Some(policy) => Some(located.verify(registry, policy).await?),
         None => None,
     };
-    let selection = Selection { identities, ..Selection::default() };
+    let selection = Selection { identities, all_layers: keys.all_layers(), ..Selection::default() };
     located.fetch(proof, selection, registry).await
 }
 
@@ -91,7 +91,8 @@ impl Located {
     pub async fn verify(&self, registry: &Registry, policy: &Policy) -> Result<Proof, CliError> {
         let Self { repository, resolved, access } = self;
         let target = VerifyTarget { repository, digest: &resolved.digest, access };
-        let proofs = verify(registry, target, std::slice::from_ref(policy)).await.map_err(refused)?;
+        let proofs =
+            verify_artifact(registry, target, std::slice::from_ref(policy)).await.map_err(refused)?;
         let none = || CliError::Failed(format!("{} is not verified", self.name()));
         proofs.into_iter().next().ok_or_else(none)
     }

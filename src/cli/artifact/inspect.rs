@@ -7,19 +7,23 @@ use serde::Serialize;
 
 use super::fetch::{self, Fetched};
 use super::{evidence, signers};
-use crate::cli::args::{ClusterArgs, IdentityArgs, PageArgs, RegistryArgs, VerifyArgs};
+use crate::cli::args::{ClusterArgs, PageArgs, ReadingArgs, RegistryArgs, VerifyArgs};
 use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
+use crate::domain::artifact::digest::shortened;
 use crate::domain::identity::ObjectId;
 use crate::domain::images::{container_images, distinct_images};
+use crate::domain::message::and_more;
 use crate::domain::object::Object;
 use crate::domain::verify::proof::Proof;
+use crate::oci::LayerUse;
 
 /// Show the content of an artifact.
 ///
-/// Shows how and when the artifact was built, its checksum, objects and container images. With
+/// Shows how and when the artifact was built, its checksum, what has made it, its layers and which of
+/// them are used, its objects and container images. With
 /// --key or --certificate-identity, also shows who signed it, and shows nothing without a matching
 /// signature.
 ///
@@ -36,9 +40,9 @@ pub struct InspectArtifact {
     /// Required signatures.
     #[command(flatten)]
     verify: VerifyArgs,
-    /// Keys to decrypt it.
+    /// How its content is read.
     #[command(flatten)]
-    keys: IdentityArgs,
+    keys: ReadingArgs,
     /// Options of the output.
     #[command(flatten)]
     output: PageArgs,
@@ -74,10 +78,36 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
     encrypted: bool,
+    kind: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    artifact_type: String,
+    /// The manifest of an image index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index_manifest: Option<String>,
+    layers: Vec<ShownLayer>,
+    #[serde(skip_serializing_if = "is_zero")]
+    more_layers: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     verified_by: Vec<evidence::ShownSignature>,
     annotations: BTreeMap<String, String>,
     manifests: Vec<Manifest>,
+}
+
+/// One layer, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownLayer {
+    digest: String,
+    media_type: String,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    used: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// One object, for programs.
@@ -88,6 +118,13 @@ struct Manifest {
     #[serde(skip_serializing_if = "String::is_empty")]
     group: String,
     images: Vec<String>,
+}
+
+impl From<&LayerUse> for ShownLayer {
+    fn from(layer: &LayerUse) -> Self {
+        let LayerUse { digest, media_type, size, title, is_used } = layer.clone();
+        Self { digest, media_type, size, title, used: is_used }
+    }
 }
 
 impl InspectArtifact {
@@ -151,6 +188,11 @@ fn report(fetched: &Fetched, objects: &[Object]) -> Report {
         revision: artifact.revision.clone(),
         checksum: note("checksum").map(|(_, checksum)| checksum.clone()),
         encrypted: artifact.encrypted,
+        kind: artifact.composition.kind.to_string(),
+        artifact_type: artifact.composition.media_type.clone(),
+        index_manifest: artifact.composition.child.clone(),
+        layers: artifact.composition.layers.iter().map(ShownLayer::from).collect(),
+        more_layers: artifact.composition.more_layers,
         verified_by: fetched.proof.as_ref().map(evidence::shown).unwrap_or_default(),
         annotations: artifact.annotations.clone(),
         manifests: objects.iter().zip(&ids).map(manifest).collect(),
@@ -175,6 +217,20 @@ fn print(report: &Report, proof: Option<&Proof>, printer: &mut Printer<'_>) -> R
     }
     if report.encrypted {
         printer.line("Encrypted with: age-encryption.org/v1")?;
+    }
+    let stated = if report.artifact_type.is_empty() { "no type" } else { &report.artifact_type };
+    printer.line(format!("Kind: {} ({stated})", report.kind))?;
+    if let Some(manifest) = &report.index_manifest {
+        printer.line(format!("Manifest of the index: {manifest}"))?;
+    }
+    printer.line("Layers:")?;
+    for ShownLayer { digest, media_type, size, title, used } in &report.layers {
+        let title = title.as_ref().map(|title| format!(", {title}")).unwrap_or_default();
+        let used = if *used { "used" } else { "not used" };
+        printer.line(format!("   {} {media_type}, {size} bytes{title}: {used}", shortened(digest)))?;
+    }
+    if let Some(more) = and_more(report.more_layers) {
+        printer.line(format!("   {more}"))?;
     }
     printer.line("Manifests:")?;
     for Manifest { object, images, .. } in &report.manifests {

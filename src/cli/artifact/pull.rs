@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{evidence, fetch, signers};
-use crate::cli::args::{IdentityArgs, RegistryArgs, VerifyArgs};
+use crate::cli::args::{ReadingArgs, RegistryArgs, VerifyArgs};
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
 
@@ -23,9 +23,9 @@ pub struct PullArtifact {
     /// Required signatures.
     #[command(flatten)]
     verify: VerifyArgs,
-    /// Keys to decrypt it.
+    /// How its content is read.
     #[command(flatten)]
-    keys: IdentityArgs,
+    keys: ReadingArgs,
     /// How to reach the registry.
     #[command(flatten)]
     registry: RegistryArgs,

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::images::{self, FromHere};
 use super::{evidence, fetch, signers};
-use crate::cli::args::{IdentityArgs, PageArgs, RegistryArgs, SignerArgs};
+use crate::cli::args::{PageArgs, ReadingArgs, RegistryArgs, SignerArgs};
 use crate::cli::print::output;
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
@@ -40,9 +40,9 @@ pub struct VerifyArtifact {
     /// Image repositories that need no signature, such as 'docker.io/library/*' (* matches any characters); may be repeated.
     #[arg(long, value_name = "PATTERN", requires = "images")]
     image_exempt: Vec<String>,
-    /// Keys to decrypt it, to read its images.
+    /// How its content is read.
     #[command(flatten)]
-    keys: IdentityArgs,
+    keys: ReadingArgs,
     /// Options of the output.
     #[command(flatten)]
     output: PageArgs,
@@ -102,7 +102,7 @@ impl VerifyArtifact {
         let mut images = None;
         if self.images {
             let host = located.repository.registry().to_owned();
-            let selection = Selection { identities, ..Selection::default() };
+            let selection = Selection { identities, all_layers: keys.all_layers(), ..Selection::default() };
             let objects = located.fetch(None, selection, &registry).await?.bundle(url)?.objects;
             let access = FromHere { reach, registry: &host };
             images = Some(images::verify(&registry, &objects, (&policy, exempt), &access).await?);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::credentials;
-use crate::cli::args::{IdentityArgs, RegistryArgs};
+use crate::cli::args::{ReadingArgs, RegistryArgs};
 use crate::cli::input::files::read_small;
 use crate::cli::{CliError, Printer, ProgressBars};
 use crate::oci::{
@@ -104,7 +104,7 @@ pub(in crate::cli) async fn access_with(
 }
 
 /// The private keys named by the arguments.
-pub(in crate::cli) fn identities(arguments: &IdentityArgs) -> Result<Option<Identities>, CliError> {
+pub(in crate::cli) fn identities(arguments: &ReadingArgs) -> Result<Option<Identities>, CliError> {
     let Some(path) = &arguments.age_identities else {
         return Ok(None);
     };

@@ -15,6 +15,7 @@ use super::inputs::{RenderInputs, declared};
 use super::invalid::{InvalidSpec, invalid, object_name};
 use super::pin::{PinnedRevision, rollback_mode};
 use crate::api::keys;
+use crate::api::layers::LayersMode;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider, RollbackMode};
 use crate::api::status::MAX_HISTORY;
 use crate::domain::artifact::wanted::WantedVersion;
@@ -75,8 +76,10 @@ pub struct Release {
     pub identity_secret: Option<String>,
     /// Whether a range may go back to an older version.
     pub allow_downgrade: bool,
-    /// Media type of the layer.
+    /// Media type of the layers.
     pub media_type: Option<String>,
+    /// Whether all such layers are merged, and not only the first is used.
+    pub all_layers: bool,
     /// Directory in the artifact.
     pub path: String,
     /// Namespace for namespaced objects.
@@ -245,6 +248,7 @@ impl Release {
             )?,
             allow_downgrade: spec.reference.allow_downgrade,
             media_type: spec.layer_selector.as_ref().map(|s| s.media_type.clone()),
+            all_layers: spec.layers == LayersMode::All,
             path: spec.path.clone(),
             target_namespace: name("targetNamespace", spec.target_namespace.as_ref())?,
             labels: common.labels.into_iter().map(|(k, v)| (k, v.0)).collect(),
@@ -322,6 +326,9 @@ impl Release {
         if self.verify.as_ref().is_some_and(|v| v.images.is_some()) {
             // The objects contain their digests.
             text.extend_from_slice(b"images");
+        }
+        if self.all_layers {
+            text.extend_from_slice(b"layers");
         }
         hex::encode(&Sha256::digest(text)[..16])
     }
@@ -406,6 +413,7 @@ mod tests {
         assert_ne!(base, key(json!({}), "sha256:b"));
         assert_ne!(base, key(json!({"targetNamespace": "x"}), "sha256:a"));
         assert_ne!(base, key(json!({"path": "x"}), "sha256:a"));
+        assert_ne!(base, key(json!({"layers": "All"}), "sha256:a"));
         // A rule that comes or goes changes whose a field is.
         let ignoring = |path: &str| key(json!({"drift": {"ignore": [{"paths": [path]}]}}), "sha256:a");
         assert_ne!(base, ignoring("/spec/replicas"));

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::unpack::{self, Form, Order, Unpacked};
+use super::unpack::{self, Form, Order, StoredLayer, Unpacked};
 use crate::oci::error::OciError;
 use crate::oci::limits::{ContentLimits, MAX_AGE_HEADER_BYTES, MAX_KEY_FILE_BYTES};
 
@@ -143,27 +143,30 @@ impl fmt::Debug for Identities {
     }
 }
 
-/// Unpacks a layer and decrypts what is encrypted in it. The checksum of an
-/// encrypted artifact is that of all of it in clear.
+/// Unpacks layers and decrypts what is encrypted in them. The checksum of an
+/// encrypted artifact is that of its first layer in clear.
 pub(in crate::oci) fn unpack(
-    layer: &[u8],
+    layers: &[StoredLayer],
     mut order: Order,
     keys: &Identities,
     encrypted: bool,
 ) -> Result<Unpacked, OciError> {
     if !encrypted {
-        let Unpacked { files, form } = unpack::unpack(layer, &order)?;
+        let Unpacked { files, form } = unpack::unpack(layers, &order)?;
         return Ok(Unpacked { files: keys.open(files, false, &order.limits)?, form });
     }
     let (path, checksum) = (std::mem::take(&mut order.path), order.checksum.take());
-    let mut files = unpack::unpack_everything(layer, &order)?;
+    let (mut files, first) = unpack::unpack_everything(layers, &order)?;
     let form = Form::at(&path, files.iter().map(|(name, _)| name.as_str()));
+    let mut summed = first;
     if form == Form::Manifests {
-        files.retain(|(name, _)| unpack::is_manifest_name(name));
+        let is_kept = |(name, _): &(String, Bytes)| unpack::is_manifest_name(name);
+        summed = files.iter().take(first).filter(|file| is_kept(file)).count();
+        files.retain(is_kept);
     }
     let mut files = keys.open(files, true, &order.limits)?;
     let mut sum = Sha256::new();
-    files.iter().for_each(|(_, content)| sum.update(content));
+    files.iter().take(summed).for_each(|(_, content)| sum.update(content));
     unpack::check_sum(checksum.as_deref(), sum.finalize().as_slice())?;
     if form == Form::Manifests {
         files.retain(|(name, _)| unpack::is_below(name, &path));
@@ -244,14 +247,14 @@ mod tests {
                 header.set_size(content.len() as u64);
                 tar.append_data(&mut header, name, content.as_slice()).unwrap();
             }
-            let order = Order {
-                path: path.to_owned(),
-                title: None,
-                checksum: None,
-                limits: ContentLimits::default(),
-            };
-            let Unpacked { files, form } =
-                unpack(&tar.into_inner().unwrap(), order, &identities(&private), sealed).unwrap();
+            let order = Order { path: path.to_owned(), checksum: None, limits: ContentLimits::default() };
+            let Unpacked { files, form } = unpack(
+                &[StoredLayer::alone(tar.into_inner().unwrap().into())],
+                order,
+                &identities(&private),
+                sealed,
+            )
+            .unwrap();
             let found: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
             assert_eq!(found, expected, "{names:?}");
             let directory = path.to_owned();

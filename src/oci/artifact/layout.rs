@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::kind::{ArtifactKind, Marks, TITLE};
+use crate::domain::message::List;
 use crate::oci::error::OciError;
+use crate::oci::limits::MAX_LAYERS;
 use crate::oci::reference::Digest;
 
 /// Every manifest type in `Accept`. Without it a registry may answer with docker schema
@@ -17,9 +20,10 @@ pub(in crate::oci) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+j
 
 const MANIFEST_TYPES: [&str; 2] =
     ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
-const INDEX_TYPES: [&str; 2] =
+pub(super) const INDEX_TYPES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
-const HELM_CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
+/// The annotation of a layer that oras has made of a directory.
+pub(super) const UNPACK: &str = "io.deis.oras.content.unpack";
 const HELM_CONTENT: &str = "application/vnd.cncf.helm.chart.";
 /// How many names a message lists.
 const SHOWN: usize = 5;
@@ -37,15 +41,15 @@ pub(in crate::oci) struct RawDescriptor {
     #[serde(default)]
     pub annotations: Option<BTreeMap<String, String>>,
     #[serde(default)]
-    platform: Option<Platform>,
+    pub(super) platform: Option<Platform>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-struct Platform {
+pub(super) struct Platform {
     #[serde(default)]
-    os: String,
+    pub os: String,
     #[serde(default)]
-    architecture: String,
+    pub architecture: String,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +65,8 @@ struct Raw {
     schema_version: u64,
     #[serde(default)]
     media_type: Option<String>,
+    #[serde(default)]
+    artifact_type: Option<String>,
     #[serde(default)]
     config: Option<RawDescriptor>,
     #[serde(default)]
@@ -81,7 +87,8 @@ pub(in crate::oci) enum Document {
 
 /// The content of an artifact.
 pub(in crate::oci) struct Manifest {
-    config_type: String,
+    pub(super) config_type: String,
+    pub(super) artifact_type: Option<String>,
     pub layers: Vec<RawDescriptor>,
     /// The digest of its subject, as written.
     pub subject: Option<String>,
@@ -91,15 +98,17 @@ pub(in crate::oci) struct Manifest {
 /// A list of manifests.
 pub(in crate::oci) struct Index(pub Vec<RawDescriptor>);
 
-/// The layer that was chosen.
+/// A layer that was chosen.
 #[derive(Debug)]
 pub(in crate::oci) struct Layer {
     pub digest: Digest,
     pub size: u64,
     pub title: Option<String>,
-    /// Whether checksum annotations are about this layer: their writers know only the
-    /// first.
-    pub first: bool,
+    /// Its place among all layers, from 1. Checksum annotations are about the first: their writers
+    /// know only that one.
+    pub position: usize,
+    /// Place and digest, for messages.
+    pub name: String,
 }
 
 impl Document {
@@ -131,6 +140,7 @@ impl Document {
             }
             (Some(layers), None) if said(&MANIFEST_TYPES) => Ok(Self::Manifest(Manifest {
                 config_type: raw.config.map(|c| c.media_type).unwrap_or_default(),
+                artifact_type: raw.artifact_type,
                 layers,
                 subject: raw.subject.map(|subject| subject.digest),
                 annotations: raw.annotations.unwrap_or_default(),
@@ -158,66 +168,122 @@ pub(in crate::oci) fn media_type(bytes: &[u8]) -> Result<String, OciError> {
     Ok(raw.media_type.unwrap_or_else(|| implied.to_owned()))
 }
 
-impl Index {
-    /// The manifest with the configuration: the only one that is not an attestation, else
-    /// the one with the platform by which Kustomizer marks configuration.
-    pub fn content(&self) -> Result<Digest, OciError> {
-        let attestation = |d: &RawDescriptor| {
-            let marked = |a: &BTreeMap<String, String>| a.contains_key("vnd.docker.reference.type");
-            d.annotations.as_ref().is_some_and(marked)
-                || d.platform.as_ref().is_some_and(|p| p.os == "unknown" && p.architecture == "unknown")
-        };
-        let candidates: Vec<_> = self.0.iter().filter(|d| !attestation(d)).collect();
-        let mut named = candidates.iter().filter(|d| {
-            d.platform.as_ref().is_some_and(|p| p.os == "kustomizer" && p.architecture == "yaml")
-        });
-        let chosen = match (candidates.as_slice(), named.next(), named.next()) {
-            ([only], _, _) => *only,
-            (_, Some(one), None) => *one,
-            (several, _, _) => {
-                return Err(OciError::invalid(format!(
-                    "it is an image index with {} manifests, and none is marked as the configuration; push a single \
-                     manifest, or set spec.ref.digest to the digest of one",
-                    several.len()
-                )));
-            }
-        };
-        if INDEX_TYPES.contains(&chosen.media_type.as_str()) {
-            return Err(OciError::invalid("it is an image index within an image index"));
-        }
-        digest(&chosen.digest)
-    }
-}
-
 impl Manifest {
-    /// The layer to unpack: the one of the wanted media type, else the first
-    /// that is an archive or YAML.
-    pub fn layer(&self, wanted: Option<&str>) -> Result<Layer, OciError> {
-        if self.config_type == HELM_CONFIG {
+    /// The layers to unpack, in their order: those of the wanted media type, else those that are an
+    /// archive or YAML; only the first of them, unless all are wanted.
+    pub fn chosen(&self, wanted: Option<&str>, all: bool) -> Result<Vec<Layer>, OciError> {
+        let kind = self.kind();
+        if kind == ArtifactKind::Helm {
             return Err(OciError::invalid(
                 "it is a Helm chart; render it (helm template) and push the manifests instead",
             ));
         }
-        let at = match wanted {
-            Some(wanted) => self.layers.iter().position(|l| l.media_type == wanted),
-            None => self.layers.iter().position(|l| is_content(&l.media_type)),
+        if kind == ArtifactKind::TimoniModule {
+            return Err(OciError::invalid(
+                "it is a Timoni module; build it (timoni build) and push the manifests instead",
+            ));
+        }
+        let mut places = self.matching(wanted);
+        if !all {
+            // Files of other kinds may come with the manifests, with the media type of an archive.
+            let named = |at: &usize| self.layers.get(*at).is_none_or(|layer| !is_other_file(layer));
+            let first = places.iter().copied().find(named).or(places.first().copied());
+            places = first.into_iter().collect();
+        }
+        if places.is_empty() {
+            return Err(OciError::invalid(format!(
+                "it is {kind}, and has no layer {}",
+                self.missing(wanted)
+            )));
+        }
+        if places.len() > MAX_LAYERS {
+            let why = format!(
+                "it has {} layers with content, more than {MAX_LAYERS}; push fewer layers, or set layers: First",
+                places.len()
+            );
+            return Err(OciError::too_large(why));
+        }
+        let layers = places.into_iter().filter_map(|at| self.layers.get(at).map(|layer| (at, layer)));
+        layers.map(|(at, layer)| Layer::of(at, layer)).collect()
+    }
+
+    /// What has made it.
+    pub fn kind(&self) -> ArtifactKind {
+        ArtifactKind::of(&Marks {
+            types: [self.artifact_type.as_deref().unwrap_or_default(), &self.config_type],
+            is_noted: |key: &str| self.annotations.contains_key(key),
+            of_layers: |key| self.layers.iter().filter_map(move |layer| layer.annotation(key)),
+        })
+    }
+
+    /// The places of the layers that can be unpacked.
+    fn matching(&self, wanted: Option<&str>) -> Vec<usize> {
+        let is_one = |layer: &RawDescriptor| match wanted {
+            Some(wanted) => layer.media_type == wanted,
+            None => is_content(&layer.media_type),
         };
-        let Some((at, layer)) = at.and_then(|at| self.layers.get(at).map(|layer| (at, layer))) else {
-            let mut types: Vec<_> =
-                self.layers.iter().map(|l| l.media_type.chars().take(100).collect::<String>()).collect();
-            types.dedup();
-            let more = if types.len() > SHOWN { ", …" } else { "" };
-            types.truncate(SHOWN);
-            let found = if types.is_empty() { "no layers".to_owned() } else { types.join(", ") + more };
-            let wanted = wanted.map_or("that is an archive or YAML".to_owned(), |w| format!("of type {w:?}"));
-            return Err(OciError::invalid(format!("it has no layer {wanted}; it has {found}")));
+        let matching = self.layers.iter().enumerate().filter(|(_, layer)| is_one(layer));
+        matching.map(|(at, _)| at).collect()
+    }
+
+    /// Which layer is missing, which are there, and what to do.
+    fn missing(&self, wanted: Option<&str>) -> String {
+        let mut types: Vec<String> = Vec::new();
+        for layer in &self.layers {
+            let shown = shown(&layer.media_type);
+            if !types.contains(&shown) && types.len() <= MAX_LAYERS {
+                types.push(shown);
+            }
+        }
+        let found = match types.is_empty() {
+            true => "no layers".to_owned(),
+            false => List::Names.few(&types, SHOWN),
         };
-        let title = layer.annotations.as_ref().and_then(|a| a.get("org.opencontainers.image.title")).cloned();
-        Ok(Layer { digest: digest(&layer.digest)?, size: layer.size, title, first: at == 0 })
+        match wanted {
+            Some(wanted) => format!("of type {wanted:?}; it has {found}"),
+            None if types.is_empty() => format!("that is an archive or YAML; it has {found}"),
+            None => format!(
+                "that is an archive or YAML; it has {found}; if one of them is, name it in layerSelector.mediaType"
+            ),
+        }
     }
 }
 
-fn digest(text: &str) -> Result<Digest, OciError> {
+impl Layer {
+    fn of(at: usize, layer: &RawDescriptor) -> Result<Self, OciError> {
+        let digest = digest(&layer.digest)?;
+        Ok(Self {
+            name: format!("layer {} ({digest})", at + 1),
+            digest,
+            size: layer.size,
+            title: layer.annotation(TITLE).map(str::to_owned),
+            position: at + 1,
+        })
+    }
+}
+
+impl RawDescriptor {
+    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+}
+
+/// Text from a manifest as a message shows it.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
+/// Whether a layer is a file that is no manifest, by its title: `oras push` gives every file the media
+/// type of an archive.
+fn is_other_file(layer: &RawDescriptor) -> bool {
+    const NAMES: [&str; 9] = ["yaml", "yml", "json", "age", "tar", "tgz", "gz", "zst", "zstd"];
+    let is_directory = layer.annotation(UNPACK) == Some("true");
+    let file = layer.annotation(TITLE).and_then(|title| title.rsplit('/').next());
+    let extension = file.and_then(|file| file.rsplit_once('.')).map(|(_, extension)| extension);
+    !is_directory && extension.is_some_and(|extension| !NAMES.contains(&extension))
+}
+
+pub(super) fn digest(text: &str) -> Result<Digest, OciError> {
     Digest::parse(text).map_err(|_| OciError::invalid("its manifest contains a malformed digest"))
 }
 
@@ -244,12 +310,15 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::oci::artifact::composition::Composition;
 
     const HEX: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
     fn layer_of(manifest: &Value, wanted: Option<&str>) -> Result<u64, String> {
         match Document::parse(manifest.to_string().as_bytes()).map_err(|e| e.to_string())? {
-            Document::Manifest(m) => m.layer(wanted).map(|l| l.size).map_err(|e| e.to_string()),
+            Document::Manifest(m) => {
+                m.chosen(wanted, false).map(|layers| layers[0].size).map_err(|e| e.to_string())
+            }
             Document::Index(_) => Err("an index".into()),
         }
     }
@@ -292,6 +361,57 @@ mod tests {
     }
 
     #[test]
+    fn all_layers_with_content_are_chosen_in_their_order() {
+        let tar = "application/vnd.oci.image.layer.v1.tar";
+        let check = |types: &[(&str, &str)], wanted: Option<&str>, all: bool, expected: &[usize]| {
+            let names: Vec<&str> = types.iter().map(|(media_type, _)| *media_type).collect();
+            let mut manifest = with_layers(&names);
+            for (layer, (_, title)) in manifest["layers"].as_array_mut().unwrap().iter_mut().zip(types) {
+                layer["annotations"] = match title.strip_suffix('/') {
+                    Some(directory) => json!({TITLE: directory, UNPACK: "true"}),
+                    None if title.is_empty() => json!({}),
+                    None => json!({TITLE: title}),
+                };
+            }
+            let Ok(Document::Manifest(manifest)) = Document::parse(manifest.to_string().as_bytes()) else {
+                panic!("no manifest")
+            };
+            let layers = manifest.chosen(wanted, all).unwrap();
+            let places: Vec<usize> = layers.iter().map(|layer| layer.position).collect();
+            assert_eq!(places, expected, "{types:?} {wanted:?}");
+        };
+        let yaml = "text/yaml";
+        check(&[("a/b", ""), (tar, ""), (yaml, "")], None, true, &[2, 3]);
+        check(&[("a/b", ""), (tar, ""), (yaml, "")], None, false, &[2]);
+        check(&[(yaml, ""), (tar, ""), (yaml, "")], Some(yaml), true, &[1, 3]);
+        check(&[("a/b", ""), ("a/b", "")], Some("a/b"), true, &[1, 2]);
+        // oras gives every file the type of an archive: its name says that it is no manifest.
+        check(
+            &[(tar, "README.md"), (tar, "x/logo.png"), (tar, "app.yaml"), (tar, "b.yaml")],
+            None,
+            false,
+            &[3],
+        );
+        check(&[(tar, "README.md"), (tar, "app.yaml")], None, true, &[1, 2]);
+        check(&[(tar, "README.md"), (tar, "app-1.2/")], None, false, &[2]);
+        check(&[(tar, "README.md"), (tar, "Kustomization")], None, false, &[2]);
+        check(&[(tar, "README.md"), (tar, "LICENSE.md")], None, false, &[1]);
+    }
+
+    #[test]
+    fn two_thousand_layers_are_too_many_to_merge() {
+        let manifest = with_layers(&["text/yaml"; 2000]).to_string();
+        let Ok(Document::Manifest(manifest)) = Document::parse(manifest.as_bytes()) else {
+            panic!("no manifest")
+        };
+        let says = "it has 2000 layers with content, more than 128; push fewer layers, or set layers: First";
+        assert!(manifest.chosen(None, true).unwrap_err().to_string().contains(says));
+        assert_eq!(manifest.chosen(None, false).unwrap().len(), 1);
+        let composition = Composition::of(&manifest, None, &[]);
+        assert_eq!((composition.layers.len(), composition.more_layers), (MAX_LAYERS, 2000 - MAX_LAYERS));
+    }
+
+    #[test]
     fn what_is_refused_says_what_it_is() {
         let check = |manifest: Value, says: &str| {
             let error = layer_of(&manifest, None).unwrap_err();
@@ -311,47 +431,21 @@ mod tests {
         check(with("schemaVersion", json!(3)), "schemaVersion 3");
         check(json!({"schemaVersion": 2}), "neither layers nor manifests");
         check(json!([]), "not a JSON object");
-        check(with("config", json!({"mediaType": HELM_CONFIG, "digest": HEX, "size": 2})), "Helm chart");
+        check(
+            with(
+                "config",
+                json!({"mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": HEX, "size": 2}),
+            ),
+            "Helm chart",
+        );
         check(
             with("layers", json!([{"mediaType": "text/yaml", "digest": "sha256:../../x", "size": 1}])),
             "malformed",
         );
         check(with("layers", json!([{"mediaType": "text/yaml", "digest": HEX, "size": -1}])), "not valid");
-        check(with_layers(&["a/b", "c/d"]), "it has a/b, c/d");
-    }
-
-    #[test]
-    fn an_index_has_one_content() {
-        let child = |n: u8, extra: Value| {
-            let mut child = json!({"mediaType": MANIFEST_TYPES[0], "digest": digest_of(n), "size": 1});
-            for (key, value) in extra.as_object().unwrap() {
-                child[key] = value.clone();
-            }
-            child
-        };
-        let check = |children: &[Value], expected: Result<u8, &str>| {
-            let index = json!({"schemaVersion": 2, "manifests": children}).to_string();
-            let Ok(Document::Index(index)) = Document::parse(index.as_bytes()) else { panic!("no index") };
-            match (index.content(), expected) {
-                (Ok(found), Ok(n)) => assert_eq!(found.as_str(), digest_of(n)),
-                (Err(e), Err(says)) => assert!(e.to_string().contains(says), "{e}"),
-                (found, expected) => panic!("{found:?} instead of {expected:?}"),
-            }
-        };
-        let attestation = json!({"annotations": {"vnd.docker.reference.type": "attestation-manifest"}});
-        let unknown = json!({"platform": {"os": "unknown", "architecture": "unknown"}});
-        let ours = json!({"platform": {"os": "kustomizer", "architecture": "yaml"}});
-        let linux = json!({"platform": {"os": "linux", "architecture": "amd64"}});
-        check(&[child(1, json!({}))], Ok(1));
-        check(&[child(1, linux.clone()), child(2, attestation), child(3, unknown)], Ok(1));
-        check(&[child(1, linux.clone()), child(2, ours.clone())], Ok(2));
-        check(&[child(1, linux.clone()), child(2, linux)], Err("2 manifests"));
-        check(&[child(1, ours.clone()), child(2, ours)], Err("2 manifests"));
-        check(&[], Err("0 manifests"));
-        check(&[child(1, json!({"mediaType": INDEX_TYPES[0]}))], Err("within an image index"));
-    }
-
-    fn digest_of(n: u8) -> String {
-        format!("sha256:{}", n.to_string().repeat(64))
+        check(
+            with_layers(&["a/b", "c/d"]),
+            "it has a/b, c/d; if one of them is, name it in layerSelector.mediaType",
+        );
     }
 }

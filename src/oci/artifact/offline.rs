@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::layout::Document;
-use super::unpack::{self, Order, normal_path};
+use super::unpack::{self, Order, StoredLayer, normal_path};
 use crate::oci::error::OciError;
 use crate::oci::limits::ContentLimits;
 use crate::oci::reference::Digest;
@@ -20,8 +20,26 @@ pub fn unpack_layer(
     path: &str,
     limits: ContentLimits,
 ) -> Result<Vec<(String, Bytes)>, OciError> {
-    let order = Order { path: normal_path(path)?, title: None, checksum: None, limits };
-    unpack::unpack(layer, &order).map(|unpacked| unpacked.files)
+    unpack_layers(&[layer], path, limits)
+}
+
+/// The same of several layers, which are merged in their order.
+///
+/// # Errors
+/// As for one layer, and when a file is in two of them.
+pub fn unpack_layers(
+    layers: &[&[u8]],
+    path: &str,
+    limits: ContentLimits,
+) -> Result<Vec<(String, Bytes)>, OciError> {
+    let order = Order { path: normal_path(path)?, checksum: None, limits };
+    let stored = layers.iter().enumerate().map(|(n, layer)| StoredLayer {
+        name: format!("layer {}", n + 1),
+        position: n + 1,
+        ..StoredLayer::alone(Bytes::copy_from_slice(layer))
+    });
+    let stored: Vec<StoredLayer> = stored.collect();
+    unpack::unpack(&stored, &order).map(|unpacked| unpacked.files)
 }
 
 /// The target of a manifest or index: of a manifest the layer with the configuration and
@@ -31,7 +49,11 @@ pub fn unpack_layer(
 /// When it is neither, or has no such part.
 pub fn content_of(manifest: &[u8]) -> Result<(Digest, Option<u64>), OciError> {
     match Document::parse(manifest)? {
-        Document::Manifest(manifest) => manifest.layer(None).map(|layer| (layer.digest, Some(layer.size))),
-        Document::Index(index) => index.content().map(|digest| (digest, None)),
+        Document::Manifest(manifest) => {
+            let layer = manifest.chosen(None, false)?.into_iter().next();
+            let layer = layer.ok_or_else(|| OciError::invalid("it has no layers"))?;
+            Ok((layer.digest, Some(layer.size)))
+        }
+        Document::Index(index) => index.content().map(|child| (child.digest, None)),
     }
 }

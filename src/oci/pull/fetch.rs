@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::fetched::{Artifact, Selection};
 use super::source::Content;
+use crate::oci::artifact::Composition;
 use crate::oci::artifact::encryption::{self, Identities};
-use crate::oci::artifact::layout::{Document, Manifest};
-use crate::oci::artifact::unpack::{self, Order, Unpacked};
+use crate::oci::artifact::layout::{Document, Layer, Manifest};
+use crate::oci::artifact::unpack::{self, Order, StoredLayer, Unpacked};
 use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_ANNOTATION_BYTES, MAX_MANIFEST_BYTES};
@@ -44,31 +45,40 @@ impl Registry {
         let path = unpack::normal_path(&selection.path)?;
         let subject = repository.at(digest);
         let about = |e: OciError| e.about(&subject);
-        let manifest = self.content_manifest(repository, digest, access).await?;
+        let (manifest, child) = self.content_manifest(repository, digest, access).await?;
         let encrypted = is_encrypted(&manifest);
         if encrypted && selection.identities.is_none() {
             return Err(OciError::Encrypted { subject });
         }
-        let layer = manifest.layer(selection.media_type.as_deref()).map_err(about)?;
+        let layers = manifest.chosen(selection.media_type.as_deref(), selection.all_layers).map_err(about)?;
+        let composition = Composition::of(&manifest, child, &layers);
+        let size = layers.iter().fold(0u64, |size, layer| size.saturating_add(layer.size));
         let most = self.0.rooms.most(selection.size);
         let mut limits = self.0.limits;
         limits.layer = limits.layer.min(most / 2);
-        limits.unpacked = limits.unpacked.min(most.saturating_sub(layer.size));
-        if layer.size > limits.layer {
-            let why = format!("its layer has {} bytes, more than {}", layer.size, limits.layer);
+        limits.unpacked = limits.unpacked.min(most.saturating_sub(size));
+        if size > limits.layer {
+            let why = match layers.len() {
+                1 => format!("its layer has {size} bytes, more than {}", limits.layer),
+                _ => format!("its layers have {size} bytes together, more than {}", limits.layer),
+            };
             return Err(OciError::TooLarge { subject, why });
         }
         let tenant = &selection.tenant;
         let (rooms, queue) = (&self.0.rooms, &selection.queue);
-        let pulled = queue.wait(rooms.layer(tenant, layer.size)).await;
-        let blob = self.blob(repository, &layer.digest, layer.size, access).await?;
-        let room = queue.wait(rooms.content(tenant, selection.size)).await;
+        let pulled = queue.wait(rooms.layer(tenant, size)).await;
         let checksum = manifest.annotations.get("supercargo.dev/checksum");
         let checksum = checksum.or_else(|| manifest.annotations.get("kustomizer.dev/checksum"));
-        let checksum = checksum.filter(|_| layer.first).cloned();
-        let order = Order { path, title: layer.title, checksum, limits };
+        let checksum = checksum.filter(|_| layers.first().is_some_and(|first| first.position == 1)).cloned();
+        let mut stored = Vec::with_capacity(layers.len());
+        for Layer { digest, size, title, position, name } in layers {
+            let bytes = self.blob(repository, &digest, size, access).await?;
+            stored.push(StoredLayer { bytes, title, name, position });
+        }
+        let room = queue.wait(rooms.content(tenant, selection.size)).await;
+        let order = Order { path, checksum, limits };
         let keys = selection.identities.clone();
-        let Unpacked { files, form } = self.unpack(blob, order, keys, encrypted).await.map_err(about)?;
+        let Unpacked { files, form } = self.unpack(stored, order, keys, encrypted).await.map_err(about)?;
         drop(pulled);
         let note = |key: &str| annotation(&manifest.annotations, key);
         Ok(Artifact {
@@ -80,46 +90,53 @@ impl Registry {
             annotations: manifest.annotations.keys().filter_map(|k| Some((k.clone(), note(k)?))).collect(),
             files,
             form,
+            composition,
             room,
         })
+    }
+
+    /// Whether the digest is known to be the one of an image index.
+    pub async fn is_index(&self, repository: &Repository, digest: &Digest, access: &Access) -> bool {
+        let manifest = self.manifest(repository, digest, access).await;
+        manifest.is_ok_and(|bytes| matches!(Document::parse(&bytes), Ok(Document::Index(_))))
     }
 
     /// Unpacks off the async workers, a few at a time.
     async fn unpack(
         &self,
-        blob: Bytes,
+        layers: Vec<StoredLayer>,
         order: Order,
         keys: Option<Identities>,
         encrypted: bool,
     ) -> Result<Unpacked, OciError> {
         let _place = self.0.unpacking.acquire().await;
         let unpacked = tokio::task::spawn_blocking(move || match keys {
-            Some(keys) => encryption::unpack(&blob, order, &keys, encrypted),
-            None => unpack::unpack(&blob, &order),
+            Some(keys) => encryption::unpack(&layers, order, &keys, encrypted),
+            None => unpack::unpack(&layers, &order),
         })
         .await;
         unpacked.unwrap_or_else(|_| Err(OciError::invalid("its layer cannot be unpacked: the task ended")))
     }
 
     /// The manifest that holds the configuration, through an index if there
-    /// is one.
+    /// is one, and why that one of the index.
     async fn content_manifest(
         &self,
         repository: &Repository,
         digest: &Digest,
         access: &Access,
-    ) -> Result<Manifest, OciError> {
+    ) -> Result<(Manifest, Option<String>), OciError> {
         let about = |e: OciError| e.about(&repository.at(digest));
         let bytes = self.manifest(repository, digest, access).await?;
         let child = match Document::parse(&bytes).map_err(about)? {
-            Document::Manifest(manifest) => return Ok(manifest),
+            Document::Manifest(manifest) => return Ok((manifest, None)),
             Document::Index(index) => index.content().map_err(about)?,
         };
         // An access that can read an index of a repository can read the manifests in it.
-        self.0.cache.prove(access, repository, &child);
-        let bytes = self.manifest(repository, &child, access).await?;
+        self.0.cache.prove(access, repository, &child.digest);
+        let bytes = self.manifest(repository, &child.digest, access).await?;
         match Document::parse(&bytes).map_err(about)? {
-            Document::Manifest(manifest) => Ok(manifest),
+            Document::Manifest(manifest) => Ok((manifest, Some(child.chosen))),
             Document::Index(_) => Err(about(OciError::invalid("it is an image index within an image index"))),
         }
     }

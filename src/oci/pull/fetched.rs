@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::oci::artifact::Form;
 use crate::oci::artifact::encryption::Identities;
+use crate::oci::artifact::{Composition, Form};
 use crate::oci::content::{Queue, Room, Size};
 use crate::oci::reference::{Digest, Tag};
 
@@ -44,9 +44,11 @@ impl StrayTag {
 /// Which part of an artifact is wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// The layer's media type; absent: the first that is an archive or YAML.
+    /// The media type of the layers; absent: those that are an archive or YAML.
     pub media_type: Option<String>,
-    /// The directory or file in the layer; empty or `./`: everything.
+    /// Whether all such layers are merged, and not only the first is used.
+    pub all_layers: bool,
+    /// The directory or file in the artifact; empty or `./`: everything.
     pub path: String,
     /// The keys for encrypted files; absent: they are refused.
     pub identities: Option<Identities>,
@@ -79,6 +81,8 @@ pub struct Artifact {
     pub files: Vec<(String, Bytes)>,
     /// What these files are.
     pub form: Form,
+    /// What it consists of, and what of it is used.
+    pub composition: Composition,
     /// Its reserved memory.
     pub room: Room,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::evidence::{VerifyTarget, verify};
+use super::evidence::{VerifyTarget, verify_artifact};
 use super::pinned::{ImageDemand, Pinned};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedBy;
@@ -48,14 +48,14 @@ impl Admission {
     /// Reads the evidence and judges it.
     ///
     /// # Errors
-    /// As [`verify`].
+    /// As [`verify_artifact`].
     pub(in crate::reconcile) async fn verified(
         registry: &Registry,
         target: VerifyTarget<'_>,
         policies: &[Policy],
         images: Option<Arc<ImageDemand>>,
     ) -> Result<Self, Box<RunFailure>> {
-        let proofs = verify(registry, target, policies).await?;
+        let proofs = verify_artifact(registry, target, policies).await?;
         Ok(Self { images, ..Self::proven(target.digest, policies, &proofs) })
     }
 

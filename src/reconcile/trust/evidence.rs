@@ -49,6 +49,29 @@ pub async fn verify(
     })
 }
 
+/// The same for an artifact. Where it has no signature, and is an image index, the message says which
+/// digest has to be signed.
+///
+/// # Errors
+/// As for [`verify`].
+pub async fn verify_artifact(
+    registry: &Registry,
+    target: VerifyTarget<'_>,
+    policies: &[Policy],
+) -> Result<Vec<Proof>, Box<RunFailure>> {
+    let mut failed = match verify(registry, target, policies).await {
+        Err(failed) if failed.reason == Reason::SignatureMissing => failed,
+        judged => return judged,
+    };
+    let VerifyTarget { repository, digest, access } = target;
+    if registry.is_index(repository, digest, access).await {
+        failed
+            .message
+            .push_str(" It is an image index: signatures of its manifests do not count, sign the index.");
+    }
+    Err(failed)
+}
+
 /// Judges on blocking threads, a limited number at once: a registry may have many signatures for a
 /// digest, each checked with many keys.
 async fn judged(

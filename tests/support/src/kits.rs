@@ -111,6 +111,20 @@ pub static SIGSTORE: Kit = Kit {
     found: OnceLock::new(),
 };
 
+/// The tools by which others publish artifacts.
+pub static PUBLISHERS: Kit = Kit {
+    module: "tests/tools/publishers",
+    programs: &[
+        program("fluxpush", "supercargo.dev/tests/tools/publishers/fluxpush"),
+        program("oras", "oras.land/oras/cmd/oras"),
+    ],
+    link: "-s -w",
+    tags: "",
+    files: &[],
+    minutes: 1,
+    found: OnceLock::new(),
+};
+
 /// A Prometheus, and what tests its rules.
 pub static PROMETHEUS: Kit = Kit {
     module: "tests/tools/prometheus",

@@ -10,7 +10,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::kits::{BED, FILES, FLUX, HELM, Kit, MONITORING, PROMETHEUS, SIGSTORE};
+use crate::kits::{BED, FILES, FLUX, HELM, Kit, MONITORING, PROMETHEUS, PUBLISHERS, SIGSTORE};
 
 /// Where each program is.
 #[derive(Debug)]
@@ -95,6 +95,11 @@ impl Tools {
     /// The private Sigstore's, found or built once.
     pub fn sigstore() -> &'static Tools {
         Tools::of(&SIGSTORE)
+    }
+
+    /// The tools of other publishers, found or built once.
+    pub fn publishers() -> &'static Tools {
+        Tools::of(&PUBLISHERS)
     }
 
     /// The Prometheus operator's definitions, found or downloaded once.

@@ -9,30 +9,26 @@ use sha2::{Digest as _, Sha256};
 use tar::{Archive, EntryType};
 
 use super::extension;
-use super::order::{
-    Order, SHOWN, check_sum, is_below, is_kustomization, is_manifest_name, path_missing, shorten,
-};
+use super::order::{Order, SHOWN, check_sum, is_below, is_kustomization, is_lock, is_manifest_name};
 use super::stream::broken;
 use crate::oci::error::OciError;
 use crate::oci::limits::ContentLimits;
 
-/// Walks the archive. `None` where only manifests are asked for and the path has a kustomization.
-pub(super) fn read_archive(
-    stream: impl Read,
-    order: &Order,
-    keep: Keep,
-) -> Result<Option<Vec<(String, Bytes)>>, OciError> {
+/// Walks the archive.
+pub(super) fn read_archive(stream: impl Read, reading: &Reading<'_>) -> Result<Part, OciError> {
+    let Reading { order, left, keep, is_merged, .. } = *reading;
     let mut archive = Archive::new(stream);
-    let mut found = Findings::default();
+    let mut found = Part::default();
     let mut announced = None;
     for entry in archive.entries().map_err(broken)?.raw(true) {
         let mut entry = entry.map_err(broken)?;
         found.entries += 1;
-        if found.entries > order.limits.entries {
-            return Err(OciError::too_large(format!(
-                "its archive has more than {} entries",
-                order.limits.entries
-            )));
+        if found.entries > left.entries {
+            let most = order.limits.entries;
+            return Err(OciError::too_large(match is_merged {
+                true => format!("its layers have more than {most} entries"),
+                false => format!("its archive has more than {most} entries"),
+            }));
         }
         let kind = entry.header().entry_type();
         if extension::is_extension(kind) {
@@ -48,6 +44,12 @@ pub(super) fn read_archive(
             continue;
         };
         refuse_special(kind, &name)?;
+        if is_merged && name.rsplit('/').next().is_some_and(|file| file.starts_with(WHITEOUT)) {
+            return Err(OciError::invalid(format!(
+                "entry {name:?} deletes a file of an earlier layer; with layers: All, layers can only add files \
+                 (squash the image)"
+            )));
+        }
         found.remember(&name, &order.path);
         if kind == EntryType::Directory {
             continue;
@@ -62,16 +64,19 @@ pub(super) fn read_archive(
                 (found.tree, found.files) = (true, Vec::new());
                 false
             }
-            Keep::Manifests => is_below(&name, &order.path) && is_manifest_name(&name),
+            Keep::Manifests => {
+                is_below(&name, &order.path) && is_manifest_name(&name) && !is_lock(&name, &order.path)
+            }
         };
-        found.take(name, keep, &mut entry, order)?;
+        found.take(name, keep, &mut entry, reading)?;
     }
     drain(archive.into_inner())?;
-    if found.tree {
-        return Ok(None);
-    }
-    found.finish(order).map(Some)
+    check_sum(reading.checksum, found.sum.clone().finalize().as_slice())?;
+    Ok(found)
 }
+
+/// What the layers of container images call a file that is deleted (OCI image specification, layer.md).
+const WHITEOUT: &str = ".wh.";
 
 /// Which files of an archive are kept in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,19 +87,41 @@ pub(super) enum Keep {
     Everything,
 }
 
-#[derive(Default)]
-struct Findings {
-    entries: usize,
-    names: HashSet<String>,
-    tops: Vec<String>,
-    below: bool,
-    tree: bool,
-    sum: Sha256,
-    files: Vec<(String, Bytes)>,
+/// How a layer is read.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub order: &'a Order,
+    /// The expected hash of all files of the layer.
+    pub checksum: Option<&'a str>,
+    /// What earlier layers have left of the limits.
+    pub left: ContentLimits,
+    pub keep: Keep,
+    /// Whether it is one of several layers.
+    pub is_merged: bool,
 }
 
-impl Findings {
-    fn remember(&mut self, name: &str, path: &str) {
+/// What was found in a layer.
+#[derive(Default)]
+pub(super) struct Part {
+    pub entries: usize,
+    /// How many bytes it has when unpacked.
+    pub unpacked: u64,
+    /// The names of all files.
+    pub names: HashSet<String>,
+    /// The first names at the root.
+    pub tops: Vec<String>,
+    /// Whether something is at the path.
+    pub below: bool,
+    /// Whether a kustomization is at the path, and only manifests were asked for.
+    pub tree: bool,
+    /// The hash of all files, where one is expected.
+    pub sum: Sha256,
+    /// The files that are kept.
+    pub files: Vec<(String, Bytes)>,
+}
+
+impl Part {
+    pub fn remember(&mut self, name: &str, path: &str) {
         self.below = self.below || is_below(name, path);
         let top = name.split('/').next().unwrap_or_default();
         if self.tops.len() <= SHOWN && !self.tops.iter().any(|t| t == top) {
@@ -108,14 +135,15 @@ impl Findings {
         name: String,
         keep: bool,
         entry: &mut impl File,
-        order: &Order,
+        reading: &Reading<'_>,
     ) -> Result<(), OciError> {
+        let Reading { order, checksum, .. } = *reading;
         let size = entry.size();
         if keep && size > order.limits.file {
             let limit = order.limits.file;
             return Err(OciError::too_large(format!("entry {name:?} is larger than {limit} bytes")));
         }
-        if !keep && order.checksum.is_none() {
+        if !keep && checksum.is_none() {
             return Ok(());
         }
         let mut content = Vec::new();
@@ -127,7 +155,7 @@ impl Findings {
                 break;
             }
             read += n as u64;
-            if order.checksum.is_some() {
+            if checksum.is_some() {
                 self.sum.update(&buffer[..n]);
             }
             if keep {
@@ -141,20 +169,6 @@ impl Findings {
             self.files.push((name, content.into()));
         }
         Ok(())
-    }
-
-    fn finish(self, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
-        check_sum(order.checksum.as_deref(), self.sum.finalize().as_slice())?;
-        if !order.path.is_empty() && !self.below {
-            return Err(path_missing(order, &self.tops));
-        }
-        if self.files.is_empty() && !self.names.is_empty() && order.path.is_empty() {
-            let shown = shorten(&self.tops);
-            return Err(OciError::invalid(format!(
-                "it contains no YAML or JSON file (is it a container image?); it contains {shown}"
-            )));
-        }
-        Ok(self.files)
     }
 }
 
@@ -170,7 +184,7 @@ impl<R: Read> File for tar::Entry<'_, R> {
 }
 
 /// The entry's name from the archive's root; `None` for the root itself.
-fn entry_name(raw: &[u8], limits: &ContentLimits) -> Result<Option<String>, OciError> {
+pub(super) fn entry_name(raw: &[u8], limits: &ContentLimits) -> Result<Option<String>, OciError> {
     let shown: String = String::from_utf8_lossy(raw).chars().take(80).collect();
     let refuse = |why: &str| Err(OciError::invalid(format!("entry {shown:?} {why}")));
     if raw.len() > limits.name {

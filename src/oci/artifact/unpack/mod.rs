@@ -1,4 +1,4 @@
-//! A layer's bytes to the files in it, in memory and within limits.
+//! The bytes of layers to the files in them, in memory and within limits.
 //!
 //! Nothing is ever written to disk by an entry's name. Blocking: run it off
 //! the async workers.
@@ -6,13 +6,14 @@
 mod archive;
 mod extension;
 mod layer;
+mod merge;
 mod order;
 mod stream;
 
-pub(in crate::oci) use layer::unpack;
-pub(super) use layer::unpack_everything;
+pub(in crate::oci) use merge::unpack;
+pub(super) use merge::unpack_everything;
 pub use order::Form;
-pub(in crate::oci) use order::{Order, Unpacked, normal_path};
+pub(in crate::oci) use order::{Order, StoredLayer, Unpacked, normal_path};
 pub(super) use order::{check_sum, is_below, is_manifest_name};
 
 #[cfg(test)]

@@ -8,21 +8,42 @@ use crate::oci::limits::ContentLimits;
 /// How many names a message lists.
 pub(super) const SHOWN: usize = 8;
 
-/// What to take out of a layer.
+/// The directory of a bundle's lock.
+const IMGPKG: &str = ".imgpkg";
+
+/// What to take out of layers.
 pub(in crate::oci) struct Order {
     /// Normalised: no leading or trailing slash, empty for everything.
     pub path: String,
-    /// The name for a layer that is one file, not an archive.
-    pub title: Option<String>,
-    /// The expected hash of the concatenation of all files, in lower case hex.
+    /// The expected hash of the concatenation of all files of the first layer, in lower case hex.
     pub checksum: Option<String>,
+    /// For all layers together.
     pub limits: ContentLimits,
 }
 
-/// What was taken out of a layer.
+/// A layer as it is stored.
+#[derive(Debug)]
+pub(in crate::oci) struct StoredLayer {
+    pub bytes: Bytes,
+    /// The name for a layer that is one file, not an archive.
+    pub title: Option<String>,
+    /// For messages: its place among all layers of the manifest, from 1, and its digest.
+    pub name: String,
+    /// The same place.
+    pub position: usize,
+}
+
+impl StoredLayer {
+    /// The only layer of its artifact.
+    pub fn alone(bytes: Bytes) -> Self {
+        Self { bytes, title: None, name: "layer 1".to_owned(), position: 1 }
+    }
+}
+
+/// What was taken out of layers.
 #[derive(Debug)]
 pub(in crate::oci) struct Unpacked {
-    /// The files, in the archive's order, by their names from its root.
+    /// The files, layer by layer, in the archive's order, by their names from its root.
     pub files: Vec<(String, Bytes)>,
     /// Where a kustomization is at the path.
     pub form: Form,
@@ -87,6 +108,11 @@ pub(super) fn is_kustomization(name: &str, directory: &str) -> bool {
     let (parent, file) = name.rsplit_once('/').unwrap_or(("", name));
     let file = file.strip_suffix(".age").unwrap_or(file);
     parent == directory && matches!(file, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
+}
+
+/// Whether it is of the lock that Carvel's imgpkg puts into a bundle, which no cluster knows.
+pub(super) fn is_lock(name: &str, path: &str) -> bool {
+    is_below(name, IMGPKG) && !is_below(path, IMGPKG)
 }
 
 pub(super) fn path_missing(order: &Order, tops: &[String]) -> OciError {

@@ -5,8 +5,9 @@ use std::io::Write;
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
-use super::{Form, Order, Unpacked, normal_path, unpack};
+use super::{Form, Order, StoredLayer, Unpacked, normal_path};
 use crate::api::reason::Reason;
+use crate::oci::error::OciError;
 use crate::oci::limits::ContentLimits;
 
 const YAML: &[u8] = b"kind: ConfigMap\n";
@@ -56,7 +57,11 @@ fn order(path: &str) -> Order {
         name: 200,
         depth: 5,
     };
-    Order { path: normal_path(path).unwrap(), title: None, checksum: None, limits }
+    Order { path: normal_path(path).unwrap(), checksum: None, limits }
+}
+
+fn unpack(layer: &[u8], order: &Order) -> Result<Unpacked, OciError> {
+    super::unpack(&[StoredLayer::alone(layer.to_vec().into())], order)
 }
 
 fn names(layer: &[u8], path: &str) -> String {

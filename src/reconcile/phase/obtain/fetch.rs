@@ -34,6 +34,7 @@ pub async fn fetch(
     let access = access(scope, session, cache).await?;
     let selection = Selection {
         media_type: release.media_type.clone(),
+        all_layers: release.all_layers,
         path: release.path.clone(),
         identities: identities(scope, session, cache).await?,
         tenant: release.id.namespace.clone(),

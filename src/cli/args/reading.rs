@@ -1,0 +1,42 @@
+//! How the content of artifacts is read.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// How the content of artifacts is read.
+#[derive(Debug, Default, Args)]
+pub struct ReadingArgs {
+    /// File with private keys (AGE-SECRET-KEY-1…), one per line, to decrypt artifacts.
+    #[arg(long, value_name = "FILE")]
+    pub age_identities: Option<PathBuf>,
+    /// Layers of artifacts that are read: the first with manifests, or all of them, merged.
+    #[arg(
+        long,
+        value_name = "WHICH",
+        value_enum,
+        ignore_case = true,
+        default_value = "First",
+        hide_short_help = true
+    )]
+    pub layers: LayersArg,
+}
+
+/// Which layers of artifacts are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LayersArg {
+    /// The first layer with manifests.
+    #[default]
+    #[value(name = "First")]
+    First,
+    /// All layers with manifests, merged in their order; a file in two of them is an error.
+    #[value(name = "All")]
+    All,
+}
+
+impl ReadingArgs {
+    /// Whether all layers are merged.
+    pub fn all_layers(&self) -> bool {
+        self.layers == LayersArg::All
+    }
+}
