@@ -223,6 +223,55 @@ async fn what_crane_pushes_is_read() {
 }
 
 #[story]
+fn a_digest_with_a_tag_is_read_and_a_tag_that_names_another_is_told() {
+    let registry = Registry::plain();
+    let digest = registry.push_yaml("app", "1.0.0", YAML);
+    let url = format!("oci://{}/app:1.0.0@{digest}", registry.host());
+    let pull = || shown(&supercargo(&["pull", "artifact", &url], "", &[]));
+    assert_eq!(pull(), format!("0\n{YAML}==\n"));
+    let other = registry.push_yaml("app", "1.0.0", "kind: Secret\n");
+    let warning = |says: &str| format!("0\n{YAML}==\nwarning: {says}, and the digest in the URL is used\n");
+    assert_eq!(pull(), warning(&format!("tag 1.0.0 names {other}")));
+    let never = format!("oci://{}/app:2.0.0@{digest}", registry.host());
+    assert_eq!(
+        shown(&supercargo(&["pull", "artifact", &never], "", &[])),
+        warning("tag 2.0.0 was not found")
+    );
+}
+
+#[story]
+fn the_command_line_merges_layers_where_it_is_told_to() {
+    let registry = Registry::plain();
+    let layer = |title: &str, yaml: &str| {
+        let digest = registry.push_blob("app", yaml.as_bytes());
+        serde_json::json!({"mediaType": "application/yaml", "digest": digest, "size": yaml.len(),
+            "annotations": {"org.opencontainers.image.title": title}})
+    };
+    let map =
+        |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: x\n");
+    let layers = [layer("b.yaml", &map("b")), layer("deploy/a.yaml", &map("a"))];
+    let config = serde_json::json!({"mediaType": "application/vnd.oci.empty.v1+json",
+        "digest": registry.push_blob("app", b"{}"), "size": 2});
+    let manifest = serde_json::json!({"schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": layers});
+    registry.push_manifest("app", "1", &manifest);
+    let url = format!("oci://{}/app:1", registry.host());
+    let check = |arguments: &[&str], says: &[&str], not: &[&str]| {
+        let text = shown(&supercargo(arguments, "", &[]));
+        let wrong = says.iter().any(|says| !text.contains(says)) || not.iter().any(|not| text.contains(not));
+        assert!(text.starts_with("0\n") && !wrong, "{arguments:?}: {text}");
+    };
+    check(&["pull", "artifact", &url], &["name: b"], &["name: a"]);
+    check(&["pull", "artifact", &url, "--layers", "All"], &["name: b", "name: a"], &[]);
+    check(&["build", "inventory", "x", "-a", &url, "--layers", "all"], &["name: b", "name: a"], &[]);
+    let shows =
+        ["Kind: an artifact of files (ORAS)", "application/yaml, ", ", b.yaml: used", ", deploy/a.yaml: "];
+    check(&["inspect", "artifact", &url], &shows, &["deploy/a.yaml: used", "ConfigMap/x/a"]);
+    check(&["inspect", "artifact", &url, "--layers", "All"], &shows, &["not used"]);
+    check(&["diff", "artifact", &url, &url, "--layers", "All"], &[], &["name"]);
+}
+
+#[story]
 async fn a_tag_is_put_on_what_another_means() {
     let registry = Registry::plain();
     let digest = registry.push_yaml("app", "1.0.0", YAML);

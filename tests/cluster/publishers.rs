@@ -513,8 +513,13 @@ async fn what_people_push_is_pulled_verified_and_applied() {
                 }
                 // The command line reads by the types alone what it is told; selectors are the operator's.
                 if way.spec["layerSelector"].is_null() {
-                    let says = format!("Kind: {kind} (");
-                    assert!(out.contains(&says) && out.contains(": used"), "{} {name}: {out} {err}", way.row);
+                    let is_shown = match kind.strip_prefix("an artifact of ") {
+                        Some(own @ ("Supercargo" | "Kustomizer")) => {
+                            out.contains(&format!("Built by: {} v", own.to_lowercase()))
+                        }
+                        _ => out.contains(&format!("Kind: {kind} (")) && out.contains(": used"),
+                    };
+                    assert!(is_shown, "{} {name}: {out} {err}", way.row);
                 }
             }
             Promise::Refused(says) => {

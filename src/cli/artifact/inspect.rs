@@ -87,6 +87,9 @@ struct Report {
     layers: Vec<ShownLayer>,
     #[serde(skip_serializing_if = "is_zero")]
     more_layers: usize,
+    /// Whether its origin says all of that: it has one layer, which is used.
+    #[serde(skip)]
+    is_usual: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     verified_by: Vec<evidence::ShownSignature>,
     annotations: BTreeMap<String, String>,
@@ -193,6 +196,7 @@ fn report(fetched: &Fetched, objects: &[Object]) -> Report {
         index_manifest: artifact.composition.child.clone(),
         layers: artifact.composition.layers.iter().map(ShownLayer::from).collect(),
         more_layers: artifact.composition.more_layers,
+        is_usual: artifact.composition.is_usual(),
         verified_by: fetched.proof.as_ref().map(evidence::shown).unwrap_or_default(),
         annotations: artifact.annotations.clone(),
         manifests: objects.iter().zip(&ids).map(manifest).collect(),
@@ -218,6 +222,19 @@ fn print(report: &Report, proof: Option<&Proof>, printer: &mut Printer<'_>) -> R
     if report.encrypted {
         printer.line("Encrypted with: age-encryption.org/v1")?;
     }
+    if !report.is_usual {
+        print_layers(report, printer)?;
+    }
+    printer.line("Manifests:")?;
+    for Manifest { object, images, .. } in &report.manifests {
+        printer.line(format!("   {object}"))?;
+        images.iter().try_for_each(|image| printer.line(format!("   - {image}")))?;
+    }
+    Ok(())
+}
+
+/// What has made the artifact, and which of its layers are used.
+fn print_layers(report: &Report, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let stated = if report.artifact_type.is_empty() { "no type" } else { &report.artifact_type };
     printer.line(format!("Kind: {} ({stated})", report.kind))?;
     if let Some(manifest) = &report.index_manifest {
@@ -231,11 +248,6 @@ fn print(report: &Report, proof: Option<&Proof>, printer: &mut Printer<'_>) -> R
     }
     if let Some(more) = and_more(report.more_layers) {
         printer.line(format!("   {more}"))?;
-    }
-    printer.line("Manifests:")?;
-    for Manifest { object, images, .. } in &report.manifests {
-        printer.line(format!("   {object}"))?;
-        images.iter().try_for_each(|image| printer.line(format!("   - {image}")))?;
     }
     Ok(())
 }

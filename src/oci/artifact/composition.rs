@@ -35,6 +35,12 @@ pub struct LayerUse {
 }
 
 impl Composition {
+    /// Whether it is what Supercargo and Kustomizer push: one layer, which is used.
+    pub fn is_usual(&self) -> bool {
+        let is_ours = matches!(self.kind, ArtifactKind::Supercargo | ArtifactKind::Kustomizer);
+        is_ours && self.child.is_none() && matches!(self.layers.as_slice(), [only] if only.is_used)
+    }
+
     /// That of a manifest of which these layers are used.
     pub(in crate::oci) fn of(manifest: &Manifest, child: Option<String>, used: &[Layer]) -> Self {
         let layers = manifest.layers.iter().take(MAX_LAYERS).enumerate().map(|(at, layer)| LayerUse {
