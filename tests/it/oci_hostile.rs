@@ -150,6 +150,55 @@ async fn an_index_is_followed_to_its_content_and_keeps_its_digest() {
     assert_eq!(artifact.files.len(), 1);
 }
 
+/// No index can list itself, because its digest would have to be in it. One that lists another ends
+/// there, whatever the type that it gives, and so does a registry that sends the same one again.
+#[tokio::test]
+async fn indexes_that_lead_in_circles_end() {
+    let liar = Liar::start().await;
+    let registry = Registry::new(options());
+    let (repository, access) = (liar.repository(), access(None));
+    let index = |child: &str, media_type: &str| json!({"schemaVersion": 2, "manifests": [{"mediaType": media_type, "digest": child, "size": 2}]});
+    let image = "application/vnd.oci.image.manifest.v1+json";
+    let inner = liar.manifest("inner", &index(liar.artifact("1.0", YAML).as_str(), image));
+    for media_type in [image, "application/vnd.oci.image.index.v1+json", "text/plain", ""] {
+        liar.manifest("outer", &index(inner.as_str(), media_type));
+        liar.asked();
+        let error = soon(pull(&registry, &repository, "outer", &access)).await.unwrap_err();
+        assert!(error.to_string().contains("an image index within an image index"), "{error}");
+        assert!(liar.asked().len() <= 3);
+    }
+    let child = Digest::of(b"nothing");
+    let outer = index(child.as_str(), image);
+    liar.manifest("outer", &outer);
+    let path = format!("/v2/team/app/manifests/{child}");
+    liar.lie(move |seen| (seen.path == path).then(|| reply(200, &[], outer.to_string())));
+    let error = soon(pull(&registry, &repository, "outer", &access)).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::DigestMismatch, "{error}");
+}
+
+#[tokio::test]
+async fn promise_7_all_layers_together_have_a_bound() {
+    let liar = Liar::start().await;
+    let registry = Registry::new(options());
+    let (repository, access) = (liar.repository(), access(None));
+    let layer = liar.blob(YAML.as_bytes());
+    let check = async |count: usize, size: u64, says: &str| {
+        let one = json!({"mediaType": "application/yaml", "digest": layer.as_str(), "size": size});
+        let mut manifest = manifest(&layer, YAML.len());
+        manifest["layers"] = vec![one; count].into();
+        let digest = liar.manifest("many", &manifest);
+        liar.asked();
+        let all = Selection { all_layers: true, ..Selection::default() };
+        let error = soon(registry.fetch(&repository, &digest, &access, &all)).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::ArtifactTooLarge, "{error}");
+        assert!(error.to_string().contains(says), "{error} does not say {says:?}");
+        assert!(liar.asked().iter().all(|asked| !asked.contains("blobs/")), "{count} layers of {size}");
+    };
+    check(2000, YAML.len() as u64, "2000 layers with content, more than 128").await;
+    check(128, 1 << 20, "its layers have 134217728 bytes together, more than 33554432").await;
+    check(3, u64::MAX, "its layers have 18446744073709551615 bytes together").await;
+}
+
 #[tokio::test]
 async fn a_size_that_is_not_the_layers_is_refused() {
     let liar = Liar::start().await;

@@ -95,9 +95,10 @@ impl Registry {
         })
     }
 
-    /// Whether the digest is known to be the one of an image index.
+    /// Whether the digest is known to be the one of an image index. The cache does not keep the answer:
+    /// it is asked for artifacts that nobody has signed.
     pub async fn is_index(&self, repository: &Repository, digest: &Digest, access: &Access) -> bool {
-        let manifest = self.manifest(repository, digest, access).await;
+        let manifest = self.bytes_of(Content::Manifest, repository, digest, access).await;
         manifest.is_ok_and(|bytes| matches!(Document::parse(&bytes), Ok(Document::Index(_))))
     }
 
