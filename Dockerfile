@@ -1,4 +1,4 @@
-# The image: a static binary, the CA roots, and nothing else. For linux/amd64 and
+# The image: static binaries, the CA roots, and nothing else. For linux/amd64 and
 # linux/arm64: each is compiled on a machine (or by QEMU) of its own architecture.
 #
 #   docker build -t supercargo .
@@ -10,6 +10,8 @@
 # built with. Its base is the Debian whose glibc and CA roots go into the image.
 ARG RUST_VERSION=1.95.0
 ARG DEBIAN=bookworm
+# Builds kustomize, as image/programs/go.mod names it.
+ARG GO_VERSION=1.26
 
 FROM rust:${RUST_VERSION}-${DEBIAN} AS build
 WORKDIR /src
@@ -20,6 +22,11 @@ ARG SOURCE_DATE_EPOCH
 RUN PROFILE=${PROFILE} image/build /out/supercargo \
     && install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt
 
+FROM golang:${GO_VERSION}-${DEBIAN} AS programs
+WORKDIR /src
+COPY image/programs image/programs
+RUN image/programs/build /out
+
 FROM scratch
 ARG VERSION=0.1.0
 ARG REVISION=unknown
@@ -29,6 +36,7 @@ LABEL org.opencontainers.image.title="supercargo" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /out/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=programs /out/kustomize /kustomize
 COPY --from=build /out/supercargo /supercargo
 ENV PATH=/
 WORKDIR /

@@ -3,11 +3,13 @@
 //!
 //! The rooms, from the edge inwards: `cli` and `controller` turn arguments and
 //! watches into runs of `reconcile`; `oci` and `cluster` do one network verb
-//! at a time; `domain` decides, purely; `api` is the wire contract. `observe`
+//! at a time; `builder` runs the programs of others that make manifests; `domain`
+//! decides, purely; `api` is the wire contract. `observe`
 //! holds metrics, logging and the health endpoints. `tests/tidy.rs` checks that
 //! no room reaches past its doors, which docs/architecture.md describes.
 
 pub mod api;
+pub mod builder;
 pub mod cli;
 pub mod cluster;
 pub mod controller;

@@ -14,6 +14,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     no_core_dumps();
+    if let Some(code) = supercargo::builder::sandbox::launch() {
+        return code;
+    }
     let arguments = cli::arguments();
     match arguments.command {
         CliCommand::Controller(arguments) => match operate(arguments) {
@@ -62,6 +65,13 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         verification_interval: arguments.verification_interval,
         mirrors: arguments.routes.registry_mirror,
         token_hosts: arguments.routes.allowed_token_hosts,
+        builds: controller::BuildFlags {
+            kustomize: arguments.kustomize,
+            binary: arguments.kustomize_binary,
+            directory: arguments.build_dir,
+            concurrent: arguments.concurrent_builds.into(),
+            allow_unconfined: arguments.allow_unconfined_builds,
+        },
         release_metrics: arguments.release_metrics,
         webhooks: arguments
             .webhook_addr

@@ -13,6 +13,7 @@
 )]
 
 mod artifact;
+mod build;
 mod by_hand;
 mod delivery;
 mod depends;
@@ -52,6 +53,7 @@ const GROUPS: &[Group] = &[
     ("identities", |table| on(identities::measure(table))),
     ("by-hand", |table| on(by_hand::measure(table))),
     ("publish", publish::measure),
+    ("build", |table| on(build::measure(table))),
 ];
 
 fn main() {

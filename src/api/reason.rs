@@ -154,8 +154,14 @@ reasons! {
     // The documents.
     /// A document is not a valid Kubernetes manifest.
     ManifestInvalid => Stalled,
-    /// The path holds a kustomization that was not built before the push.
-    KustomizationNotBuilt => Stalled,
+    /// A kustomization uses what is not built, such as a remote base or a plugin.
+    KustomizationRefused => Stalled,
+    /// The build of a kustomization has failed, or has exceeded a limit.
+    BuildFailed => Stalled,
+    /// The administrator does not allow builds, or they cannot be confined here.
+    BuildNotAllowed => Stalled,
+    /// A build could not be run to its end.
+    BuildUnavailable => Retry,
     /// A patch of the spec does not apply to the objects of the artifact.
     PatchFailed => Stalled,
     /// A variable in an object cannot be replaced.

@@ -11,6 +11,7 @@ use super::actor::{Actor, SharedState};
 use super::options::Options;
 use super::specs::Specs;
 use crate::api::status::ReleaseStatus;
+use crate::builder::Builder;
 use crate::cluster::inventory::Stored;
 use crate::cluster::named::{NamedObjects, ObjectKey};
 use crate::cluster::releases::ReleaseEvent;
@@ -74,6 +75,7 @@ impl Engine {
     pub fn start(
         session: Session,
         registry: Registry,
+        builder: Builder,
         trust: TrustSettings,
         specs: Specs,
         metrics: Arc<Metrics>,
@@ -107,6 +109,7 @@ impl Engine {
             named,
             dependencies,
             registry,
+            builder,
             metrics: Arc::clone(&metrics),
             claims: Claims::default(),
             default_service_account: options.default_service_account.clone(),

@@ -16,5 +16,5 @@ mod start;
 mod trust_policy;
 
 pub use error::{ControllerError, FileError};
-pub use options::{Options, WebhookOptions};
+pub use options::{BuildFlags, Options, WebhookOptions};
 pub use start::run;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::builder::Kustomize;
 use crate::domain::allowed::Allowed;
 use crate::domain::patch::selector::Selector;
 use crate::oci::{Mirror, TokenHost};
@@ -49,10 +50,27 @@ pub struct Options {
     pub trusted_root: Option<PathBuf>,
     /// Token services on other domains than their registries.
     pub token_hosts: Vec<TokenHost>,
+    /// How kustomizations are built.
+    pub builds: BuildFlags,
     /// Whether there are metrics for each release.
     pub release_metrics: bool,
     /// Where webhooks are received.
     pub webhooks: Option<WebhookOptions>,
+}
+
+/// How kustomizations are built.
+#[derive(Clone, Debug)]
+pub struct BuildFlags {
+    /// Whether they are.
+    pub kustomize: Kustomize,
+    /// The program; absent: the one on PATH.
+    pub binary: Option<PathBuf>,
+    /// The directory for the files of builds.
+    pub directory: PathBuf,
+    /// How many builds run at once.
+    pub concurrent: usize,
+    /// Whether builds run where they cannot be confined.
+    pub allow_unconfined: bool,
 }
 
 /// Where webhooks are received, and from whom.

@@ -11,10 +11,11 @@ use super::engine::Engine;
 use super::error::ControllerError;
 use super::file::File;
 use super::leader::{LeaseCandidate, Loss};
-use super::options::Options;
+use super::options::{BuildFlags, Options};
 use super::receiver::{HookListener, Hooks, ListedReleases, WebhookFile};
 use super::specs::Specs;
 use super::trust_policy::{TrustPolicyFile, default_root};
+use crate::builder::{Availability, BuildOptions, Builder};
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
 use crate::domain::capacity::{Capacity, limit_of_group, memory_of_machine};
@@ -164,7 +165,9 @@ async fn lead(
     tracing::info!(lease = candidate.name(), "leads");
     let specs = Specs::new(capacity.specs);
     let registry = registry(options, capacity, metrics);
-    let engine = Engine::start(session, registry, trust, specs, Arc::clone(metrics), options);
+    let builder = builder(&options.builds, capacity);
+    tokio::spawn(report_builds(builder.clone()));
+    let engine = Engine::start(session, registry, builder, trust, specs, Arc::clone(metrics), options);
     let (lost, losing) = watch::channel(false);
     let name = candidate.name();
     let ready = readiness.clone();
@@ -218,6 +221,37 @@ fn capacity(limit: Option<u64>) -> Capacity {
     let groups = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let limit = groups.into_iter().filter_map(|path| limit_of_group(&read(path)?)).min();
     Capacity::found(limit, read("/proc/meminfo").as_deref().and_then(memory_of_machine))
+}
+
+fn builder(flags: &BuildFlags, capacity: Capacity) -> Builder {
+    Builder::new(BuildOptions {
+        kustomize: flags.kustomize,
+        binary: flags.binary.clone(),
+        allow_unconfined: flags.allow_unconfined,
+        directory: Some(flags.directory.clone()),
+        concurrent: flags.concurrent,
+        memory: BuildOptions::share(capacity.builds, flags.concurrent),
+        cache: capacity.outputs,
+        ..BuildOptions::default()
+    })
+}
+
+/// Logs whether kustomizations can be built. Releases with one say it too, but only then.
+async fn report_builds(builder: Builder) {
+    match builder.availability().await {
+        Availability::Ready { version, confined: true, .. } => {
+            tracing::info!(kustomize = version, "builds kustomizations, confined by Landlock and seccomp");
+        }
+        Availability::Ready { version, confined: false, .. } => tracing::warn!(
+            kustomize = version,
+            "builds kustomizations without a complete sandbox (--allow-unconfined-builds)"
+        ),
+        Availability::Disabled => tracing::info!("refuses kustomizations (--kustomize=Disabled)"),
+        Availability::NoProgram(why) => tracing::warn!(why, "cannot build kustomizations"),
+        Availability::Unconfined(why) => {
+            tracing::warn!(why, "refuses kustomizations: builds cannot be confined here");
+        }
+    }
 }
 
 fn registry(options: &Options, capacity: Capacity, metrics: &Arc<Metrics>) -> Registry {

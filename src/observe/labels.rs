@@ -51,6 +51,8 @@ labels! {
         Pull => "pull",
         /// Signature evidence.
         Verify => "verify",
+        /// The build of a kustomization, and the wait for its turn.
+        Build => "build",
         /// Documents to objects.
         Render => "render",
         /// The plan.
@@ -207,6 +209,19 @@ labels! {
         /// The content, but other bytes than its digest says; it was dropped.
         Corrupt => "corrupt",
     }
+    /// The result of a build.
+    BuildResult {
+        /// The program has built it.
+        Built => "built",
+        /// The output was known.
+        Cached => "cached",
+        /// It cannot be built.
+        Failed => "failed",
+        /// It uses what is not built.
+        Refused => "refused",
+        /// Builds are not allowed, or were not possible.
+        Unavailable => "unavailable",
+    }
     /// The result of a webhook request.
     WebhookResult {
         /// It is authentic, and releases were triggered.
@@ -347,6 +362,7 @@ mod tests {
         check::<Verb>();
         check::<Method>();
         check::<CacheResult>();
+        check::<BuildResult>();
         check::<Verification>();
         check::<Load>();
         check::<WebhookResult>();

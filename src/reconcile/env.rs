@@ -14,6 +14,7 @@ use self::claims::Claims;
 use self::dependencies::{Dependencies, Notified};
 use self::plan_keys::PlanKeys;
 use self::recovery::RegistryRecovery;
+use crate::builder::Builder;
 use crate::cluster::accounts::Subscriber;
 use crate::cluster::named::NamedObjects;
 use crate::cluster::session::{Identity, Session};
@@ -38,6 +39,8 @@ pub struct Env {
     pub store: Store,
     /// The registries.
     pub registry: Registry,
+    /// The builds of kustomizations.
+    pub builder: Builder,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The watches over single objects that releases depend on.

@@ -340,7 +340,7 @@ async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
                     "annotations": {"org.opencontainers.image.title": "kustomization.yaml"}}],
     });
     scene.registry().push_manifest("shop", "1", &manifest);
-    let must_be_built = "kustomize files must be built before the push: ";
+    let must_be_built = "kustomize files are not built where other manifests are read: ";
     check(&["the release cannot be applied: ", must_be_built, "kustomization.yaml"]).await;
 
     // Its account is not there, and then may not do it.

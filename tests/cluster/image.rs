@@ -46,7 +46,10 @@ async fn it_is_an_image_of_the_binary_and_the_roots_and_nothing_else() {
             entry.read_to_end(&mut binary).expect("read");
         }
     }
-    assert_eq!(files, [(ROOTS.to_owned(), 0o644), ("supercargo".to_owned(), 0o755)]);
+    assert_eq!(
+        files,
+        [(ROOTS.to_owned(), 0o644), ("kustomize".to_owned(), 0o755), ("supercargo".to_owned(), 0o755)]
+    );
     assert_eq!(interpreter(&binary), None, "it is static");
 }
 
@@ -245,9 +248,10 @@ async fn the_dockerfile_says_the_same() {
     assert_eq!(labels, assembled);
     let copied: Vec<String> =
         last.all("COPY").filter_map(|copy| copy.split(' ').next_back().map(str::to_owned)).collect();
-    assert_eq!(copied, [format!("/{ROOTS}"), "/supercargo".to_owned()]);
+    assert_eq!(copied, [format!("/{ROOTS}"), "/kustomize".to_owned(), "/supercargo".to_owned()]);
     assert_eq!(last.base, "scratch");
     assert!(text.contains("image/build "), "the binary is built by the same script");
+    assert!(text.contains("image/programs/build "), "so are the programs");
     let rust = text.lines().find_map(|line| line.strip_prefix("ARG RUST_VERSION=")).expect("a version");
     for workflow in ["ci", "release"] {
         let path = repository().join(format!(".github/workflows/{workflow}.yaml"));

@@ -32,6 +32,7 @@ mod install;
 mod interrupted;
 mod inventories;
 mod jobs;
+mod kustomize;
 mod matrix;
 mod metrics;
 mod order;

@@ -133,6 +133,7 @@ fn judged(scrape: &Scrape) -> (Vec<String>, Vec<&'static str>) {
         ("supercargo_cache_requests_total", &["miss"], at_least_one.clone()),
         ("supercargo_cache_requests_total", &["hit"], at_least_one.clone()),
         ("supercargo_cache_size_bytes", &[], 500.0..1e9),
+        ("supercargo_builds_total", &[], 0.0..0.5),
         ("supercargo_verifications_total", &["verified", "Verified"], at_least_one.clone()),
         ("supercargo_trust_policy_loads_total", &[], 0.0..0.5),
         ("supercargo_trusted_root_newest_timestamp_seconds", &[], 1.5e9..now()),

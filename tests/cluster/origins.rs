@@ -220,10 +220,10 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
         (
             "kustomization",
             json!({}),
-            "KustomizationNotBuilt",
+            "KustomizationRefused",
             &[
-                "kustomize files must be built before the push: web/kustomization.yaml",
-                "kustomize build web | supercargo push artifact oci://",
+                "kustomize files are not built where other manifests are read: web/kustomization.yaml",
+                "spec.path: web",
             ],
         ),
         ("broken", json!({}), "ManifestInvalid", &["web/b.yaml: document 2, line"]),

@@ -139,9 +139,8 @@ async fn what_must_be_built_is_not_read() {
         manifest["layers"][0]["annotations"] = json!({"org.opencontainers.image.title": name});
         let digest: Digest = liar.manifest("1.0", &manifest);
         let expected = format!(
-            "error: {}/team/app@{digest}: kustomize files must be built before the push: {name}; run \
-             `kustomize build . | supercargo push \
-             artifact oci://… -f -`",
+            "error: {}/team/app@{digest}: kustomize files are not built where other manifests are read: {name}; \
+             select the directory of the kustomization (spec.path: .), or leave them out",
             liar.host
         );
         let url = format!("oci://{}/team/app:1.0", liar.host);

@@ -3,17 +3,29 @@
 
 use crate::source::{Source, line};
 
-const ALL: &[&str] =
-    &["api", "domain", "oci", "cluster", "reconcile", "controller", "cli", "fair", "observe", "error"];
+const ALL: &[&str] = &[
+    "api",
+    "domain",
+    "builder",
+    "oci",
+    "cluster",
+    "reconcile",
+    "controller",
+    "cli",
+    "fair",
+    "observe",
+    "error",
+];
 
 /// Room → rooms that it may name. `main` wires everything; `cli` holds the
 /// flags of the controller as a plain value, which `main` hands on.
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", ALL),
     ("lib", ALL),
-    ("cli", &["reconcile", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
-    ("controller", &["reconcile", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
-    ("reconcile", &["oci", "cluster", "domain", "api", "fair", "observe"]),
+    ("cli", &["reconcile", "builder", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
+    ("controller", &["reconcile", "builder", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
+    ("reconcile", &["builder", "oci", "cluster", "domain", "api", "fair", "observe"]),
+    ("builder", &["domain", "api", "fair"]),
     ("oci", &["domain", "api", "fair", "observe"]),
     ("cluster", &["domain", "api", "fair", "observe"]),
     ("fair", &["domain"]),
@@ -65,7 +77,11 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli/"]),
     ("indicatif", &["cli/print/progress.rs"]),
     ("tikv_jemallocator", &["main.rs"]),
-    ("rustix", &["main.rs"]),
+    // Limits of processes, and their end.
+    ("rustix", &["main.rs", "builder/"]),
+    ("landlock", &["builder/sandbox/"]),
+    ("seccompiler", &["builder/sandbox/"]),
+    ("libc", &["builder/sandbox/"]),
 ];
 
 /// What the pure rooms do not name.

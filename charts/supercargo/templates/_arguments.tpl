@@ -12,6 +12,16 @@ older or newer image has nothing to complain about. */}}
 - --health-addr=0.0.0.0:8081
 - --cache-dir=/var/cache/supercargo
 - --cache-max-size={{ .Values.cache.maxSize }}
+- --build-dir=/var/lib/supercargo/builds
+{{- if ne .Values.builds.kustomize "Enabled" }}
+- --kustomize={{ .Values.builds.kustomize }}
+{{- end }}
+{{- if ne (int .Values.builds.concurrent) 2 }}
+- --concurrent-builds={{ .Values.builds.concurrent }}
+{{- end }}
+{{- if .Values.builds.allowUnconfined }}
+- --allow-unconfined-builds
+{{- end }}
 - --concurrency={{ .Values.concurrency }}
 - --log-format={{ .Values.logFormat }}
 - --verification-interval={{ .Values.verificationInterval }}

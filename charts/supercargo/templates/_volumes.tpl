@@ -2,6 +2,8 @@
 {{- define "supercargo.mounts" -}}
 - name: cache
   mountPath: /var/cache/supercargo
+- name: builds
+  mountPath: /var/lib/supercargo/builds
 {{- if or .Values.trustPolicy.configMap .Values.trustPolicy.files }}
 - name: trust
   mountPath: /etc/supercargo/trust
@@ -33,6 +35,10 @@
 - name: cache
   emptyDir:
     sizeLimit: {{ .Values.cache.sizeLimit }}
+# The files of builds, removed after each.
+- name: builds
+  emptyDir:
+    sizeLimit: {{ .Values.builds.sizeLimit }}
 {{- if or .Values.trustPolicy.configMap .Values.trustPolicy.files }}
 - name: trust
   configMap:

@@ -20,6 +20,12 @@ pub struct ReadingArgs {
         hide_short_help = true
     )]
     pub layers: LayersArg,
+    /// The kustomize that builds artifacts with a kustomization, a static executable (default: the one on PATH).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_KUSTOMIZE_BINARY", value_name = "FILE")]
+    pub kustomize_binary: Option<PathBuf>,
+    /// Build also where this machine cannot confine builds (Landlock, seccomp).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_ALLOW_UNCONFINED_BUILDS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_unconfined_builds: bool,
 }
 
 /// Which layers of artifacts are read.

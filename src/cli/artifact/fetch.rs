@@ -1,6 +1,8 @@
 //! An artifact for a command: by its URL, verified where that is required,
 //! decrypted, and as objects.
 
+use crate::builder::limits::MAX_OUTPUT;
+use crate::builder::{BuildOptions, Builder, Tree};
 use crate::cli::args::{ReadingArgs, RegistryArgs};
 use crate::cli::input::bundle::{Bundle, bundle};
 use crate::cli::reach::login;
@@ -8,7 +10,9 @@ use crate::cli::{CliError, Printer};
 use crate::domain::manifest::render::refuse_kustomizations;
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
-use crate::oci::{Access, Artifact, ArtifactReference, OciError, Registry, Repository, Resolved, Selection};
+use crate::oci::{
+    Access, Artifact, ArtifactReference, Form, OciError, Registry, Repository, Resolved, Selection,
+};
 use crate::reconcile::error::RunFailure;
 use crate::reconcile::trust::evidence::{VerifyTarget, verify_artifact};
 
@@ -59,7 +63,7 @@ pub(in crate::cli) async fn locate(
 ///
 /// # Errors
 /// When it cannot be fetched, is not signed, is not an artifact, is encrypted and no key
-/// fits, or was pushed before it was built.
+/// fits, or cannot be built.
 pub(in crate::cli) async fn artifact(
     url: &str,
     reach: &RegistryArgs,
@@ -75,7 +79,7 @@ pub(in crate::cli) async fn artifact(
         None => None,
     };
     let selection = Selection { identities, all_layers: keys.all_layers(), ..Selection::default() };
-    located.fetch(proof, selection, registry).await
+    located.fetch(proof, selection, registry, keys).await
 }
 
 impl Located {
@@ -100,23 +104,39 @@ impl Located {
     /// Its content.
     ///
     /// # Errors
-    /// When it cannot be fetched, is not an artifact, is encrypted and no key fits, or was
-    /// pushed before it was built.
+    /// When it cannot be fetched, is not an artifact, is encrypted and no key fits, or
+    /// cannot be built.
     pub async fn fetch(
         self,
         proof: Option<Proof>,
         selection: Selection,
         registry: &Registry,
+        builds: &ReadingArgs,
     ) -> Result<Fetched, CliError> {
         let Self { repository, resolved, access } = &self;
-        let artifact = registry.fetch(repository, &resolved.digest, access, &selection).await?;
+        let mut artifact = registry.fetch(repository, &resolved.digest, access, &selection).await?;
         if artifact.files.iter().any(|(name, _)| name.ends_with(".age")) {
             return Err(OciError::Encrypted { subject: self.name() }.into());
         }
-        let built = refuse_kustomizations(artifact.files.iter().map(|(name, _)| name.as_str()));
-        built.map_err(|e| CliError::Input(format!("{}: {e}", self.name())))?;
+        let refused = |e: &dyn std::fmt::Display| CliError::Input(format!("{}: {e}", self.name()));
+        if let Form::Kustomization { directory } = std::mem::take(&mut artifact.form) {
+            let tree = Tree { files: std::mem::take(&mut artifact.files), directory };
+            let built = builder(builds).build("", tree, MAX_OUTPUT).await.map_err(|e| refused(&e))?;
+            artifact.files = vec![("kustomize-build.yaml".to_owned(), built.manifests)];
+        }
+        let other = refuse_kustomizations(artifact.files.iter().map(|(name, _)| name.as_str()));
+        other.map_err(|e| refused(&e))?;
         Ok(Fetched { located: self, proof, artifact })
     }
+}
+
+/// Builds with the same sandbox as the operator.
+fn builder(arguments: &ReadingArgs) -> Builder {
+    Builder::new(BuildOptions {
+        binary: arguments.kustomize_binary.clone(),
+        allow_unconfined: arguments.allow_unconfined_builds,
+        ..BuildOptions::default()
+    })
 }
 
 /// Why something was not verified, for a person.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
+use crate::builder::Kustomize;
 use crate::cli::args::{ClusterArgs, GlobalArgs, RouteArgs};
 use crate::domain::patch::selector::Selector;
 use crate::domain::prefix::Prefix;
@@ -75,6 +76,27 @@ pub struct ControllerArgs {
     /// Interval for verifying unchanged artifacts again: 1s to 24h.
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_VERIFICATION_INTERVAL", default_value = "1h", value_name = "DURATION", value_parser = verification_interval)]
     pub verification_interval: Duration,
+    /// Whether artifacts with a kustomization are built: Enabled or Disabled.
+    #[arg(long, env = "SUPERCARGO_KUSTOMIZE", default_value = "Enabled", value_name = "Enabled|Disabled")]
+    pub kustomize: Kustomize,
+    /// The kustomize that builds, a static executable (default: the one on PATH).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_KUSTOMIZE_BINARY", value_name = "FILE")]
+    pub kustomize_binary: Option<PathBuf>,
+    /// Directory for the files of builds.
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "SUPERCARGO_BUILD_DIR",
+        default_value = "/tmp/supercargo-builds",
+        value_name = "DIR"
+    )]
+    pub build_dir: PathBuf,
+    /// Maximum number of builds at once; they share half of the memory limit.
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_CONCURRENT_BUILDS", default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrent_builds: u16,
+    /// Build also where the kernel or the container runtime cannot confine builds (Landlock, seccomp).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_ALLOW_UNCONFINED_BUILDS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_unconfined_builds: bool,
     /// Address for webhooks, below /hook/: a push reconciles the affected releases without waiting for their interval.
     #[arg(long, env = "SUPERCARGO_WEBHOOK_ADDR", value_name = "HOST:PORT", requires = "webhook_config", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub webhook_addr: Option<String>,

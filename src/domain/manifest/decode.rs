@@ -45,7 +45,7 @@ pub enum ManifestFault {
     Invalid,
     /// A limit was hit.
     TooLarge,
-    /// It is a kustomization, which must be built before the push.
+    /// It is a kustomization among manifests.
     Kustomization,
 }
 

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod encoding;
 mod events;
 pub(in crate::domain) mod json;
+pub mod kustomization;
 mod namespace;
 pub mod patch;
 pub mod render;

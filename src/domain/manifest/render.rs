@@ -87,10 +87,10 @@ pub enum RenderError {
     /// The documents are larger than the limit.
     #[error("{0}")]
     TooLarge(Problems),
-    /// A kustomization instead of the result of its build.
+    /// The files of a kustomization among manifests.
     #[error(
-        "kustomize files must be built before the push: {places}; run `kustomize build {directory} | \
-         supercargo push artifact oci://… -f -`"
+        "kustomize files are not built where other manifests are read: {places}; select the directory of the \
+         kustomization (spec.path: {directory}), or leave them out"
     )]
     Kustomization {
         /// The files or documents.
@@ -112,7 +112,7 @@ impl RenderError {
         match self {
             Self::Invalid(_) => Reason::ManifestInvalid,
             Self::TooLarge(_) => Reason::ArtifactTooLarge,
-            Self::Kustomization { .. } => Reason::KustomizationNotBuilt,
+            Self::Kustomization { .. } => Reason::KustomizationRefused,
             Self::Patch(error) => error.reason(),
             Self::Substitution(_) => Reason::SubstitutionFailed,
         }
@@ -399,25 +399,21 @@ mod tests {
     }
 
     #[test]
-    fn kustomizations_are_refused_with_the_command_to_build_them() {
-        refused(
-            &[("a.yaml", "{{"), ("apps/web/kustomization.yaml", "")],
-            Reason::KustomizationNotBuilt,
-            "kustomize files must be built before the push: apps/web/kustomization.yaml; run `kustomize build \
-             apps/web | supercargo push artifact oci://… -f -`",
-        );
-        refused(
-            &[("Kustomization", "")],
-            Reason::KustomizationNotBuilt,
-            "kustomize files must be built before the push: Kustomization; run `kustomize build . | supercargo \
-             push artifact oci://… -f -`",
-        );
-        refused(
-            &[("d/a.yaml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")],
-            Reason::KustomizationNotBuilt,
-            "kustomize files must be built before the push: d/a.yaml: document 1, line 1: the document is a \
-             kustomize Kustomization; run `kustomize build d | supercargo push artifact oci://… -f -`",
-        );
+    fn kustomizations_among_manifests_are_refused_with_their_directory() {
+        let found = |places: &str, directory: &str| {
+            format!(
+                "kustomize files are not built where other manifests are read: {places}; select the directory of the \
+                 kustomization (spec.path: {directory}), or leave them out"
+            )
+        };
+        let check = |files: &[(&str, &str)], places: &str, directory: &str| {
+            refused(files, Reason::KustomizationRefused, &found(places, directory));
+        };
+        let files = [("a.yaml", "{{"), ("apps/web/kustomization.yaml", "")];
+        check(&files, "apps/web/kustomization.yaml", "apps/web");
+        check(&[("Kustomization", "")], "Kustomization", ".");
+        let document = [("d/a.yaml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")];
+        check(&document, "d/a.yaml: document 1, line 1: the document is a kustomize Kustomization", "d");
     }
 
     #[test]

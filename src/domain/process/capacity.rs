@@ -10,6 +10,8 @@ const LEAST: u64 = 128 << 20;
 
 /// More than anything in the process needs.
 const UNSHARED: u64 = 1 << 50;
+/// What the build of a person may take.
+const MAX_BUILD: u64 = 1 << 30;
 /// An object takes about 200 bytes of it.
 const MAX_INVENTORY: u64 = 64 << 20;
 
@@ -33,6 +35,10 @@ pub struct Capacity {
     pub inventory: u64,
     /// The room of all large inventories.
     pub inventories: u64,
+    /// The memory of all builds together. Their processes share the limit of this one.
+    pub builds: u64,
+    /// The memory for outputs of builds that are kept.
+    pub outputs: u64,
 }
 
 impl Default for Capacity {
@@ -49,6 +55,8 @@ impl Default for Capacity {
             specs: all,
             inventory,
             inventories: all,
+            builds: MAX_BUILD,
+            outputs: 0,
         }
     }
 }
@@ -62,6 +70,7 @@ impl Capacity {
         let usual = (memory / 256).min(16 << 20);
         let inventory = (memory / 64).min(MAX_INVENTORY);
         let (pulled, all_usual, specs, inventories) = (memory / 8, memory / 16, memory / 8, memory / 4);
+        let (builds, outputs) = (memory / 2, memory / 32);
         Self {
             usual,
             most,
@@ -71,6 +80,8 @@ impl Capacity {
             specs,
             inventory,
             inventories,
+            builds,
+            outputs,
         }
     }
 
@@ -104,17 +115,28 @@ mod tests {
 
     #[test]
     fn shares_follow_the_limit() {
-        let check = |memory: u64, expected: [u64; 8]| {
-            let Capacity { usual, most, pulled, all_usual, all_large, specs, inventory, inventories } =
-                Capacity::of(memory * MIB);
-            let found = [usual, most, pulled, all_usual, all_large, specs, inventory, inventories];
+        let check = |memory: u64, expected: [u64; 10]| {
+            let Capacity {
+                usual,
+                most,
+                pulled,
+                all_usual,
+                all_large,
+                specs,
+                inventory,
+                inventories,
+                builds,
+                outputs,
+            } = Capacity::of(memory * MIB);
+            let found =
+                [usual, most, pulled, all_usual, all_large, specs, inventory, inventories, builds, outputs];
             let found = found.map(|bytes| bytes / MIB);
             assert_eq!(found, expected, "{memory}");
         };
-        check(0, [0, 8, 16, 8, 23, 16, 2, 32]);
-        check(512, [2, 32, 64, 32, 92, 64, 8, 128]);
-        check(4096, [16, 256, 512, 256, 742, 512, 64, 1024]);
-        check(65536, [16, 768, 8192, 4096, 2227, 8192, 64, 16384]);
+        check(0, [0, 8, 16, 8, 23, 16, 2, 32, 64, 4]);
+        check(512, [2, 32, 64, 32, 92, 64, 8, 128, 256, 16]);
+        check(4096, [16, 256, 512, 256, 742, 512, 64, 1024, 2048, 128]);
+        check(65536, [16, 768, 8192, 4096, 2227, 8192, 64, 16384, 32768, 2048]);
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub fn class_of(reason: Reason) -> FailureClass {
         | Reason::ArtifactNotFound
         | Reason::NoMatchingTag
         | Reason::DigestMismatch
+        | Reason::BuildNotAllowed
+        | Reason::BuildUnavailable
         | Reason::ApiServerUnavailable
         | Reason::InventoryInvalid
         | Reason::PruneFailed
@@ -77,7 +79,8 @@ pub fn class_of(reason: Reason) -> FailureClass {
         | Reason::VerificationRequired
         | Reason::ImageNotVerified
         | Reason::ManifestInvalid
-        | Reason::KustomizationNotBuilt
+        | Reason::KustomizationRefused
+        | Reason::BuildFailed
         | Reason::PatchFailed
         | Reason::SubstitutionFailed
         | Reason::DependencyNotAllowed

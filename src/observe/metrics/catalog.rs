@@ -2,8 +2,8 @@
 //! the tables of docs/metrics.md are made from it.
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Label, Load, Method, Phase, ReadyState, RollbackResult, RunResult,
-    StepResult, Verb, VerdictSource, Verification, WaitingGate, WebhookResult, senders,
+    Action, Answer, BuildResult, CacheResult, Label, Load, Method, Phase, ReadyState, RollbackResult,
+    RunResult, StepResult, Verb, VerdictSource, Verification, WaitingGate, WebhookResult, senders,
 };
 
 /// A metric.
@@ -262,6 +262,11 @@ pub(super) const CACHE_REQUESTS: MetricEntry = counter(
 );
 pub(super) const CACHE_BYTES: MetricEntry =
     gauge("supercargo_cache_size_bytes", &[], "Size of the content cache on disk.");
+pub(super) const BUILDS: MetricEntry = counter(
+    "supercargo_builds_total",
+    &[("result", Values::Closed(words::<BuildResult>))],
+    "Builds of kustomizations, by result. How long they took is the phase `build` of the reconcile runs.",
+);
 pub(super) const API_REQUESTS: MetricEntry = counter(
     "supercargo_api_requests_total",
     &[("verb", Values::Closed(words::<Verb>)), ("code", Values::Closed(Answer::words))],

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use prometheus::{IntGauge, Registry, TextEncoder};
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Load, Method, Phase, RollbackResult, RunResult, StepResult, Verb,
-    VerdictSource, Verification, WebhookResult,
+    Action, Answer, BuildResult, CacheResult, Load, Method, Phase, RollbackResult, RunResult, StepResult,
+    Verb, VerdictSource, Verification, WebhookResult,
 };
 use super::catalog::{BUILD_INFO, LEADER};
 use super::fleet::Fleet;
@@ -135,6 +135,11 @@ impl Metrics {
     /// The API server has answered after this time, or has not.
     pub fn api_request(&self, verb: Verb, answer: Answer, took: Duration) {
         self.requests.api_request(verb, answer, took);
+    }
+
+    /// A kustomization was built, or not.
+    pub fn build(&self, result: BuildResult) {
+        self.requests.build(result);
     }
 
     /// The content cache was used.

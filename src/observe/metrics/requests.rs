@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
-use super::super::labels::{Answer, CacheResult, Method, Verb};
+use super::super::labels::{Answer, BuildResult, CacheResult, Method, Verb};
 use super::super::span::What;
 use super::super::traces;
 use super::catalog::{
-    API_REQUESTS, API_SECONDS, CACHE_BYTES, CACHE_REQUESTS, REGISTRY_REQUESTS, REGISTRY_SECONDS,
+    API_REQUESTS, API_SECONDS, BUILDS, CACHE_BYTES, CACHE_REQUESTS, REGISTRY_REQUESTS, REGISTRY_SECONDS,
 };
 use super::make::{Children, Maker};
 
@@ -30,6 +30,7 @@ pub(super) struct Requests {
     api_seconds: Children<Verb, Histogram>,
     cache: Children<CacheResult, IntCounter>,
     cache_bytes: IntGauge,
+    builds: Children<BuildResult, IntCounter>,
 }
 
 impl Requests {
@@ -42,6 +43,7 @@ impl Requests {
             api_seconds: make.closed_histograms(&API_SECONDS)?,
             cache: make.closed_counters(&CACHE_REQUESTS)?,
             cache_bytes: make.gauge(&CACHE_BYTES)?,
+            builds: make.closed_counters(&BUILDS)?,
         })
     }
 
@@ -69,6 +71,10 @@ impl Requests {
 
     pub fn cache_request(&self, result: CacheResult) {
         self.cache.with(result, IntCounter::inc);
+    }
+
+    pub fn build(&self, result: BuildResult) {
+        self.builds.with(result, IntCounter::inc);
     }
 
     pub fn cache_size(&self, bytes: u64) {

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use crate::api::reason::Reason;
 use crate::api::status::ReleaseStatus;
 use crate::api::step::StepStatus;
+use crate::builder::{BuildOptions, Builder};
 use crate::cluster::inventory::{FinalizerPolicy, Stored};
 use crate::cluster::named::NamedObjects;
 use crate::cluster::session::Session;
@@ -120,6 +121,7 @@ impl Local {
             named,
             dependencies: Dependencies::default(),
             registry: Registry::new(RegistryOptions::default()),
+            builder: Builder::new(BuildOptions::default()),
             metrics: Arc::clone(&metrics),
             claims: Claims::default(),
             default_service_account: None,

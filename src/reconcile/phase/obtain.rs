@@ -1,5 +1,6 @@
 //! From an admitted revision to its objects.
 
+pub mod build;
 pub mod fetch;
 pub mod render;
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use self::build::build;
 use self::fetch::fetch;
 use self::render::{Rendered, render};
 use crate::api::reason::Reason;
@@ -106,15 +108,21 @@ pub async fn obtain_within(
     let (registry, seen) = caches.registry_and_sightings();
     let seen = Some(seen).filter(|_| can_wait);
     let artifact = fetch(scope, session, registry, seen, revision, size).await?;
-    scope.slot.take().await;
-    if scope.signals.is_stopping() {
-        return Err(ReconcileError::SUPERSEDED);
-    }
     let status = revision.fetched(&artifact);
     let content = admission.admit(artifact)?;
     let rollout = begin(caches, revision);
-    match render(scope, session, discovery, &content).await {
-        Ok(rendered) => {
+    let seen = Some(caches.sightings()).filter(|_| can_wait);
+    let rendered = async {
+        let content = build(scope, seen, content).await?;
+        scope.slot.take().await;
+        if scope.signals.is_stopping() {
+            return Err(ReconcileError::SUPERSEDED);
+        }
+        let rendered = render(scope, session, discovery, &content).await?;
+        Ok((content, rendered))
+    };
+    match rendered.await {
+        Ok((content, rendered)) => {
             let began = caches.rollout.progress.began();
             Ok(Obtained { artifact: Some(status), content, rendered, rollout, began })
         }

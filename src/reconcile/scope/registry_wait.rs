@@ -42,6 +42,18 @@ pub async fn registry_wait_beside<T>(
     queue: &Queue,
     work: impl Future<Output = T>,
 ) -> RegistryWait<T> {
+    let message = format!("Waiting for {}", scope.release.url);
+    wait_beside(scope, seen, queue, &message, work).await
+}
+
+/// The same for other work, with what the status says about it.
+pub async fn wait_beside<T>(
+    scope: &Scope<'_>,
+    seen: Option<Sightings<'_>>,
+    queue: &Queue,
+    message: &str,
+    work: impl Future<Output = T>,
+) -> RegistryWait<T> {
     let release = scope.release;
     let mut work = std::pin::pin!(tokio::time::timeout(release.timeout, work));
     let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
@@ -60,7 +72,7 @@ pub async fn registry_wait_beside<T>(
                     continue;
                 }
                 silent = true;
-                scope.write_progress(None, &format!("Waiting for {}", release.url)).await;
+                scope.write_progress(None, message).await;
             }
         }
         let now = Timestamp::now();

@@ -10,12 +10,15 @@ use super::evidence::{VerifyTarget, verify_artifact};
 use super::pinned::{ImageDemand, Pinned};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedBy;
+use crate::builder::Tree;
 use crate::domain::outcome::{Assessment, Outcome};
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
-use crate::oci::{Artifact, Digest, Registry, Room};
+use crate::oci::{Artifact, Digest, Form, Registry, Room};
 use crate::reconcile::error::{RunFailure, failure};
 
+/// The name of the output of a build, in messages about it.
+const BUILT: &str = "kustomize-build.yaml";
 /// The maximum number of signers in the status.
 const MAX_SIGNERS: usize = 16;
 
@@ -34,6 +37,7 @@ pub struct Admission {
 #[derive(Clone, Debug)]
 pub struct Admitted {
     files: Vec<(String, Bytes)>,
+    form: Form,
     room: Room,
     images: Option<Arc<ImageDemand>>,
 }
@@ -89,7 +93,8 @@ impl Admission {
             let message = format!("verified digest {}, but pulled {}", self.digest, artifact.digest);
             return Err(failure(Reason::DigestMismatch, message));
         }
-        Ok(Admitted { files: artifact.files, room: artifact.room, images: self.images.clone() })
+        let Artifact { files, form, room, .. } = artifact;
+        Ok(Admitted { files, form, room, images: self.images.clone() })
     }
 
     /// Adds the signers to the outcome, those of the container images too as far as they are known.
@@ -120,7 +125,7 @@ impl Admitted {
     /// Manifests from the command line, applied with the person's own rights: no signature is
     /// required.
     pub(in crate::reconcile) fn from_command_line(files: Vec<(String, Bytes)>) -> Self {
-        Self { files, room: Room::default(), images: None }
+        Self { files, form: Form::Manifests, room: Room::default(), images: None }
     }
 
     /// The required signatures of its container images.
@@ -128,7 +133,22 @@ impl Admitted {
         self.images.as_deref()
     }
 
-    /// Files by their names.
+    /// Takes the files and the directory of a kustomization out, to build it. Absent for manifests.
+    pub(in crate::reconcile) fn take_tree(&mut self) -> Option<Tree> {
+        match std::mem::take(&mut self.form) {
+            Form::Manifests => None,
+            Form::Kustomization { directory } => {
+                Some(Tree { files: std::mem::take(&mut self.files), directory })
+            }
+        }
+    }
+
+    /// The output of the build of its kustomization, instead of the files.
+    pub(in crate::reconcile) fn set_built(&mut self, manifests: Bytes) {
+        self.files = vec![(BUILT.to_owned(), manifests)];
+    }
+
+    /// Manifests by the names of their files.
     pub fn files(&self) -> &[(String, Bytes)] {
         &self.files
     }

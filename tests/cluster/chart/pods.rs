@@ -13,8 +13,12 @@ use supercargo_testbed::{Account, Bed, ports, processes};
 use crate::scene::BINARY;
 
 /// What the test bed gives every operator itself, and how the chart has it.
-const BEDS_OWN: &[&str] =
-    &["--metrics-addr=0.0.0.0:8080", "--cache-dir=/var/cache/supercargo", "--leader-election-namespace="];
+const BEDS_OWN: &[&str] = &[
+    "--metrics-addr=0.0.0.0:8080",
+    "--cache-dir=/var/cache/supercargo",
+    "--build-dir=/var/lib/supercargo/builds",
+    "--leader-election-namespace=",
+];
 
 /// The newest pod of the chart in a namespace.
 pub fn newest(bed: &Bed, namespace: &str) -> Value {

@@ -440,6 +440,9 @@ const FLAGS: &[(&str, &str)] = &[
     ("{clusterAdmin: true, defaultServiceAccount: deployer}", "--default-service-account=deployer"),
     ("{watchNamespaces: [a, b]}", "--watch-namespaces=a,b"),
     ("{cache: {maxSize: 3Gi, sizeLimit: 4Gi}}", "--cache-max-size=3Gi"),
+    ("{builds: {kustomize: Disabled}}", "--kustomize=Disabled"),
+    ("{builds: {concurrent: 4}}", "--concurrent-builds=4"),
+    ("{builds: {allowUnconfined: true}}", "--allow-unconfined-builds"),
     ("{logFormat: text}", "--log-format=text"),
     ("{otlpEndpoint: 'http://collector:4318'}", "--otlp-endpoint=http://collector:4318"),
     ("{requireVerification: true}", "--require-verification"),
@@ -468,7 +471,7 @@ fn arguments(values: &str) -> Vec<String> {
 #[story]
 fn flags_are_those_of_the_values_and_no_others() {
     let plain = arguments("");
-    assert_eq!(plain.len(), 10, "{plain:?}");
+    assert_eq!(plain.len(), 11, "{plain:?}");
     for (values, flag) in FLAGS {
         let found = arguments(values);
         assert!(found.iter().any(|argument| argument == flag), "{flag} is not in {found:?}");
@@ -487,6 +490,8 @@ const WITHOUT_VALUE: &[(&str, &str)] = &[
     ("--health-addr", "probes name this port"),
     ("--memory-limit", "the process finds the limit of its container"),
     ("--cache-dir", "the mount of the volume for it"),
+    ("--build-dir", "the mount of the volume for it"),
+    ("--kustomize-binary", "the image has one on its PATH"),
     ("--color", "of every command; nobody reads a pod's log on its terminal"),
 ];
 

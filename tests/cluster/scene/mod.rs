@@ -26,7 +26,7 @@ mod manifests;
 mod wait;
 
 pub use audit::is_own;
-pub use build::{BINARY, Scene, registry};
+pub use build::{BINARY, Scene, SceneBuilder, registry};
 pub use look::{message, text};
 pub use manifests::{
     ALL_RIGHTS, CONFIG_MAPS, account, annotated, config_map, deployment, failing_deployment, release, role,

@@ -28,6 +28,8 @@ pub struct Kit {
     files: &'static [(&'static str, &'static str)],
     /// How long the first build takes on two cores, in minutes.
     minutes: u32,
+    /// Whether the programs are static: without C.
+    fixed: bool,
     /// Where its programs are, once this process has asked.
     pub(crate) found: OnceLock<Tools>,
 }
@@ -62,6 +64,7 @@ pub static BED: Kit = Kit {
     tags: "",
     files: &[],
     minutes: 6,
+    fixed: false,
     found: OnceLock::new(),
 };
 
@@ -73,6 +76,7 @@ pub static HELM: Kit = Kit {
     tags: "",
     files: &[],
     minutes: 1,
+    fixed: false,
     found: OnceLock::new(),
 };
 
@@ -90,6 +94,7 @@ pub static FLUX: Kit = Kit {
         ("github.com/fluxcd/source-controller", "config/crd/bases"),
     ],
     minutes: 6,
+    fixed: false,
     found: OnceLock::new(),
 };
 
@@ -108,6 +113,7 @@ pub static SIGSTORE: Kit = Kit {
     tags: "",
     files: &[],
     minutes: 4,
+    fixed: false,
     found: OnceLock::new(),
 };
 
@@ -122,6 +128,7 @@ pub static PUBLISHERS: Kit = Kit {
     tags: "",
     files: &[],
     minutes: 1,
+    fixed: false,
     found: OnceLock::new(),
 };
 
@@ -137,6 +144,34 @@ pub static PROMETHEUS: Kit = Kit {
     tags: "remove_all_sd",
     files: &[],
     minutes: 3,
+    fixed: false,
+    found: OnceLock::new(),
+};
+
+/// The programs of the image that build kustomizations.
+pub static IMAGE: Kit = Kit {
+    module: "image/programs",
+    programs: &[program("kustomize", "sigs.k8s.io/kustomize/kustomize/v5")],
+    link: "-s -w",
+    tags: "",
+    files: &[],
+    minutes: 1,
+    fixed: true,
+    found: OnceLock::new(),
+};
+
+/// What tries to leave the sandbox of builds, and what takes the sandbox away.
+pub static ESCAPE: Kit = Kit {
+    module: "tests/tools/escape",
+    programs: &[
+        program("attempts", "supercargo.dev/tests/tools/escape/attempts"),
+        program("withhold", "supercargo.dev/tests/tools/escape/withhold"),
+    ],
+    link: "-s -w",
+    tags: "",
+    files: &[],
+    minutes: 1,
+    fixed: true,
     found: OnceLock::new(),
 };
 
@@ -148,6 +183,7 @@ pub static MONITORING: Kit = Kit {
     link: "",
     files: &[("github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd")],
     minutes: 0,
+    fixed: false,
     found: OnceLock::new(),
 };
 
@@ -206,6 +242,9 @@ impl Kit {
     fn go(&self, go: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(go);
         command.current_dir(self.directory()).args(arguments).stdin(Stdio::null());
+        if self.fixed {
+            command.env("CGO_ENABLED", "0");
+        }
         command
     }
 

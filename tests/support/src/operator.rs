@@ -92,6 +92,13 @@ impl Options {
         self
     }
 
+    /// Another program in its place, such as one that starts it.
+    #[must_use]
+    pub fn binary(mut self, binary: &Path) -> Self {
+        self.binary = binary.to_path_buf();
+        self
+    }
+
     /// One more argument.
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
@@ -131,6 +138,7 @@ impl Options {
             .arg(format!("--leader-election-namespace={}", self.lease.0))
             .arg(format!("--leader-election-name={}", self.lease.1))
             .arg(bed::flag("--cache-dir", &cache))
+            .arg(bed::flag("--build-dir", &directory.join("builds")))
             .args(self.default_account.map(|name| format!("--default-service-account={name}")))
             .args(&self.arguments)
             .env("KUBECONFIG", &kubeconfig)

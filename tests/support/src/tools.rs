@@ -10,7 +10,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::kits::{BED, FILES, FLUX, HELM, Kit, MONITORING, PROMETHEUS, PUBLISHERS, SIGSTORE};
+use crate::kits::{BED, ESCAPE, FILES, FLUX, HELM, IMAGE, Kit, MONITORING, PROMETHEUS, PUBLISHERS, SIGSTORE};
 
 /// Where each program is.
 #[derive(Debug)]
@@ -85,6 +85,16 @@ impl Tools {
     /// Helm, found or built once.
     pub fn helm() -> &'static Tools {
         Tools::of(&HELM)
+    }
+
+    /// The programs of the image, found or built once.
+    pub fn image() -> &'static Tools {
+        Tools::of(&IMAGE)
+    }
+
+    /// What tries to leave the sandbox of builds, built once.
+    pub fn escape() -> &'static Tools {
+        Tools::of(&ESCAPE)
     }
 
     /// Flux's, found or built once.

@@ -1,0 +1,286 @@
+//! The door: builds, a few at a time, each tenant in its turn.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::cache::{Known, OutputCache};
+use super::directory::{self, BuildRoot};
+use super::error::BuildError;
+use super::kustomize::{Prepared, Tree, arguments, is_out_of_memory, said};
+use super::limits::{LEAST_MEMORY, MAX_CPU, MAX_TIME, MOST_MEMORY};
+use super::probe::{Availability, probe};
+use super::process::{Ended, Watch, run};
+use super::sandbox::{Confinement, LaunchOrder, REFUSED};
+use crate::fair::Gate;
+
+/// Whether kustomizations are built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kustomize {
+    /// They are.
+    #[default]
+    Enabled,
+    /// They are refused.
+    Disabled,
+}
+
+impl FromStr for Kustomize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "Enabled" => Ok(Self::Enabled),
+            "Disabled" => Ok(Self::Disabled),
+            _ => Err("must be Enabled or Disabled".to_owned()),
+        }
+    }
+}
+
+/// How builds are run.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// Whether kustomizations are built.
+    pub kustomize: Kustomize,
+    /// The program; absent: the one on PATH.
+    pub binary: Option<PathBuf>,
+    /// Whether builds run where they cannot be confined completely.
+    pub allow_unconfined: bool,
+    /// The directory for the files of builds; absent: that of the system.
+    pub directory: Option<PathBuf>,
+    /// How many builds run at once.
+    pub concurrent: usize,
+    /// The memory of one build, in bytes.
+    pub memory: u64,
+    /// The memory for outputs that are kept, in bytes.
+    pub cache: u64,
+    /// The binary that is the launcher, see [`launch`](super::sandbox::launch).
+    pub launcher: PathBuf,
+    /// The most time of one build.
+    pub time: Duration,
+    /// The most processor time of one build, in whole seconds.
+    pub cpu: Duration,
+}
+
+impl Default for BuildOptions {
+    /// For the process of a person.
+    fn default() -> Self {
+        Self {
+            kustomize: Kustomize::Enabled,
+            binary: None,
+            allow_unconfined: false,
+            directory: None,
+            concurrent: 1,
+            memory: MOST_MEMORY,
+            cache: 0,
+            // This binary, also while another one takes its place.
+            launcher: PathBuf::from("/proc/self/exe"),
+            time: MAX_TIME,
+            cpu: MAX_CPU,
+        }
+    }
+}
+
+impl BuildOptions {
+    /// The memory of one build, of that of all builds together.
+    pub fn share(all: u64, concurrent: usize) -> u64 {
+        let share = all / (concurrent as u64).max(1);
+        share.clamp(LEAST_MEMORY, MOST_MEMORY)
+    }
+}
+
+/// The output of a build.
+#[derive(Clone, Debug)]
+pub struct BuildOutput {
+    /// The manifests, as a stream of YAML documents.
+    pub manifests: Bytes,
+    /// How long the program ran; absent where the output was known.
+    pub took: Option<Duration>,
+}
+
+/// Builds kustomizations. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Builder(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    options: BuildOptions,
+    cache: OutputCache,
+    tenants: Arc<Gate>,
+    places: Semaphore,
+    root: OnceCell<BuildRoot>,
+    ready: OnceCell<Availability>,
+}
+
+impl Builder {
+    /// With these options. Nothing is run yet.
+    pub fn new(options: BuildOptions) -> Self {
+        let concurrent = options.concurrent.max(1);
+        Self(Arc::new(Shared {
+            cache: OutputCache::new(options.cache),
+            // One tenant gets at most half of these: as many as there are places.
+            tenants: Gate::new(2 * concurrent as u64),
+            places: Semaphore::new(concurrent),
+            root: OnceCell::new(),
+            ready: OnceCell::new(),
+            options,
+        }))
+    }
+
+    /// Whether builds are possible. What is missing is looked for again the next time.
+    pub async fn availability(&self) -> Availability {
+        let Shared { options, ready, .. } = &*self.0;
+        if options.kustomize == Kustomize::Disabled {
+            return Availability::Disabled;
+        }
+        let probed = ready.get_or_try_init(|| async {
+            let root = match self.root().await {
+                Ok(root) => root,
+                Err(error) => return Err(Availability::NoProgram(error.to_string())),
+            };
+            let found =
+                probe(&options.launcher, root, options.binary.as_deref(), options.allow_unconfined).await;
+            if matches!(found, Availability::Ready { .. }) { Ok(found) } else { Err(found) }
+        });
+        probed.await.cloned().unwrap_or_else(|found| found)
+    }
+
+    /// Builds the tree of a tenant to at most so many bytes. A caller that is gone ends the build.
+    ///
+    /// # Errors
+    /// Why there is no output.
+    pub async fn build(&self, tenant: &str, tree: Tree, most: u64) -> Result<BuildOutput, BuildError> {
+        let shared = &*self.0;
+        if shared.options.kustomize == Kustomize::Disabled {
+            return Err(BuildError::NotAllowed(
+                "the operator does not build kustomizations (--kustomize=Disabled); build it in CI and push the \
+                 manifests"
+                    .to_owned(),
+            ));
+        }
+        let prepared = blocking(move || tree.prepare()).await??;
+        match shared.cache.get(&prepared.key) {
+            Some(Known::Output(manifests)) if manifests.len() as u64 <= most => {
+                return Ok(BuildOutput { manifests, took: None });
+            }
+            Some(Known::Output(_)) => return Err(too_large(most)),
+            Some(Known::MoreThan(limit)) if limit >= most => return Err(too_large(most)),
+            Some(Known::MoreThan(_)) | None => {}
+        }
+        let (program, confined) = self.program().await?;
+        let _turn = shared.tenants.enter(tenant, 1).await;
+        let _place = shared.places.acquire().await.map_err(|e| BuildError::Unavailable(e.to_string()))?;
+        let key = prepared.key;
+        let built = self.run(&program, confined, prepared, most).await;
+        match &built {
+            Ok(output) => shared.cache.put(key, Known::Output(output.manifests.clone())),
+            Err(BuildError::TooLarge(_)) => shared.cache.put(key, Known::MoreThan(most)),
+            Err(_) => {}
+        }
+        built
+    }
+
+    async fn program(&self) -> Result<(PathBuf, bool), BuildError> {
+        match self.availability().await {
+            Availability::Ready { program, confined, .. } => Ok((program, confined)),
+            Availability::Disabled => Err(BuildError::NotAllowed("builds are disabled".to_owned())),
+            Availability::NoProgram(why) => {
+                Err(BuildError::Unavailable(format!("cannot build kustomizations: {why}")))
+            }
+            Availability::Unconfined(why) => Err(BuildError::NotAllowed(format!(
+                "kustomizations are not built because builds cannot be confined here: {why} \
+                 (--allow-unconfined-builds builds them nevertheless)"
+            ))),
+        }
+    }
+
+    async fn root(&self) -> Result<&BuildRoot, BuildError> {
+        let open = || async {
+            let common = self.0.options.directory.clone().unwrap_or_else(std::env::temp_dir);
+            let shown = common.display().to_string();
+            let opened = blocking(move || BuildRoot::open(&common)).await?;
+            opened.map_err(|e| BuildError::Unavailable(format!("cannot write to {shown} (--build-dir): {e}")))
+        };
+        self.0.root.get_or_try_init(open).await
+    }
+
+    async fn run(
+        &self,
+        program: &Path,
+        confined: bool,
+        prepared: Prepared,
+        most: u64,
+    ) -> Result<BuildOutput, BuildError> {
+        let BuildOptions { launcher, memory, time, cpu, .. } = &self.0.options;
+        let disk = |e: std::io::Error| {
+            BuildError::Unavailable(format!("cannot write the files of the build (--build-dir): {e}"))
+        };
+        let place = self.root().await?.place().map_err(disk)?;
+        let path = place.path().to_path_buf();
+        let Prepared { tree, has_secrets, .. } = prepared;
+        let shown = tree.shown();
+        let order = LaunchOrder {
+            program: program.display().to_string(),
+            arguments: arguments(&tree.directory),
+            directory: path.display().to_string(),
+            memory: *memory,
+            cpu_seconds: cpu.as_secs(),
+            confinement: if confined { Confinement::Required } else { Confinement::BestEffort },
+            parent: std::process::id(),
+        };
+        let write = move || directory::write(place.path(), &tree.files).map(|()| place);
+        let place = blocking(write).await?.map_err(disk)?;
+        let started = Instant::now();
+        let ended = run(launcher, &order, Watch { output: most, time: *time }).await;
+        let took = started.elapsed();
+        // Removing many files takes time.
+        drop(tokio::task::spawn_blocking(move || drop(place)));
+        let ended = ended.map_err(|e| BuildError::Unavailable(format!("cannot run kustomize: {e}")))?;
+        let (status, output, messages) = match ended {
+            Ended::Exited { status, output, messages } => (status, output, messages),
+            Ended::TooMuchOutput => return Err(too_large(most)),
+            Ended::OutOfCpu => {
+                let seconds = order.cpu_seconds;
+                let why =
+                    format!("kustomize build {shown} needs more than {seconds} seconds of processor time");
+                return Err(BuildError::Failed(why));
+            }
+            Ended::OutOfTime => {
+                let why = format!("kustomize build {shown} has not ended within {}s", time.as_secs());
+                return Err(BuildError::Unavailable(why));
+            }
+        };
+        match status.code() {
+            Some(0) => Ok(BuildOutput { manifests: output.into(), took: Some(took) }),
+            Some(code) if code == i32::from(REFUSED) => {
+                let why = said(&messages, &path);
+                Err(BuildError::Unavailable(format!("cannot run kustomize: {why}")))
+            }
+            _ if is_out_of_memory(&messages) => Err(BuildError::Failed(format!(
+                "kustomize build {shown} needs more than {} MiB of memory",
+                memory >> 20
+            ))),
+            // Killed from outside, most likely by the kernel when the pod's memory was used up.
+            None => Err(BuildError::Unavailable(format!("kustomize build {shown} was ended: {status}"))),
+            Some(_) if has_secrets => Err(BuildError::Failed(format!(
+                "kustomize build {shown} failed (message hidden: it may contain Secret values); run it on your \
+                 machine to see why"
+            ))),
+            Some(_) => {
+                Err(BuildError::Failed(format!("kustomize build {shown} failed: {}", said(&messages, &path))))
+            }
+        }
+    }
+}
+
+fn too_large(most: u64) -> BuildError {
+    BuildError::TooLarge(format!("the kustomization builds to more than {most} bytes"))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BuildError> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.map_err(|e| BuildError::Unavailable(format!("the build was aborted: {e}")))
+}

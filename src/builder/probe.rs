@@ -1,0 +1,108 @@
+//! Whether builds are possible here: the program runs, and can be confined.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::directory::BuildRoot;
+use super::kustomize::said;
+use super::limits::LEAST_MEMORY;
+use super::process::{Ended, Watch, run};
+use super::sandbox::{Confinement, LaunchOrder, REFUSED};
+
+/// How long the program may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether builds are possible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Availability {
+    /// They are.
+    Ready {
+        /// The program.
+        program: PathBuf,
+        /// What the program says about its version.
+        version: String,
+        /// Whether it is confined completely.
+        confined: bool,
+    },
+    /// The administrator has disabled them.
+    Disabled,
+    /// The program is not here or does not run; why.
+    NoProgram(String),
+    /// This kernel, or the container's runtime, has no sandbox; why.
+    Unconfined(String),
+}
+
+/// Runs the program once, confined, and then as far as possible.
+pub(super) async fn probe(
+    launcher: &Path,
+    root: &BuildRoot,
+    program: Option<&Path>,
+    unconfined: bool,
+) -> Availability {
+    let program = match find(program) {
+        Ok(program) => program,
+        Err(why) => return Availability::NoProgram(why),
+    };
+    match version(launcher, root, &program, Confinement::Required).await {
+        Ok(version) => Availability::Ready { program, version, confined: true },
+        Err(Trouble::Confinement(why)) if !unconfined => Availability::Unconfined(why),
+        Err(Trouble::Program(why)) if !unconfined => Availability::NoProgram(why),
+        Err(_) => match version(launcher, root, &program, Confinement::BestEffort).await {
+            Ok(version) => Availability::Ready { program, version, confined: false },
+            Err(Trouble::Program(why) | Trouble::Confinement(why)) => Availability::NoProgram(why),
+        },
+    }
+}
+
+enum Trouble {
+    /// The launcher has not become the program.
+    Confinement(String),
+    /// The program does not work.
+    Program(String),
+}
+
+async fn version(
+    launcher: &Path,
+    root: &BuildRoot,
+    program: &Path,
+    confinement: Confinement,
+) -> Result<String, Trouble> {
+    let failed = |why: String| Trouble::Program(format!("cannot run {}: {why}", program.display()));
+    let place = root.place().map_err(|e| failed(e.to_string()))?;
+    let order = LaunchOrder {
+        program: program.display().to_string(),
+        arguments: vec!["version".to_owned()],
+        directory: place.path().display().to_string(),
+        memory: LEAST_MEMORY,
+        cpu_seconds: PATIENCE.as_secs(),
+        confinement,
+        parent: std::process::id(),
+    };
+    let watch = Watch { output: 4096, time: PATIENCE };
+    let ended = run(launcher, &order, watch).await.map_err(|e| failed(e.to_string()))?;
+    let Ended::Exited { status, output, messages } = ended else {
+        return Err(failed("it does not say its version".to_owned()));
+    };
+    match status.code() {
+        Some(0) => Ok(String::from_utf8_lossy(&output).trim().to_owned()),
+        Some(code) if code == i32::from(REFUSED) => {
+            let why = said(&messages, place.path());
+            match why.starts_with("cannot execute ") {
+                true => Err(Trouble::Program(format!("{why}; it has to be a static executable"))),
+                false => Err(Trouble::Confinement(why)),
+            }
+        }
+        _ => Err(failed(format!("{status} {}", said(&messages, place.path())).trim().to_owned())),
+    }
+}
+
+/// The program: where it was named, or on PATH.
+fn find(named: Option<&Path>) -> Result<PathBuf, String> {
+    let absolute = |path: &Path| path.canonicalize().ok().filter(|path| path.is_file());
+    if let Some(named) = named {
+        return absolute(named).ok_or_else(|| format!("{} is not a file", named.display()));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).find_map(|directory| absolute(&directory.join("kustomize")));
+    found.ok_or_else(|| "kustomize is not on PATH".to_owned())
+}

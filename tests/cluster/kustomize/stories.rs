@@ -1,0 +1,91 @@
+//! Overlays that the operator builds and applies.
+
+use serde_json::json;
+use supercargo_testbed::{Profiles, story};
+
+use super::tree::{builder, push};
+use crate::scene::{Scene, text};
+
+const PROFILES: Profiles = Profiles::First("what is built is applied as any other manifest");
+
+/// An overlay in `prod`: a base above it, a component, and a generator.
+fn overlay(value: &'static str) -> Vec<(&'static str, &'static str)> {
+    let prod = match value {
+        "1" => {
+            "resources: [../base]\ncomponents: [../component]\nnamePrefix: prod-\nconfigMapGenerator:\n- name: settings\n  files: [settings.conf]\n"
+        }
+        _ => {
+            "resources: [../base]\nnamePrefix: prod-\nconfigMapGenerator:\n- name: settings\n  files: [settings.conf]\n"
+        }
+    };
+    vec![
+        ("base/kustomization.yaml", "resources: [a.yaml]\n"),
+        ("base/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {key: base}\n"),
+        (
+            "component/kustomization.yaml",
+            "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- patch: |-\n    apiVersion: v1\n    kind: ConfigMap\n    metadata: {name: a}\n    data: {more: component}\n",
+        ),
+        ("prod/kustomization.yaml", prod),
+        ("prod/settings.conf", value),
+        ("README.md", "# not a manifest"),
+    ]
+}
+
+fn builds(scene: &Scene<'_>, result: &str) -> f64 {
+    scene.operator.metric(&format!("supercargo_builds_total{{result=\"{result}\"}}")).unwrap_or_default()
+}
+
+#[story]
+async fn an_overlay_is_built_applied_and_kept() {
+    let mut scene = builder("kustomize-overlay").await.start();
+    push(&scene, "app", "1", &overlay("1"));
+    scene.create("app", json!({"path": "prod", "drift": {"mode": "Correct"}}));
+    scene.story.wait_ready("app", "1@").await;
+    let map = scene.config_map("prod-a").await.expect("it is applied");
+    assert_eq!((text(&map, "/data/key"), text(&map, "/data/more")), ("base".into(), "component".into()));
+    let named = scene.named("app").await;
+    assert_eq!(named.len(), 2, "{named:?}");
+    let settings = named.iter().find(|name| name.contains("settings-")).expect("it was generated").clone();
+    assert_eq!((builds(&scene, "built"), builds(&scene, "failed")), (1.0, 0.0));
+
+    // Drift is corrected from the output that is known.
+    scene.patch("v1", "configmaps", "prod-a", json!({"data": {"key": "by hand"}}));
+    scene.wait_field("v1", "configmaps", "prod-a", "/data/key", &"base".into()).await;
+    scene.reconcile("app", "again").await;
+    assert_eq!(builds(&scene, "built"), 1.0);
+    assert!(builds(&scene, "cached") >= 1.0);
+
+    // A new revision: the generator gives its ConfigMap another name, and the component is gone.
+    push(&scene, "app", "2", &overlay("2"));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
+    scene.story.wait_ready("app", "2@").await;
+    let named = scene.named("app").await;
+    assert!(named.len() == 2 && !named.contains(&settings), "{named:?}");
+    let map = scene.config_map("prod-a").await.expect("it stays");
+    assert_eq!(text(&map, "/data/more"), "");
+    assert_eq!(builds(&scene, "built"), 2.0);
+
+    // After a restart it is built once more, and nothing changes.
+    let before = scene.config_map("prod-a").await;
+    scene.restart();
+    scene.reconcile("app", "restarted").await;
+    scene.story.wait_ready("app", "2@").await;
+    assert_eq!(scene.config_map("prod-a").await, before);
+}
+
+#[story]
+async fn a_kustomization_is_patched_and_placed_by_the_release() {
+    let scene = builder("kustomize-spec").await.start();
+    push(&scene, "app", "1", &overlay("1"));
+    let spec = json!({
+        "path": "prod",
+        "commonMetadata": {"labels": {"team": "web"}},
+        "patches": [{"patch": "[{op: add, path: /data/patched, value: 'yes'}]",
+                     "target": {"kind": "ConfigMap", "name": "prod-a"}}],
+    });
+    scene.create("app", spec);
+    scene.story.wait_ready("app", "1@").await;
+    let map = scene.config_map("prod-a").await.expect("it is applied");
+    assert_eq!(text(&map, "/data/patched"), "yes");
+    assert_eq!(text(&map, "/metadata/labels/team"), "web");
+}
