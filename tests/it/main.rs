@@ -24,6 +24,7 @@ mod oci_reach;
 mod oci_resume;
 mod oci_transport;
 mod patches;
+mod renovate;
 mod secure;
 mod several;
 mod signatures;
