@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use supercargo::cli::{CliCommand, ControllerArgs};
 use supercargo::domain::allowed::Allowed;
+use supercargo::domain::remote::kubeconfig::{RemoteReach, RemoteSettings};
 use supercargo::observe::logging::{self, LogFormat};
 use supercargo::observe::traces::Traces;
 use supercargo::{cli, controller};
@@ -57,6 +58,10 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         default_service_account: arguments.default_service_account,
         watch_namespaces: arguments.watch_namespaces,
         watch_label_selector: arguments.watch_label_selector,
+        remote_clusters: RemoteSettings {
+            enabled: arguments.remote_clusters == "Enabled",
+            reach: RemoteReach { local: arguments.allow_local_clusters },
+        },
         allowed_registries: Allowed::below(arguments.allowed_registries),
         cross_namespace_dependencies: arguments.allow_cross_namespace_dependencies,
         trust_policy: arguments.trust_policy,

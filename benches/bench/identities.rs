@@ -116,7 +116,7 @@ fn tenancy(tenant: &str, secret: &str) -> String {
 }
 
 /// Established TCP connections of a process to a port.
-fn connections(id: u32, port: u16) -> usize {
+pub fn connections(id: u32, port: u16) -> usize {
     let files = std::fs::read_dir(format!("/proc/{id}/fd")).expect("the process runs");
     let own: HashSet<String> = files
         .filter_map(|file| {

@@ -25,6 +25,7 @@ mod pods;
 mod publish;
 mod reaction;
 mod releases;
+mod remote;
 mod site;
 mod table;
 mod verdict;
@@ -51,6 +52,7 @@ const GROUPS: &[Group] = &[
     ("many-1000", |table| on(many::thousand(table))),
     ("one-1000", |table| on(one::measure(table))),
     ("identities", |table| on(identities::measure(table))),
+    ("clusters", |table| on(remote::measure(table))),
     ("by-hand", |table| on(by_hand::measure(table))),
     ("publish", publish::measure),
     ("build", |table| on(build::measure(table))),

@@ -55,7 +55,12 @@ impl Site {
 
     /// Starts the operator and waits until it works.
     pub async fn operator(&self) -> Operator {
-        let operator = self.options().start();
+        self.started(self.options()).await
+    }
+
+    /// The same with other options.
+    pub async fn started(&self, options: Options) -> Operator {
+        let operator = options.start();
         until_ready(&operator).await;
         operator
     }

@@ -9,6 +9,12 @@ pub const FINALIZER: &str = "supercargo.dev/finalizer";
 pub const OWNER_NAME: &str = "supercargo.dev/name";
 /// Ownership label: the namespace of the release.
 pub const OWNER_NAMESPACE: &str = "supercargo.dev/namespace";
+/// Ownership label, on objects in another cluster: the uid of the Namespace kube-system of the
+/// cluster that has the release.
+pub const OWNER_CLUSTER: &str = "supercargo.dev/cluster";
+/// On a release whose spec means another cluster than before: the URL of the API server of the one
+/// where its objects are left as they are, or `home`.
+pub const LEAVE_CLUSTER: &str = "supercargo.dev/leave-cluster";
 /// On a release: any new value reconciles now, once even while suspended.
 pub const RECONCILE_AT: &str = "supercargo.dev/reconcile-at";
 /// On a release: the hash of the plan that is approved, or the digest whose empty content is allowed

@@ -182,6 +182,8 @@ reasons! {
     // The cluster.
     /// The API server does not answer.
     ApiServerUnavailable => Retry,
+    /// Another cluster, which the spec names, does not answer or rejects the credentials.
+    ClusterUnreachable => Retry,
     /// The dry run was refused; nothing was written.
     PreflightFailed => Retry,
     /// A Job that must be recreated has not ended yet.
@@ -217,6 +219,11 @@ impl Reason {
     /// Whether a new revision waits for a time, or for another release to have it.
     pub fn is_of_arrival(self) -> bool {
         matches!(self, Self::OutsideWindow | Self::RevisionTooYoung | Self::PromotionPending)
+    }
+
+    /// Whether it says that an API server gives no answer.
+    pub fn is_without_answer(self) -> bool {
+        matches!(self, Self::ApiServerUnavailable | Self::ClusterUnreachable)
     }
 
     /// Whether it says that the artifact cannot be fetched from the registry.

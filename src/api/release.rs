@@ -14,6 +14,7 @@ pub use super::drift::{Drift, DriftMode, IgnoreRule, PointerPath};
 use super::duration::{is_between, is_duration, is_within};
 use super::guards::{Promotion, PruneGuard, ScheduleWindow, is_age};
 use super::health::{HealthCheck, HealthCheckExpr};
+use super::kube_config::KubeConfig;
 use super::object_reference::LocalObjectReference;
 use super::patch::{Image, Patch};
 use super::plan::ApprovalMode;
@@ -168,6 +169,10 @@ pub struct OCIArtifactReleaseSpec {
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')").message("serviceAccountName must be the name of a ServiceAccount, or not set"))]
     pub service_account_name: Option<String>,
+
+    /// Another cluster for the objects of the release. The release, its status, its inventory and the Secrets that its spec names stay in this cluster. With serviceAccountName (or the controller's --default-service-account), the kubeconfig's user impersonates the ServiceAccount of that name in the release's namespace there; otherwise objects are applied with the rights of the kubeconfig's user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kube_config: Option<KubeConfig>,
 
     /// Deletes objects that are no longer in the artifact.
     pub prune: bool,

@@ -68,6 +68,9 @@ pub struct ReleaseStatus {
     /// Approved removal of objects: its token, and the revision with its inputs, or the uid of the deleted release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_removal: Option<String>,
+    /// URL of the API server of the cluster that has the objects, if it is not this one (`spec.kubeConfig`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// Last revision that was healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy_revision: Option<String>,

@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use zeroize::Zeroize;
 
 use super::collections::watch::{Event, ListSelection, State, run};
 use super::error::ApiError;
-use super::session::{Call, Session};
+use super::kinds::resource::escape;
+use super::session::{Call, JSON, Session};
 use crate::domain::identity::ReleaseId;
 use crate::domain::release::inputs::InputData;
 
@@ -189,7 +193,7 @@ impl Session {
         )
     }
 
-    fn watch_named<T>(
+    pub(super) fn watch_named<T>(
         &self,
         collection: &str,
         name: &str,
@@ -209,6 +213,53 @@ impl Session {
         let mut observer = NamedObserver { value: Arc::clone(&value), parse, seen: false, state, subscriber };
         let task = tokio::spawn(run(self.clone(), selection, move |event| observer.observe(event)));
         WatchedObject { value, state: receiver, task }
+    }
+}
+
+/// How long a token lasts, in seconds. The API server may give it another time.
+const LIFETIME: u64 = 3600;
+
+/// A token of a ServiceAccount.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountToken {
+    /// The token.
+    pub token: String,
+    /// When it ends.
+    pub expiration_timestamp: Timestamp,
+}
+
+impl Drop for AccountToken {
+    fn drop(&mut self) {
+        self.token.zeroize();
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    status: AccountToken,
+}
+
+impl Session {
+    /// A new token of a ServiceAccount for these audiences.
+    ///
+    /// # Errors
+    /// When the account does not exist, or this identity may not create its tokens.
+    pub async fn account_token(
+        &self,
+        namespace: &str,
+        name: &str,
+        audiences: &[String],
+    ) -> Result<AccountToken, ApiError> {
+        let path = format!("/api/v1/namespaces/{}/serviceaccounts/{}/token", escape(namespace), escape(name));
+        let request = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": audiences, "expirationSeconds": LIFETIME},
+        });
+        let body = request.to_string().into_bytes().into();
+        let answer = self.call(Call::with_body(Method::POST, path, JSON, body)).await?;
+        Ok(answer.json::<Answer>()?.status)
     }
 }
 

@@ -17,6 +17,17 @@ pub enum ApiError {
     /// No answer in time.
     #[error("the API server did not answer within {}s", .0.as_secs())]
     Timeout(Duration),
+    /// Another cluster gives no answer, or rejects its credentials.
+    #[error(
+        "the cluster {server} cannot be reached: {why}; nothing there is changed or judged until it answers: restore \
+         it, or renew the kubeconfig of the release"
+    )]
+    Away {
+        /// The URL of its API server.
+        server: std::sync::Arc<str>,
+        /// What is wrong.
+        why: String,
+    },
     /// The API server refused.
     #[error("{}", .0.message)]
     Status(Box<Status>),
@@ -174,6 +185,7 @@ impl ApiError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_)
+            | Self::Away { .. }
             | Self::Timeout(_)
             | Self::Answer(_)
             | Self::Held(_)
@@ -191,6 +203,7 @@ impl ApiError {
     /// The reason for conditions.
     pub fn reason(&self) -> Reason {
         match self {
+            Self::Away { .. } => Reason::ClusterUnreachable,
             Self::Status(s) if s.code == 403 || s.code == 401 => Reason::AccessDenied,
             Self::Status(_) | Self::NoSuchKind { .. } if !self.is_transient() => Reason::PreflightFailed,
             _ => Reason::ApiServerUnavailable,

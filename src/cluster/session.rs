@@ -1,9 +1,12 @@
 //! One call of the API server at a time, as one identity.
 
+mod breaker;
 mod call;
 pub mod connection;
 mod fence;
 mod plugin;
+mod remote;
+mod resolver;
 mod transport;
 
 use std::fmt;
@@ -22,6 +25,7 @@ use crate::domain::capacity::Capacity;
 use crate::fair::Gate;
 use crate::observe::labels::{self, Verb};
 use crate::observe::metrics::Metrics;
+use breaker::Remote;
 use connection::{Connection, ConnectionError};
 use fence::Fence;
 use transport::{ApiTransport, Lane, Slot};
@@ -35,6 +39,8 @@ pub(super) use call::{Call, JSON};
 /// that hang in a webhook took all of them, the lease would wait for a seat until it
 /// expires. One tenant gets at most half, see [`Gate`].
 const IN_FLIGHT: u64 = 48;
+/// How many watches of pods there are at most. A tenant has at most half of them.
+const POD_WATCHES: u64 = 256;
 /// Longer than the 30 s that the API server gives the slowest webhook, and
 /// about what it allows a request (60 s).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(70);
@@ -51,6 +57,8 @@ pub enum Identity {
     Controller,
     /// The process's own identity, as the command line of a person.
     User,
+    /// The user of the kubeconfig of another cluster.
+    Kubeconfig,
     /// A ServiceAccount, impersonated.
     ServiceAccount {
         /// Its namespace.
@@ -65,6 +73,7 @@ impl fmt::Display for Identity {
         match self {
             Self::Controller => f.write_str("the controller's own account"),
             Self::User => f.write_str("your account"),
+            Self::Kubeconfig => f.write_str("the kubeconfig's user"),
             Self::ServiceAccount { namespace, name } => write!(f, "ServiceAccount/{namespace}/{name}"),
         }
     }
@@ -75,13 +84,36 @@ pub(super) struct Shared {
     pub(super) transport: ApiTransport,
     pub(super) discovery: DiscoveryCache,
     in_flight: Arc<Gate>,
+    pod_watches: Arc<Gate>,
     pub(super) inventories: InventoryRooms,
-    pub(super) fence: Fence,
+    pub(super) fence: Arc<Fence>,
+    remote: Option<Remote>,
+    /// The id of the cluster that objects there are managed from, for another cluster.
+    pub(super) mark: Option<Arc<str>>,
     metrics: Arc<Metrics>,
     namespace: String,
     own: Arc<Identity>,
     /// The process's own identity.
     acting: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Shared {
+    fn new(transport: ApiTransport, metrics: Arc<Metrics>, capacity: &Capacity, own: Arc<Identity>) -> Self {
+        Self {
+            transport,
+            discovery: DiscoveryCache::default(),
+            in_flight: Gate::new(IN_FLIGHT),
+            pod_watches: Gate::new(POD_WATCHES),
+            inventories: InventoryRooms::new(capacity),
+            fence: Arc::default(),
+            remote: None,
+            mark: None,
+            metrics,
+            namespace: String::new(),
+            own,
+            acting: Vec::new(),
+        }
+    }
 }
 
 /// The API server as one identity sees it. Cheap to clone.
@@ -124,15 +156,9 @@ impl Session {
     ) -> Result<Self, ApiError> {
         let own = Arc::new(own);
         let shared = Shared {
-            own: Arc::clone(&own),
             acting,
             namespace: config.default_namespace.clone(),
-            transport: ApiTransport::new(config)?,
-            discovery: DiscoveryCache::default(),
-            in_flight: Gate::new(IN_FLIGHT),
-            inventories: InventoryRooms::new(capacity),
-            fence: Fence::default(),
-            metrics,
+            ..Shared::new(ApiTransport::new(config, None)?, metrics, capacity, Arc::clone(&own))
         };
         Ok(Self { shared: Arc::new(shared), identity: own, user: None, tenant: None })
     }
@@ -143,14 +169,14 @@ impl Session {
     /// When the name is not valid in a header; the API server refuses such a name too.
     pub fn impersonate(&self, identity: Identity) -> Result<Self, ApiError> {
         let user = match &identity {
-            Identity::Controller | Identity::User => None,
+            Identity::Controller | Identity::User | Identity::Kubeconfig => None,
             Identity::ServiceAccount { namespace, name } => {
                 let user = format!("system:serviceaccount:{namespace}:{name}");
                 Some(HeaderValue::try_from(user).map_err(ApiError::configuration)?)
             }
         };
         let tenant = match &identity {
-            Identity::Controller | Identity::User => self.tenant.clone(),
+            Identity::Controller | Identity::User | Identity::Kubeconfig => self.tenant.clone(),
             Identity::ServiceAccount { namespace, .. } => Some(Arc::from(namespace.as_str())),
         };
         Ok(Self { shared: Arc::clone(&self.shared), identity: Arc::new(identity), user, tenant })
@@ -171,19 +197,40 @@ impl Session {
 
     /// Whether the last request got no answer.
     pub fn is_away(&self) -> bool {
-        self.shared.transport.is_away()
+        match &self.shared.remote {
+            Some(remote) => remote.is_away(),
+            None => self.shared.transport.is_away(),
+        }
     }
 
     /// Waits until the API server answers again, and a random moment more: other callers
     /// have waited too.
     pub async fn is_back(&self) {
-        self.shared.transport.is_back().await;
+        match &self.shared.remote {
+            Some(remote) => remote.is_back().await,
+            None => self.shared.transport.is_back().await,
+        }
         tokio::time::sleep(LONGEST_STAGGER.mul_f64(fastrand::f64())).await;
     }
 
     /// The namespace of the pod, or of the kubeconfig's context.
     pub fn default_namespace(&self) -> &str {
         &self.shared.namespace
+    }
+
+    /// The bound on the watches of pods, which all waits in this cluster share.
+    pub fn pod_watches(&self) -> &Arc<Gate> {
+        &self.shared.pod_watches
+    }
+
+    /// Whether both call the same API server as the same identity.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared) && self.identity == other.identity
+    }
+
+    /// The id of the cluster that objects of releases carry in this one: absent in the process's own.
+    pub fn mark(&self) -> Option<&str> {
+        self.shared.mark.as_deref()
     }
 
     /// Who calls.
@@ -200,6 +247,9 @@ impl Session {
         if !call.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, call.content_type);
         }
+        if let Some(token) = self.authorization() {
+            request = request.header(header::AUTHORIZATION, token);
+        }
         match &self.user {
             // The groups of a ServiceAccount are added by the API server.
             Some(user) => request = request.header("Impersonate-User", user.clone()),
@@ -215,6 +265,11 @@ impl Session {
     /// Calls, and retries when the API server was too busy or an idle connection was
     /// closed. Every call through here may be repeated.
     pub(super) async fn call(&self, call: Call) -> Result<ApiResponse, ApiError> {
+        self.check_reachable()?;
+        self.call_patiently(call).await.map_err(|error| self.of_cluster(error))
+    }
+
+    async fn call_patiently(&self, call: Call) -> Result<ApiResponse, ApiError> {
         let mut attempt = 1;
         loop {
             let error = match self.call_once(&call).await {
@@ -266,11 +321,19 @@ impl Session {
 
     fn count(&self, verb: Verb, code: u16, asked: Instant) {
         let answer = if code == 0 { labels::Answer::Nothing } else { labels::Answer::Status(code) };
-        self.shared.metrics.api_request(verb, answer, asked.elapsed());
+        match self.shared.remote {
+            Some(_) => self.shared.metrics.remote_api_request(verb),
+            None => self.shared.metrics.api_request(verb, answer, asked.elapsed()),
+        }
     }
 
     /// Opens a watch and returns its body.
     pub(super) async fn open(&self, call: Call) -> Result<(Slot, Incoming), ApiError> {
+        self.check_reachable()?;
+        self.open_once(call).await.map_err(|error| self.of_cluster(error))
+    }
+
+    async fn open_once(&self, call: Call) -> Result<(Slot, Incoming), ApiError> {
         let request = self.request(&call)?;
         let asked = Instant::now();
         let sent = self.shared.transport.send(Lane::Watch, request);

@@ -322,7 +322,9 @@ impl Actor {
         (outcome.plan, outcome.held) = (self.status.plan.clone(), self.status.held_revision.clone());
         if outcome.plan.is_none() {
             // A release that keeps an object for it would wait in vain.
-            self.shared.env.wake(self.shared.env.claims.want_nothing(&self.id));
+            let env = &self.shared.env;
+            env.wake(env.target.claims.want_nothing(&self.id));
+            env.wake(env.clusters.want_nothing(&self.id));
         }
         // Nothing that it has depended on is of interest before the spec changes.
         self.shared.env.dependencies.kinds.forget(&self.id);

@@ -25,10 +25,11 @@ use crate::domain::verify::trust_policy::TrustPolicy;
 use crate::observe::metrics::Metrics;
 use crate::oci::{Registry, Repository};
 use crate::reconcile::cache::Caches;
-use crate::reconcile::env::claims::Claims;
+use crate::reconcile::env::clusters::Clusters;
 use crate::reconcile::env::dependencies::{Dependencies, DependencyScope};
 use crate::reconcile::env::plan_keys::PlanKeys;
 use crate::reconcile::env::recovery::RegistryRecovery;
+use crate::reconcile::env::target::TargetCluster;
 use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::WorkerPool;
@@ -100,25 +101,26 @@ impl Engine {
             is_selective: options.watch_label_selector.is_some(),
             across_namespaces: options.cross_namespace_dependencies,
         });
-        let home = options.leader_election_namespace.clone();
-        let home = home.unwrap_or_else(|| session.default_namespace().to_owned());
-        let plan_keys = PlanKeys::new(home, format!("{}-plan-key", options.leader_election_name));
+        let own = options.leader_election_namespace.clone();
+        let own = own.unwrap_or_else(|| session.default_namespace().to_owned());
+        let plan_keys = PlanKeys::new(own, format!("{}-plan-key", options.leader_election_name));
+        let home = TargetCluster::home(&session, store);
         let env = Env {
+            target: Arc::clone(&home),
+            home,
             session,
-            store,
+            clusters: Clusters::new(options.remote_clusters, &metrics),
             named,
-            dependencies,
+            dependencies: Arc::new(dependencies),
             registry,
             builder,
             metrics: Arc::clone(&metrics),
-            claims: Claims::default(),
             default_service_account: options.default_service_account.clone(),
             trust,
             allowed: options.allowed_registries.clone(),
             wake,
             recovery: RegistryRecovery::default(),
-            pod_watches: Env::pod_watches(),
-            plan_keys,
+            plan_keys: Arc::new(plan_keys),
         };
         let pool = WorkerPool::new(options.concurrency.max(1), &metrics);
         let shared = Arc::new(SharedState { env, pool, specs });
@@ -215,7 +217,10 @@ impl Engine {
         let (suspended, status) = (seen.resource.spec.suspend, seen.resource.status.as_ref());
         let metrics = &self.shared.env.metrics;
         metrics.release_appeared(&id, suspended, status.unwrap_or(&ReleaseStatus::default()));
-        env.claims.wanted_before(&id, status.map(awaited_objects).unwrap_or_default());
+        if seen.resource.spec.kube_config.is_none() {
+            // In another cluster, the names are those of other objects.
+            env.target.claims.wanted_before(&id, status.map(awaited_objects).unwrap_or_default());
+        }
         let (latest, receiver) = watch::channel(seen);
         let signals = Arc::new(Signals::default());
         let shared = Arc::clone(&self.shared);
@@ -233,7 +238,8 @@ impl Engine {
                 );
             }
             let env = &self.shared.env;
-            env.wake(env.claims.forget(id));
+            env.wake(env.target.claims.forget(id));
+            env.wake(env.clusters.forget(id));
             env.notify(env.dependencies.absent(id));
             env.metrics.release_gone(id);
         }

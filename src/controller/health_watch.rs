@@ -13,7 +13,6 @@ use crate::domain::release::Release;
 use crate::domain::schedule::Damper;
 use crate::domain::status;
 use crate::reconcile::cache::Caches;
-use crate::reconcile::env::Env;
 
 /// The minimum time between two checks: an object that changes all the time is read once in it.
 const PACE: Duration = Duration::from_secs(1);
@@ -70,13 +69,13 @@ impl HealthWatch {
     }
 
     /// Checks the changed objects, if there are any. May be dropped at any time.
-    pub(super) async fn look(&mut self, env: &Env, caches: &mut Caches, reported: &ReleaseStatus) -> Finding {
+    pub(super) async fn look(&mut self, caches: &mut Caches, reported: &ReleaseStatus) -> Finding {
         self.due = None;
         let Some(release) = self.release.as_deref().filter(|release| !release.suspend) else {
             return Finding::Nothing;
         };
         let Caches { rollout, cluster, .. } = caches;
-        let (Some(mut checkup), Some(identity)) = (rollout.checkup.take(), cluster.identity.clone()) else {
+        let (Some(mut checkup), Some(session)) = (rollout.checkup.take(), cluster.session.clone()) else {
             return Finding::Nothing;
         };
         checkup.retain(|id| !cluster.has_run_to_its_end(id));
@@ -88,7 +87,6 @@ impl HealthWatch {
                 self.due = Some(next);
                 return Finding::Nothing;
             }
-            let Ok(session) = env.session.impersonate(identity) else { return Finding::Nothing };
             checkup.look(&session, outdated).await;
             self.last_look = Some(Instant::now());
         }

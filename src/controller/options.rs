@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::builder::Kustomize;
 use crate::domain::allowed::Allowed;
 use crate::domain::patch::selector::Selector;
+use crate::domain::remote::kubeconfig::RemoteSettings;
 use crate::oci::{Mirror, TokenHost};
 
 /// The flags of `supercargo controller`.
@@ -34,6 +35,8 @@ pub struct Options {
     pub watch_namespaces: Vec<String>,
     /// Which releases are reconciled, by their labels; all when absent.
     pub watch_label_selector: Option<Selector>,
+    /// Whether releases may have objects in other clusters, and which addresses these may have.
+    pub remote_clusters: RemoteSettings,
     /// The registries that releases may use.
     pub allowed_registries: Allowed,
     /// Whether releases may depend on objects in other namespaces.

@@ -2,10 +2,12 @@
 //! into parts, and settled after a run. Reading and writing it is elsewhere.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::objects::identity::ObjectId;
+use super::process::remote::place::RemotePlace;
 
 /// The most bytes of entries in a part. A ConfigMap holds 1 MiB; while parts are
 /// rewritten one may hold both its old and its new entries, so half of that is the
@@ -49,6 +51,8 @@ pub struct Inventory {
     pub written: Option<String>,
     /// The rollout that has begun and is not complete. None where `applied` says that it is.
     pub begun: Option<BegunRollout>,
+    /// The cluster of the objects, if it is not the operator's own.
+    pub place: Option<Arc<RemotePlace>>,
 }
 
 /// A rollout that has begun: objects of it may be in the cluster.
@@ -83,6 +87,9 @@ pub enum InventoryError {
     /// Not the expected JSON.
     #[error("the entries are not a valid JSON list")]
     Json(#[source] serde_json::Error),
+    /// The cluster of the objects is unknown.
+    #[error("data.cluster does not say in which cluster the objects are")]
+    Place(#[source] serde_json::Error),
     /// An invalid id.
     #[error("{0:?} is not an object id of the form namespace_name_group_Kind")]
     Id(String),
@@ -134,6 +141,16 @@ impl Inventory {
         for (id, entry) in read {
             self.entries.entry(id).or_insert(entry);
         }
+        Ok(())
+    }
+
+    /// Takes the cluster that a part names.
+    ///
+    /// # Errors
+    /// When it names none.
+    pub fn read_place(&mut self, text: &str) -> Result<(), InventoryError> {
+        let place: RemotePlace = serde_json::from_str(text).map_err(InventoryError::Place)?;
+        self.place = Some(Arc::new(place));
         Ok(())
     }
 
@@ -348,11 +365,13 @@ pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, extent: Exte
             }
         }
     }
-    let begun = before.begun.clone();
+    let (begun, place) = (before.begun.clone(), before.place.clone());
     match extent {
-        Extent::Partial => Inventory { entries, begun, ..Inventory::default() },
-        Extent::Written(key) => Inventory { entries, begun, written: Some(key), ..Inventory::default() },
-        Extent::Complete(key) => Inventory { entries, applied: Some(key), ..Inventory::default() },
+        Extent::Partial => Inventory { entries, begun, place, ..Inventory::default() },
+        Extent::Written(key) => {
+            Inventory { entries, begun, place, written: Some(key), ..Inventory::default() }
+        }
+        Extent::Complete(key) => Inventory { entries, place, applied: Some(key), ..Inventory::default() },
     }
 }
 

@@ -138,6 +138,9 @@ pub fn compute(
         status.conditions = conditions.done;
         return status;
     }
+    if let Some(cluster) = &outcome.cluster {
+        status.cluster.clone_from(cluster);
+    }
     if outcome.verdict == Verdict::Superseded {
         return status;
     }

@@ -8,6 +8,7 @@ pub mod ended;
 pub mod held;
 pub mod inputs;
 pub mod notes;
+pub mod place;
 pub mod registry;
 pub mod rollout;
 pub mod trust;
@@ -21,12 +22,14 @@ use self::drift::{DriftCache, Sightings};
 use self::held::HeldCache;
 use self::inputs::InputCache;
 use self::notes::Notes;
+use self::place::PlaceCache;
 use self::registry::RegistryCache;
 use self::rollout::RolloutCache;
 use self::trust::TrustCache;
 use super::error::ReconcileError;
+use super::phase::inventory::check_place;
 use super::scope::Scope;
-use crate::cluster::session::Session;
+use crate::cluster::session::{Identity, Session};
 use crate::domain::identity::ObjectId;
 
 /// All caches of a release.
@@ -36,6 +39,8 @@ pub struct Caches {
     pub registry: RegistryCache,
     /// The last verified and the last rejected revision.
     pub trust: TrustCache,
+    /// The cluster of the objects.
+    pub place: PlaceCache,
     /// The inventory, and what is known of its objects.
     pub cluster: ClusterCache,
     /// The objects that other writers keep changing.
@@ -51,21 +56,27 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// A session with the release's identity. Entries of another identity are dropped.
+    /// A session with the release's identity in the cluster of its objects. Entries of another
+    /// identity or cluster are dropped.
     ///
     /// # Errors
-    /// When no connection can be made for it.
+    /// When the cluster cannot be reached, it is not the one of the inventory, or no connection can be
+    /// made for the identity.
     pub fn session(&mut self, scope: &Scope<'_>) -> Result<Session, ReconcileError> {
-        let identity = scope.env.identity(scope.release);
-        if self.cluster.identity.as_ref() != Some(&identity) {
+        let reach = scope.env.target.reach()?;
+        check_place(scope, &mut self.cluster)?;
+        let identity = match scope.env.identity(scope.release) {
+            account @ Identity::ServiceAccount { .. } => account,
+            Identity::Controller | Identity::User | Identity::Kubeconfig => reach.session.identity().clone(),
+        };
+        let session = reach.session.impersonate(identity)?.on_behalf_of(&scope.release.id.namespace);
+        if !self.cluster.session.as_ref().is_some_and(|before| before.is_same(&session)) {
             self.cluster.watches.clear();
             self.registry.forget_identity();
-            self.inputs.forget_identity();
             self.rollout.checkup = None;
-            self.cluster.identity = Some(identity.clone());
+            self.cluster.session = Some(session.clone());
         }
-        let session = scope.env.session.impersonate(identity)?;
-        Ok(session.on_behalf_of(&scope.release.id.namespace))
+        Ok(session)
     }
 
     /// The registry cache, and what is known of drift.

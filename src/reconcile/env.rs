@@ -1,42 +1,47 @@
 //! The environment that all runs of the process share.
 
 pub mod claims;
+pub mod clusters;
 pub mod dependencies;
 pub mod plan_keys;
 pub mod recovery;
+pub mod target;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use self::claims::Claims;
+use self::clusters::Clusters;
 use self::dependencies::{Dependencies, Notified};
 use self::plan_keys::PlanKeys;
 use self::recovery::RegistryRecovery;
+use self::target::TargetCluster;
 use crate::builder::Builder;
 use crate::cluster::accounts::Subscriber;
+use crate::cluster::error::ApiError;
 use crate::cluster::named::NamedObjects;
 use crate::cluster::session::{Identity, Session};
-use crate::cluster::store::Store;
 use crate::domain::allowed::Allowed;
 use crate::domain::identity::ReleaseId;
 use crate::domain::release::Release;
 use crate::domain::verify::root::TrustRoot;
 use crate::domain::verify::trust_policy::TrustPolicy;
-use crate::fair::Gate;
 use crate::observe::metrics::Metrics;
 use crate::oci::Registry;
 
-/// How many watches of pods there are at most. A tenant has at most half of them.
-const POD_WATCHES: u64 = 256;
-
-/// The environment that all releases share.
+/// The environment that all releases share; clones share it, too.
+#[derive(Clone)]
 pub struct Env {
-    /// The session with the controller's identity.
+    /// The session in the operator's own cluster with the controller's identity. What belongs to a
+    /// release itself is there: its status, its inventory, its events, and what its spec names.
     pub session: Session,
-    /// The metadata watches.
-    pub store: Store,
+    /// The cluster of the objects of a run: the operator's own, unless the release names another.
+    pub target: Arc<TargetCluster>,
+    /// The operator's own cluster as a target.
+    pub home: Arc<TargetCluster>,
+    /// The other clusters.
+    pub clusters: Arc<Clusters>,
     /// The registries.
     pub registry: Registry,
     /// The builds of kustomizations.
@@ -46,9 +51,7 @@ pub struct Env {
     /// The watches over single objects that releases depend on.
     pub named: NamedObjects,
     /// Which release depends on what.
-    pub dependencies: Dependencies,
-    /// Which release owns which object.
-    pub claims: Claims,
+    pub dependencies: Arc<Dependencies>,
     /// The ServiceAccount of releases that name none.
     pub default_service_account: Option<String>,
     /// The administrator's requirements for artifacts.
@@ -59,13 +62,12 @@ pub struct Env {
     pub wake: mpsc::UnboundedSender<ReleaseId>,
     /// The unavailable registries.
     pub recovery: RegistryRecovery,
-    /// The watches of pods that all waits share.
-    pub pod_watches: Arc<Gate>,
     /// The secret key of the hashes of plans.
-    pub plan_keys: PlanKeys,
+    pub plan_keys: Arc<PlanKeys>,
 }
 
 /// The administrator's requirements for artifacts.
+#[derive(Clone)]
 pub struct TrustSettings {
     /// The policy by repository; it is updated when its file changes.
     pub policy: watch::Receiver<Arc<TrustPolicy>>,
@@ -90,11 +92,6 @@ impl Default for TrustSettings {
 }
 
 impl Env {
-    /// The bound on the watches of pods.
-    pub fn pod_watches() -> Arc<Gate> {
-        Gate::new(POD_WATCHES)
-    }
-
     /// Notifies a release when something that it refers to changes.
     pub fn notifier(&self, release: &ReleaseId) -> Subscriber {
         Subscriber { release: release.clone(), sender: self.wake.clone() }
@@ -126,7 +123,27 @@ impl Env {
         });
     }
 
-    /// The identity that handles a release's objects and Secrets.
+    /// A session in the operator's own cluster with the release's identity: for what its spec names.
+    ///
+    /// # Errors
+    /// When the identity cannot be impersonated.
+    pub fn home_session(&self, release: &Release) -> Result<Session, ApiError> {
+        Ok(self.session.impersonate(self.identity(release))?.on_behalf_of(&release.id.namespace))
+    }
+
+    /// The same identity in the operator's own cluster.
+    ///
+    /// # Errors
+    /// When it cannot be impersonated.
+    pub fn at_home(&self, session: &Session) -> Result<Session, ApiError> {
+        match session.identity() {
+            account @ Identity::ServiceAccount { .. } => self.session.impersonate(account.clone()),
+            Identity::Controller | Identity::User | Identity::Kubeconfig => Ok(self.session.clone()),
+        }
+    }
+
+    /// The identity that handles a release's objects and Secrets. In another cluster, a release
+    /// without an account is the kubeconfig's user.
     pub fn identity(&self, release: &Release) -> Identity {
         match release.service_account.as_ref().or(self.default_service_account.as_ref()) {
             Some(name) => {

@@ -70,6 +70,12 @@ pub fn aggregate(reason: Reason, what: &str, failures: Vec<ObjectFailure>) -> Re
     ReconcileError::Failed(Blocker::about(reason, what, failures).into())
 }
 
+/// The failure of a cluster that does not answer: it is not about its objects.
+pub fn unreachable(failures: &[ObjectFailure]) -> Option<ReconcileError> {
+    let away = failures.iter().find(|failed| failed.reason == Reason::ClusterUnreachable)?;
+    Some(failure(away.reason, away.message.clone()).into())
+}
+
 /// The shown part of an answer about an object: the API server may quote values of a rejected
 /// Secret.
 pub fn masked(id: &ObjectId, message: &str) -> String {

@@ -9,6 +9,7 @@ mod flow;
 pub mod frontend;
 pub mod live;
 pub mod phase;
+mod place;
 pub mod preview;
 pub mod removal;
 mod restore;

@@ -54,6 +54,7 @@ mod recovery_rotation;
 mod recreation;
 mod refusals;
 mod registries;
+mod remote;
 mod removal;
 mod replicas;
 mod rights;

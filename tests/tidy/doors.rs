@@ -48,7 +48,15 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("flate2", &["oci/"]),
     ("zstd", &["oci/"]),
     ("age", &["oci/"]),
-    ("zeroize", &["oci/", "cluster/accounts.rs", "domain/release/inputs/data.rs"]),
+    (
+        "zeroize",
+        &[
+            "oci/",
+            "cluster/accounts.rs",
+            "domain/process/remote/kubeconfig.rs",
+            "domain/release/inputs/data.rs",
+        ],
+    ),
     ("similar", &["domain/manifest/diff/"]),
     ("croner", &["domain/release/guards/windows.rs"]),
     ("sigstore_verify", &["domain/verify/"]),

@@ -40,6 +40,9 @@ older or newer image has nothing to complain about. */}}
 {{- if .Values.allowCrossNamespaceDependencies }}
 - --allow-cross-namespace-dependencies
 {{- end }}
+{{- if not .Values.remoteClusters }}
+- --remote-clusters=Disabled
+{{- end }}
 {{- if or .Values.trustPolicy.configMap .Values.trustPolicy.files }}
 - --trust-policy=/etc/supercargo/trust/policy.yaml
 {{- end }}

@@ -64,6 +64,12 @@ pub struct ControllerArgs {
     /// Allow releases to depend on releases and objects in other namespaces (spec.dependsOn).
     #[arg(long, env = "SUPERCARGO_ALLOW_CROSS_NAMESPACE_DEPENDENCIES", value_parser = clap::builder::FalseyValueParser::new())]
     pub allow_cross_namespace_dependencies: bool,
+    /// Allow releases to have their objects in other clusters (spec.kubeConfig).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_REMOTE_CLUSTERS", default_value = "Enabled", value_name = "MODE", value_parser = ["Enabled", "Disabled"])]
+    pub remote_clusters: String,
+    /// Allow kubeconfigs of releases to name addresses of this machine (loopback), for tests.
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_ALLOW_LOCAL_CLUSTERS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_local_clusters: bool,
     /// File of kind TrustPolicy: the required signers, by repository. Reloaded when it changes. Releases can require more, not less.
     #[arg(long, env = "SUPERCARGO_TRUST_POLICY", value_name = "FILE")]
     pub trust_policy: Option<PathBuf>,

@@ -143,6 +143,7 @@ impl Page<'_> {
         let mut lines: Vec<(&str, String)> = vec![
             ("Release:", id(release).to_string()),
             ("Source:", source(release)),
+            ("Cluster:", text(release, "/status/cluster").into()),
             ("Suspended:", if suspended { "yes".into() } else { String::new() }),
             ("Deleting:", if deleting.is_empty() { String::new() } else { format!("since {deleting}") }),
             ("Attempted:", text(release, "/status/lastAttemptedRevision").into()),

@@ -16,7 +16,7 @@ use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::health::{HealthState, RuleSet};
-use crate::domain::identity::{GroupKind, ObjectId};
+use crate::domain::identity::{GroupKind, ObjectId, api_version};
 use crate::domain::inventory::Inventory;
 use crate::domain::message::and_more;
 use crate::domain::stage::order;
@@ -61,6 +61,14 @@ pub(super) struct Node {
 /// # Errors
 /// When the API server does not list its kinds.
 pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec<Node>, ApiError> {
+    if let Some(place) = &inventory.place {
+        // The kubeconfig of the person leads to the cluster of the release.
+        let there = inventory.entries.iter().map(|(id, entry)| {
+            let api_version = api_version(&id.group, &entry.version);
+            Node::without(id, api_version, "Unknown", format!("in the cluster {}", place.server))
+        });
+        return Ok(there.collect());
+    }
     let kinds = inventory.entries.keys().map(ObjectId::group_kind);
     let discovery = session.discovery_of(kinds).await?;
     // Boxed: see rust-lang/rust#102211.
@@ -81,8 +89,7 @@ async fn node(session: &Session, discovery: &ApiDiscovery, id: &ObjectId, versio
     let kind = id.group_kind();
     let resource = discovery.served(&kind, version);
     let Some(resource) = resource else {
-        let api_version =
-            if id.group.is_empty() { version.into() } else { format!("{}/{version}", id.group) };
+        let api_version = api_version(&id.group, version);
         return Node::without(id, api_version, "NotFound", "the cluster does not serve this kind".into());
     };
     let object = match session.get(&resource, id).await.and_then(|answer| answer.json::<Value>()) {

@@ -164,6 +164,13 @@ impl Store {
         (Self { session: session.as_process(), watches, changes }, receiver)
     }
 
+    /// A store without watches over another cluster. Its changes go to the receiver of this one.
+    #[must_use]
+    pub fn over(&self, session: &Session) -> Self {
+        let (changes, watches) = (self.changes.clone(), Arc::default());
+        Self { session: session.as_process(), watches, changes }
+    }
+
     /// The watch of a scope, started if there is none. It lasts as long as a holder
     /// exists.
     ///
@@ -201,6 +208,7 @@ fn start(session: Session, scope: WatchScope, changes: mpsc::UnboundedSender<Wat
     // look deleted.
     let query = format!("labelSelector={}", keys::OWNER_NAME.replace('/', "%2F"));
     let mut observer = Observer {
+        mark: session.mark().map(Arc::from),
         resource: Arc::clone(&scope.resource),
         seen: Arc::clone(&seen),
         unseen: BTreeSet::new(),
@@ -219,6 +227,8 @@ fn start(session: Session, scope: WatchScope, changes: mpsc::UnboundedSender<Wat
 }
 
 struct Observer {
+    /// See [`Session::mark`].
+    mark: Option<Arc<str>>,
     resource: Arc<Resource>,
     seen: Arc<RwLock<RecordTable>>,
     unseen: BTreeSet<Place>,
@@ -239,7 +249,7 @@ impl Observer {
             }
             Event::Present(object) => self.present(object),
             Event::Absent(object) => {
-                if let Some((key, last)) = seen_last(object) {
+                if let Some((key, last)) = seen_last(object, self.mark.as_deref()) {
                     self.absent(&key, Some(&last));
                 }
             }
@@ -267,7 +277,7 @@ impl Observer {
         };
         let key = (object.metadata.namespace.clone(), object.metadata.name.clone());
         self.unseen.remove(&key);
-        let record = object.metadata.record();
+        let record = object.metadata.record(self.mark.as_deref());
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         let before = seen.records.insert(key.clone(), record.clone());
         drop(seen);
@@ -302,9 +312,9 @@ impl Observer {
 }
 
 /// The object, and its last state.
-fn seen_last(object: &str) -> Option<(Place, Record)> {
+fn seen_last(object: &str, mark: Option<&str>) -> Option<(Place, Record)> {
     let object: WithMetadata = serde_json::from_str(object).ok()?;
-    let record = object.metadata.record();
+    let record = object.metadata.record(mark);
     Some(((object.metadata.namespace, object.metadata.name), record))
 }
 
@@ -326,7 +336,7 @@ mod tests {
         };
         let (seen, unseen) = (Arc::default(), BTreeSet::new());
         let mut observer =
-            Observer { resource: Arc::new(resource), seen, unseen, held: None, changes, state };
+            Observer { mark: None, resource: Arc::new(resource), seen, unseen, held: None, changes, state };
         let object = r#"{"metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": "1",
             "labels": {"supercargo.dev/name": "app", "supercargo.dev/namespace": "n"}}}"#;
         observer.observe(Event::Listing);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::config_map::{
-    APPLIED, BEGUN, CREATED_BY, ConfigMap, ENTRIES, Part, SEQUENCE, WRITER, WRITTEN, is_part_of, parts_of,
-    provenance_of, sequence_of, text_of,
+    APPLIED, BEGUN, CLUSTER, CREATED_BY, ConfigMap, ENTRIES, Part, SEQUENCE, WRITER, WRITTEN, is_part_of,
+    parts_of, provenance_of, sequence_of, text_of,
 };
 use super::error::StoreError;
 use super::room::Taken;
@@ -60,7 +60,12 @@ impl Stored {
     }
 
     fn add(&mut self, release: &ReleaseId, part: &ConfigMap) -> Result<(), StoreError> {
-        Arc::make_mut(&mut self.inventory).read_part(text_of(part)).map_err(|source| StoreError::Broken {
+        let inventory = Arc::make_mut(&mut self.inventory);
+        let read = inventory.read_part(text_of(part)).and_then(|()| match part.data.get(CLUSTER) {
+            Some(place) => inventory.read_place(place),
+            None => Ok(()),
+        });
+        read.map_err(|source| StoreError::Broken {
             name: format!("{}/{}", release.namespace, part.metadata.name),
             source,
         })?;

@@ -7,8 +7,8 @@ use http::Method;
 use serde_json::json;
 
 use super::config_map::{
-    APPLIED, ARTIFACTS, BEGUN, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE, WRITER, WRITTEN,
-    part_name, path,
+    APPLIED, ARTIFACTS, BEGUN, CLUSTER, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE, WRITER,
+    WRITTEN, part_name, path,
 };
 use super::error::StoreError;
 use super::stored::Stored;
@@ -108,6 +108,9 @@ impl Session {
                 data.insert(ARTIFACTS.to_owned(), serde_json::to_string(artifacts).unwrap_or_default());
             }
         }
+        // In each part: the others still say it when the first is gone.
+        let place = inventory.place.iter().filter_map(|place| serde_json::to_string(&**place).ok());
+        data.extend(place.map(|place| (CLUSTER.to_owned(), place)));
         let provenance = &stored.provenance;
         let notes = [
             (keys::SOURCE, &provenance.source),

@@ -75,7 +75,7 @@ impl Session {
             patch["metadata"]["resourceVersion"] = seen.version.to_string().into();
         }
         let answer = self.merge(resource, id, &patch, dry_run).await?;
-        Ok((record_of(&answer)?, answer.body))
+        Ok((record_of(&answer, self.mark())?, answer.body))
     }
 
     /// Replaces the managedFields of an object that has not changed since it was read.

@@ -54,7 +54,7 @@ impl Session {
             }
             answer => answer?,
         };
-        let record = record_of(&answer)?;
+        let record = record_of(&answer, self.mark())?;
         Ok(AppliedObject { created: answer.code == 201, record, body: answer.body })
     }
 
@@ -103,7 +103,7 @@ impl Session {
         id: &ObjectId,
     ) -> Result<(Value, Record), ApiError> {
         let answer = self.get(resource, id).await?;
-        Ok((answer.json()?, record_of(&answer)?))
+        Ok((answer.json()?, record_of(&answer, self.mark())?))
     }
 
     /// Gets the record of an object; `None` when it does not exist, also because its kind
@@ -112,7 +112,7 @@ impl Session {
     /// # Errors
     /// When the identity cannot read it, or the API server does not answer.
     pub async fn get_record(&self, resource: &Resource, id: &ObjectId) -> Result<Option<Record>, ApiError> {
-        self.get_metadata(resource, id, |m| m.metadata.record()).await
+        self.get_metadata(resource, id, |m| m.metadata.record(self.mark())).await
     }
 
     /// Gets what blocks the deletion of an object; `None` when nothing does.
@@ -152,8 +152,8 @@ impl Session {
     }
 }
 
-pub(super) fn record_of(answer: &ApiResponse) -> Result<Record, ApiError> {
-    Ok(answer.json::<WithMetadata>()?.metadata.record())
+pub(super) fn record_of(answer: &ApiResponse, mark: Option<&str>) -> Result<Record, ApiError> {
+    Ok(answer.json::<WithMetadata>()?.metadata.record(mark))
 }
 
 impl Session {

@@ -26,8 +26,10 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
 use super::plugin;
+use super::resolver::Resolver;
 use crate::cluster::error::ApiError;
 use crate::domain::proxy::{ProxyUrl, Scheme};
+use crate::domain::remote::kubeconfig::RemoteReach;
 
 /// Streams on one connection. The API server allows 100, and a load balancer in front of
 /// it may allow fewer: a request beyond the limit waits until another one ends, which for
@@ -59,9 +61,16 @@ pub enum Lane {
     Watch,
 }
 
+/// How the API server is reached.
+struct Way {
+    config: Config,
+    /// The addresses that are allowed; all when absent.
+    reach: Option<RemoteReach>,
+}
+
 /// The connections.
 pub struct ApiTransport {
-    config: Config,
+    way: Way,
     lease: Pool,
     requests: Pool,
     watches: Pool,
@@ -126,7 +135,7 @@ impl Drop for Slot {
 
 impl Pool {
     /// A slot on the fullest connection with a free one, so that the others can close.
-    fn slot(&self, config: &Config) -> Result<Slot, ApiError> {
+    fn slot(&self, way: &Way) -> Result<Slot, ApiError> {
         let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fullest: Option<(usize, usize)> = None;
         for (at, connection) in connections.iter().enumerate() {
@@ -141,7 +150,7 @@ impl Pool {
                 // Unused connections close.
                 connections.retain(|connection| connection.streams().open > 0);
                 let streams = Mutex::new(Streams { open: 0, answered: 0, most: STREAMS_PER_CONNECTION });
-                let connection = Arc::new(Connection { service: service(config)?, streams });
+                let connection = Arc::new(Connection { service: service(way)?, streams });
                 connections.push(Arc::clone(&connection));
                 connection
             }
@@ -156,11 +165,11 @@ impl ApiTransport {
     ///
     /// # Errors
     /// When the configuration's credentials or certificates are invalid.
-    pub fn new(config: Config) -> Result<Self, ApiError> {
-        let requests = Pool::default();
-        drop(requests.slot(&config)?);
+    pub fn new(config: Config, reach: Option<RemoteReach>) -> Result<Self, ApiError> {
+        let (requests, way) = (Pool::default(), Way { config, reach });
+        drop(requests.slot(&way)?);
         let (lease, watches) = (Pool::default(), Pool::default());
-        Ok(Self { config, lease, requests, watches, away: AtomicBool::new(false), back: Notify::new() })
+        Ok(Self { way, lease, requests, watches, away: AtomicBool::new(false), back: Notify::new() })
     }
 
     /// Sends a request. The slot has to be kept as long as the answer's body is read.
@@ -177,7 +186,7 @@ impl ApiTransport {
             Lane::Request => &self.requests,
             Lane::Watch => return self.watch(request).await,
         };
-        let slot = pool.slot(&self.config)?;
+        let slot = pool.slot(&self.way)?;
         let response = self.heard(slot.send(request).await)?;
         Ok((slot, response))
     }
@@ -213,7 +222,7 @@ impl ApiTransport {
     async fn watch(&self, request: Request<Full<Bytes>>) -> Result<(Slot, Response<Incoming>), ApiError> {
         let mut patience = WATCH_PATIENCE;
         for _ in 1..WATCH_ATTEMPTS {
-            let mut slot = self.watches.slot(&self.config)?;
+            let mut slot = self.watches.slot(&self.way)?;
             match tokio::time::timeout(patience, slot.send(request.clone())).await {
                 Ok(response) => {
                     slot.answered();
@@ -224,7 +233,7 @@ impl ApiTransport {
             patience *= 2;
         }
         // Then the API server is slow, and not the connection.
-        let mut slot = self.watches.slot(&self.config)?;
+        let mut slot = self.watches.slot(&self.way)?;
         let response = slot.send(request).await;
         slot.answered();
         Ok((slot, self.heard(response)?))
@@ -233,15 +242,15 @@ impl ApiTransport {
     /// The address without an answer, and the innermost cause: the outer layers of the
     /// client add nothing useful.
     fn no_answer(&self, error: &(dyn std::error::Error + 'static)) -> ApiError {
-        if let Some(why) = plugin::failure(&self.config, error) {
+        if let Some(why) = plugin::failure(&self.way.config, error) {
             return ApiError::unreachable(why);
         }
         let mut cause = error;
         while let Some(inner) = cause.source() {
             cause = inner;
         }
-        let url = self.config.cluster_url.to_string();
-        let through = match proxy(&self.config) {
+        let url = self.way.config.cluster_url.to_string();
+        let through = match proxy(&self.way.config) {
             Ok(Some(proxy)) => format!(" through the proxy {proxy}"),
             _ => String::new(),
         };
@@ -249,8 +258,8 @@ impl ApiTransport {
     }
 }
 
-fn service(config: &Config) -> Result<Service, ApiError> {
-    let mut connector = HttpConnector::new();
+fn service(Way { config, reach }: &Way) -> Result<Service, ApiError> {
+    let mut connector = HttpConnector::new_with_resolver(Resolver { reach: *reach });
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     // Without it each small write waits for the acknowledgement of the previous one: 48

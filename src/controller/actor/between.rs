@@ -40,7 +40,7 @@ impl Actor {
             }
             tokio::select! {
                 biased;
-                () = self.caches.cluster.ask_touched(&self.shared.env, &touched) => {}
+                () = self.caches.cluster.ask_touched(&touched) => {}
                 () = self.signals.superseded() => {}
             }
             if self.caches.cluster.has_ended(&touched) {
@@ -89,7 +89,7 @@ impl Actor {
             let signals = Arc::clone(&self.signals);
             let found = tokio::select! {
                 biased;
-                found = self.health_watch.look(&self.shared.env, &mut self.caches, &self.status) => found,
+                found = self.health_watch.look(&mut self.caches, &self.status) => found,
                 () = signals.superseded() => Finding::Nothing,
             };
             let status = match found {

@@ -168,6 +168,7 @@ mod tests {
             version: 10,
             fields: "f".into(),
             owner: None,
+            elsewhere: None,
             prune_disabled: false,
             deleting: false,
             run: JobRun::default(),

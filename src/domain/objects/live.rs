@@ -20,8 +20,10 @@ pub struct Record {
     pub version: u64,
     /// Hash of our Apply entry in managedFields, empty when there is none.
     pub fields: String,
-    /// The release that the ownership labels name.
+    /// The release that the ownership labels name, if it is managed from this cluster.
     pub owner: Option<ReleaseId>,
+    /// The release that they name, if it is managed from another cluster.
+    pub elsewhere: Option<Box<ElsewhereOwner>>,
     /// Whether the object opts out of deletion.
     pub prune_disabled: bool,
     /// Whether it is being deleted.
@@ -37,6 +39,25 @@ impl Record {
     /// alone can come from a copy of the object.
     pub fn is_of(&self, release: &ReleaseId) -> bool {
         self.owner.as_ref() == Some(release) && !self.fields.is_empty()
+    }
+}
+
+/// A release that is managed from another cluster than this process's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElsewhereOwner {
+    /// The id of that cluster; absent for a release of the object's own cluster.
+    pub cluster: Option<String>,
+    /// The release.
+    pub release: ReleaseId,
+}
+
+impl ElsewhereOwner {
+    /// Where it is managed from, for people.
+    pub fn managed_from(&self) -> String {
+        match &self.cluster {
+            Some(id) => format!("the cluster with the id {id}"),
+            None => "that cluster itself".to_owned(),
+        }
     }
 }
 
@@ -87,6 +108,8 @@ struct Owned {
     name: Option<String>,
     #[serde(default, rename = "supercargo.dev/namespace")]
     namespace: Option<String>,
+    #[serde(default, rename = "supercargo.dev/cluster")]
+    cluster: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -137,11 +160,19 @@ pub struct WithMetadata<'a> {
 }
 
 impl Metadata<'_> {
-    /// The record of the object.
-    pub fn record(&self) -> Record {
+    /// The record of the object. `mark` is the id of this process's cluster for objects in another
+    /// cluster, and absent in its own: a release owns only what has the mark of its cluster.
+    pub fn record(&self, mark: Option<&str>) -> Record {
         let labels = self.labels.as_ref();
         let owner =
             labels.and_then(|l| Some(ReleaseId { namespace: l.namespace.clone()?, name: l.name.clone()? }));
+        let cluster = labels.and_then(|labels| labels.cluster.clone());
+        let (owner, elsewhere) = match owner {
+            Some(release) if cluster.as_deref() != mark => {
+                (None, Some(Box::new(ElsewhereOwner { cluster, release })))
+            }
+            owner => (owner, None),
+        };
         let marked = self.annotations.as_ref();
         let prune = marked.and_then(|a| a.prune.as_deref());
         // The wave of a step is one among the steps.
@@ -153,6 +184,7 @@ impl Metadata<'_> {
             version: self.resource_version.parse().unwrap_or_default(),
             fields: self.fields_hash(),
             owner,
+            elsewhere,
             prune_disabled: prune == Some(keys::DISABLED),
             deleting: self.deletion_timestamp.is_some(),
             run: self.run(),
@@ -228,7 +260,7 @@ mod tests {
     use super::*;
 
     fn record(text: &str) -> Record {
-        serde_json::from_str::<WithMetadata>(text).unwrap().metadata.record()
+        serde_json::from_str::<WithMetadata>(text).unwrap().metadata.record(None)
     }
 
     #[test]
@@ -256,6 +288,29 @@ mod tests {
         let text = text("2020-01-01T00:00:00Z", "{}");
         let object: WithMetadata = serde_json::from_str(&text).unwrap();
         assert_eq!(object.metadata.other_managers(), ["kubectl-edit"]);
+    }
+
+    #[test]
+    fn an_object_belongs_to_a_release_of_one_cluster_only() {
+        let check = |label: Option<&str>, mark: Option<&str>, is_ours: bool| {
+            let cluster = label.map(|id| format!(r#","supercargo.dev/cluster":"{id}""#)).unwrap_or_default();
+            let text = format!(
+                r#"{{"metadata":{{"name":"a","uid":"u","resourceVersion":"1","labels":{{
+                "supercargo.dev/name":"web","supercargo.dev/namespace":"apps"{cluster}}}}}}}"#
+            );
+            let record = serde_json::from_str::<WithMetadata>(&text).unwrap().metadata.record(mark);
+            assert_eq!(record.owner.is_some(), is_ours, "{label:?} {mark:?}");
+            let elsewhere = record.elsewhere.map(|owner| (owner.cluster, owner.release.to_string()));
+            let expected = (label.map(str::to_owned), "apps/web".to_owned());
+            assert_eq!(elsewhere, (!is_ours).then_some(expected));
+        };
+        check(None, None, true);
+        check(Some("home"), Some("home"), true);
+        check(Some("other"), Some("home"), false);
+        // What the other cluster's own operator manages there.
+        check(None, Some("home"), false);
+        // What another cluster manages here.
+        check(Some("other"), None, false);
     }
 
     #[test]

@@ -151,6 +151,13 @@ impl Object {
         self.set_metadata_entry("labels", key, value);
     }
 
+    /// Removes a label.
+    pub fn remove_label(&mut self, key: &str) {
+        if let Some(labels) = self.metadata_mut().get_mut("labels").and_then(Value::as_object_mut) {
+            labels.remove(key);
+        }
+    }
+
     /// Sets an annotation.
     pub fn set_annotation(&mut self, key: &str, value: &str) {
         self.set_metadata_entry("annotations", key, value);

@@ -128,6 +128,8 @@ pub struct Conflict {
     pub id: ObjectId,
     /// The release that it belongs to.
     pub owner: ReleaseId,
+    /// Where that is managed from, if it is not this cluster, for people.
+    pub elsewhere: Option<String>,
 }
 
 /// The plan.
@@ -182,6 +184,8 @@ pub enum Correction {
 pub struct Purpose<'a> {
     /// The release.
     pub release: &'a ReleaseId,
+    /// For objects in another cluster: the id of the cluster that has the release.
+    pub mark: Option<&'a str>,
     /// Identifies the artifact and the options that it was rendered with. It is
     /// used instead of a content hash for Secrets: with a hash, anyone who reads
     /// the inventory could check guesses.
@@ -192,10 +196,15 @@ pub struct Purpose<'a> {
     pub ignore: &'a [Ignore],
 }
 
-/// Sets the labels that name the release as the owner.
-pub fn set_owner_labels(object: &mut Object, release: &ReleaseId) {
+/// Sets the labels that name the release as the owner, in another cluster with the id of the
+/// cluster that has it.
+pub fn set_owner_labels(object: &mut Object, release: &ReleaseId, mark: Option<&str>) {
     object.set_label(keys::OWNER_NAME, &release.name);
     object.set_label(keys::OWNER_NAMESPACE, &release.namespace);
+    match mark {
+        Some(mark) => object.set_label(keys::OWNER_CLUSTER, mark),
+        None => object.remove_label(keys::OWNER_CLUSTER),
+    }
 }
 
 /// Makes the plan. `objects` are rendered and unique, with modes that
@@ -221,9 +230,13 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             }
         }
         wanted.insert(id.clone(), ());
-        set_owner_labels(&mut object, purpose.release);
+        set_owner_labels(&mut object, purpose.release, purpose.mark);
         if let Some(owner) = foreign_owner(&id, record.as_ref(), purpose.release, live) {
-            plan.conflicts.push(Conflict { id: id.clone(), owner });
+            plan.conflicts.push(Conflict { id: id.clone(), owner, elsewhere: None });
+        }
+        if let Some(owner) = record.as_ref().and_then(|record| record.elsewhere.as_deref()) {
+            let (owner, elsewhere) = (owner.release.clone(), Some(owner.managed_from()));
+            plan.conflicts.push(Conflict { id: id.clone(), owner, elsewhere });
         }
         let hash = match object.is("", "Secret") {
             true => format!("r{}", purpose.applied_key),
@@ -411,6 +424,7 @@ mod tests {
             version: 7,
             fields: "f".into(),
             owner: Some(ReleaseId { namespace: namespace.into(), name: name.into() }),
+            elsewhere: None,
             prune_disabled: false,
             deleting: false,
             run: JobRun::default(),
@@ -420,7 +434,7 @@ mod tests {
 
     fn applied(object: &Object) -> Entry {
         let mut object = object.clone();
-        set_owner_labels(&mut object, &me());
+        set_owner_labels(&mut object, &me(), None);
         Entry {
             version: "v1".into(),
             uid: Some("u".into()),
@@ -433,7 +447,7 @@ mod tests {
     fn build_for(objects: &[Object], previous: &Inventory, world: &World) -> Plan {
         let release = me();
         let correction = Correction::All;
-        let purpose = Purpose { release: &release, applied_key: "key", correction, ignore: &[] };
+        let purpose = Purpose { release: &release, mark: None, applied_key: "key", correction, ignore: &[] };
         build(purpose, objects.to_vec(), previous, world)
     }
 
@@ -484,7 +498,8 @@ mod tests {
             if let (Some(hash), Some(entry)) = (hash, previous.entries.get_mut(&cm.id())) {
                 entry.hash = Some(hash.into());
             }
-            let purpose = Purpose { release: &release, applied_key: "key", correction, ignore: &[] };
+            let purpose =
+                Purpose { release: &release, mark: None, applied_key: "key", correction, ignore: &[] };
             let plan = build(purpose, vec![cm.clone()], &previous, &world);
             assert_eq!((plan.steps[0].action, plan.steps[0].drifted), expected);
         };

@@ -65,6 +65,7 @@ mod tests {
                 version: 7,
                 fields: fields.into(),
                 owner: owner.map(of_release),
+                elsewhere: None,
                 prune_disabled: false,
                 deleting: false,
                 run: JobRun::On,

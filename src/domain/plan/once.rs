@@ -101,7 +101,8 @@ mod tests {
         let entries: BTreeMap<ObjectId, Entry> =
             before.iter().map(|name| (job(name, None).id(), Entry::default())).collect();
         let inventory = Inventory { entries, ..Inventory::default() };
-        let purpose = Purpose { release: &me, applied_key: "k", correction: Correction::All, ignore: &[] };
+        let purpose =
+            Purpose { release: &me, mark: None, applied_key: "k", correction: Correction::All, ignore: &[] };
         build(purpose, objects, &inventory, &Nothing)
     }
 

@@ -48,6 +48,8 @@ pub enum Kept {
 pub enum Foreign {
     /// Its labels name another release.
     OtherOwner(ReleaseId),
+    /// Its labels name a release that is managed from another cluster.
+    Elsewhere,
     /// It has no ownership labels.
     Unlabelled,
     /// Another client has recreated the object.
@@ -59,6 +61,7 @@ impl Foreign {
     pub fn describe(&self, other: &str) -> String {
         match self {
             Self::OtherOwner(_) => format!("its labels say that it belongs to {other}"),
+            Self::Elsewhere => "its labels say that it is managed from another cluster".to_owned(),
             Self::Unlabelled => "it has no owner labels".to_owned(),
             Self::Replaced => "it is not the object that was applied (the uid differs)".to_owned(),
         }
@@ -137,6 +140,7 @@ pub struct PruneQuestion<'a> {
 pub fn judge(question: PruneQuestion<'_>, entry: &Entry, record: Option<&Record>) -> PruneVerdict {
     let Some(record) = record else { return PruneVerdict::Gone };
     match &record.owner {
+        None if record.elsewhere.is_some() => return PruneVerdict::Drop(Foreign::Elsewhere),
         None => return PruneVerdict::Drop(Foreign::Unlabelled),
         Some(owner) if owner != question.release => {
             return PruneVerdict::Drop(Foreign::OtherOwner(owner.clone()));
@@ -211,6 +215,7 @@ mod tests {
             version: 7,
             fields: "f".into(),
             owner: Some(me.clone()),
+            elsewhere: None,
             prune_disabled: false,
             deleting: false,
             run: JobRun::default(),
@@ -269,6 +274,7 @@ mod tests {
             version: 7,
             fields: "f".into(),
             owner: Some(owner.clone()),
+            elsewhere: None,
             prune_disabled,
             deleting: false,
             run: JobRun::default(),

@@ -22,6 +22,8 @@ const HOLD_DATA: [(&str, &str); 6] = [
 pub struct RecreateQuestion<'a> {
     /// The release.
     pub release: &'a ReleaseId,
+    /// For objects in another cluster: the id of the cluster that has the release.
+    pub mark: Option<&'a str>,
     /// Whether the release asks for recreation.
     pub force: bool,
     /// Whether the object's annotation allows its recreation or forbids it.
@@ -80,6 +82,7 @@ fn is_ours(question: RecreateQuestion<'_>, live: &Value) -> bool {
     let is_step = question.is_named && of("annotations", keys::STEP_RUN).is_some();
     (question.is_observed || is_step)
         && owner == me
+        && of("labels", keys::OWNER_CLUSTER).as_deref() == question.mark
         && of("annotations", keys::PRUNE).as_deref() != Some(keys::DISABLED)
 }
 
@@ -186,6 +189,7 @@ mod tests {
             let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "a"}});
             let question = RecreateQuestion {
                 release: &me,
+                mark: None,
                 force,
                 object_force: of_object,
                 is_observed,

@@ -1,7 +1,10 @@
 //! The environment of the process: its memory, its configuration files, its proxies, and how
-//! much of a shared capacity a tenant may use.
+//! much of a shared capacity a tenant may use, and where a host is on the network.
+//! Also which other clusters it may reach.
 
 pub mod capacity;
 pub mod configuration;
 pub mod fair;
 pub mod proxy;
+pub mod remote;
+pub mod zone;

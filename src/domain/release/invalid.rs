@@ -1,4 +1,4 @@
-//! A spec that is invalid.
+//! A spec that is invalid, and names that no object can have.
 
 use crate::api::reason::Reason;
 use crate::domain::manifest::patch::InvalidPatch;

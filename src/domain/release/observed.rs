@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::invalid::InvalidSpec;
 use super::spec::Release;
 use crate::api::keys;
+use crate::api::kube_config::KubeConfig;
 use crate::api::release::{DeletionPolicy, OCIArtifactRelease, OCIArtifactReleaseSpec};
 use crate::domain::manifest::json::without_place;
 use crate::domain::manifest::patch::allowance::Allowance;
@@ -30,6 +31,7 @@ pub struct ObservedRelease {
 struct Last {
     suspend: bool,
     service_account_name: Option<String>,
+    kube_config: Option<KubeConfig>,
     prune: bool,
     deletion_policy: DeletionPolicy,
 }
@@ -91,6 +93,9 @@ impl ObservedRelease {
             service_account_name: spec
                 .service_account_name
                 .clone()
+                .filter(|_| spec.deletion_policy != DeletionPolicy::Orphan),
+            // Its objects are nowhere else.
+            kube_config: (spec.kube_config.clone())
                 .filter(|_| spec.deletion_policy != DeletionPolicy::Orphan),
             prune: spec.prune,
             deletion_policy: spec.deletion_policy,
@@ -154,6 +159,7 @@ fn placeholder_spec(last: &Last) -> Result<OCIArtifactReleaseSpec, serde_json::E
         "url": "oci://invalid/invalid",
         "suspend": last.suspend,
         "serviceAccountName": last.service_account_name,
+        "kubeConfig": last.kube_config,
         "prune": last.prune,
         "deletionPolicy": last.deletion_policy,
     }))
@@ -162,6 +168,7 @@ fn placeholder_spec(last: &Last) -> Result<OCIArtifactReleaseSpec, serde_json::E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::remote::source::ClusterSource;
 
     fn seen(spec: Value) -> ObservedRelease {
         let metadata = json!({"name": "app", "namespace": "apps", "uid": "u", "finalizers": ["f"]});
@@ -184,6 +191,20 @@ mod tests {
                     30s, 5m or 1h30m";
         check(json!({"url": url, "prune": true, "interval": "1x"}), text);
         assert!(ObservedRelease::read(r#"{"metadata": 7, "spec": 7}"#).is_err());
+    }
+
+    #[test]
+    fn an_invalid_release_is_deleted_where_its_objects_are() {
+        let there = json!({"secretRef": {"name": "there"}});
+        let of = |spec: Value| seen(spec).parse_leniently().map(|release| release.kube_config);
+        let source = Some(ClusterSource::Secret { name: "there".into(), key: None });
+        assert_eq!(of(json!({"interval": "1x", "kubeConfig": there})), Ok(source.clone()));
+        assert_eq!(of(json!({"url": 7, "prune": true, "kubeConfig": there})), Ok(source));
+        assert!(of(json!({"interval": "1x", "kubeConfig": {}})).is_err());
+        assert!(of(json!({"url": 7, "kubeConfig": 7})).is_err());
+        // Nothing is deleted there.
+        let orphan = json!({"interval": "1x", "kubeConfig": there, "deletionPolicy": "Orphan"});
+        assert_eq!(of(orphan), Ok(None));
     }
 
     #[test]

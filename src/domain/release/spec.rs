@@ -28,6 +28,7 @@ use crate::domain::manifest::patch::target::PatchTarget;
 use crate::domain::manifest::substitute::{Redaction, Substitution};
 use crate::domain::objects::identity::ReleaseId;
 use crate::domain::plan::delegated::Ignore;
+use crate::domain::remote::source::ClusterSource;
 use crate::domain::schedule::parse_duration;
 use crate::domain::verify::declared::Declared;
 
@@ -106,6 +107,8 @@ pub struct Release {
     pub(super) ignored_by: Arc<str>,
     /// The ServiceAccount whose rights are used.
     pub service_account: Option<String>,
+    /// The cluster of its objects, if it is not the operator's own.
+    pub kube_config: Option<ClusterSource>,
     /// Whether removed objects are deleted.
     pub prune: bool,
     /// Whether Ready waits for health.
@@ -142,6 +145,8 @@ pub struct Release {
     pub steps_done: Option<String>,
     /// The request to try a quarantined revision once more: its digest, and possibly more after an `@`.
     pub retry: Option<String>,
+    /// The cluster in which a person gives up the objects of the release.
+    pub leaves_cluster: Option<String>,
     /// The namespace of namespaced objects that name none.
     pub default_namespace: String,
     /// Where its objects come from, if a person has set it.
@@ -254,6 +259,8 @@ impl Release {
             labels: common.labels.into_iter().map(|(k, v)| (k, v.0)).collect(),
             annotations: common.annotations.into_iter().map(|(k, v)| (k, v.0)).collect(),
             service_account: name("serviceAccountName", spec.service_account_name.as_ref())?,
+            kube_config: (spec.kube_config.as_ref().map(ClusterSource::parse).transpose())
+                .map_err(|(field, problem)| invalid(&field, problem))?,
             prune: spec.prune,
             wait: spec.wait,
             health_checks: Awaited::parse_all(&spec.health_checks, &id_of(resource).namespace)
@@ -288,6 +295,7 @@ impl Release {
             }),
             steps_done: annotation(keys::STEPS_DONE),
             retry: annotation(keys::RETRY),
+            leaves_cluster: annotation(keys::LEAVE_CLUSTER),
             default_namespace: id_of(resource).namespace,
             provenance: None,
         })

@@ -332,6 +332,7 @@ fn leaves_applied(reason: Reason) -> bool {
             Reason::RegistryNotAllowed
                 | Reason::ServiceAccountNotFound
                 | Reason::ApiServerUnavailable
+                | Reason::ClusterUnreachable
                 | Reason::Frozen
         )
 }

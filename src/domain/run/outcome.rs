@@ -25,6 +25,9 @@ pub struct Outcome {
     /// Warnings that are not failures: objects dropped from the inventory, an adopted
     /// inventory.
     pub notes: Vec<Note>,
+    /// The API server of the cluster with the objects, as far as the run knows: `Some(None)` is the
+    /// operator's own.
+    pub cluster: Option<Option<String>>,
     /// How many objects the inventory names now; `None` when it was not read.
     pub entries: Option<usize>,
     /// Whether the artifact has the required signatures; `None` when that was not

@@ -64,6 +64,7 @@ pub fn class_of(reason: Reason) -> FailureClass {
         | Reason::BuildNotAllowed
         | Reason::BuildUnavailable
         | Reason::ApiServerUnavailable
+        | Reason::ClusterUnreachable
         | Reason::InventoryInvalid
         | Reason::PruneFailed
         | Reason::TerminationPending => Environment,

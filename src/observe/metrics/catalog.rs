@@ -279,6 +279,19 @@ pub(super) const API_SECONDS: MetricEntry = MetricEntry {
     help: "Time until the API server had sent the whole answer; for a watch, until it was opened.",
 };
 
+pub(super) const REMOTE_CLUSTERS: MetricEntry =
+    gauge("supercargo_remote_clusters", &[], "Connections to other clusters (spec.kubeConfig).");
+pub(super) const REMOTE_AWAY: MetricEntry = gauge(
+    "supercargo_remote_clusters_unreachable",
+    &[],
+    "Connections to other clusters whose API server does not answer now.",
+);
+pub(super) const REMOTE_REQUESTS: MetricEntry = counter(
+    "supercargo_remote_api_requests_total",
+    &[("verb", Values::Closed(words::<Verb>))],
+    "Requests to the API servers of other clusters, by verb.",
+);
+
 pub(super) const VERIFICATIONS: MetricEntry = counter(
     "supercargo_verifications_total",
     &[("result", Values::Closed(words::<Verification>)), ("reason", Values::Reason)],
@@ -355,6 +368,7 @@ pub const CATALOG: &[Group] = &[
     Group { title: "Trust", entries: &[VERIFICATIONS, POLICY_LOADS, TRUSTED_ROOT] },
     Group { title: "Push", entries: &[WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS, WEBHOOK_LOADS] },
     Group { title: "The API server", entries: &[API_REQUESTS, API_SECONDS] },
+    Group { title: "Other clusters", entries: &[REMOTE_CLUSTERS, REMOTE_AWAY, REMOTE_REQUESTS] },
     Group { title: "The process", entries: &[BUILD_INFO, LEADER] },
     Group { title: "The process, as Linux sees it", entries: &PROCESS },
 ];

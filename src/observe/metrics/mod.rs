@@ -7,6 +7,7 @@ mod make;
 mod phase_timer;
 mod queue;
 mod recorder;
+mod remote;
 mod requests;
 mod runs;
 mod trust;

@@ -13,6 +13,7 @@ use super::catalog::{BUILD_INFO, LEADER};
 use super::fleet::Fleet;
 use super::make::Maker;
 use super::queue::{Queue, Waiting};
+use super::remote::RemoteMetrics;
 use super::requests::Requests;
 use super::runs::{HealthWait, Runs};
 use super::trust::Trust;
@@ -36,6 +37,7 @@ pub struct Metrics {
     fleet: Fleet,
     queue: Queue,
     requests: Requests,
+    remote: RemoteMetrics,
     trust: Trust,
     webhooks: Webhooks,
 }
@@ -56,6 +58,7 @@ impl Metrics {
             fleet: Fleet::new(&make)?,
             queue: Queue::new(&make)?,
             requests: Requests::new(&make)?,
+            remote: RemoteMetrics::new(&make)?,
             trust: Trust::new(&make)?,
             webhooks: Webhooks::new(&make)?,
             registry: make.registry,
@@ -140,6 +143,26 @@ impl Metrics {
     /// A kustomization was built, or not.
     pub fn build(&self, result: BuildResult) {
         self.requests.build(result);
+    }
+
+    /// A request was sent to the API server of another cluster.
+    pub fn remote_api_request(&self, verb: Verb) {
+        self.remote.request(verb);
+    }
+
+    /// There is a connection to another cluster.
+    pub fn remote_cluster_appeared(&self) {
+        self.remote.appeared();
+    }
+
+    /// There is one less, and it may have been away.
+    pub fn remote_cluster_gone(&self, was_away: bool) {
+        self.remote.gone(was_away);
+    }
+
+    /// Another cluster does not answer any more, or again.
+    pub fn remote_cluster_away(&self, is_away: bool) {
+        self.remote.away(is_away);
     }
 
     /// The content cache was used.

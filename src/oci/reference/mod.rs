@@ -8,11 +8,11 @@ mod host;
 mod repository;
 mod tag;
 mod wanted;
-mod zone;
 
 pub use digest::Digest;
 pub(super) use host::{authority, is_host, is_loopback};
 pub use repository::{ArtifactReference, Repository};
 pub use tag::Tag;
 pub use wanted::Wanted;
-pub(super) use zone::Zone;
+
+pub(super) use crate::domain::zone::Zone;

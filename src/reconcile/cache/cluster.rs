@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::cluster::inventory::{Stored, Taken};
-use crate::cluster::session::Identity;
+use crate::cluster::session::Session;
 use crate::cluster::store::Watched;
 use crate::domain::drift::drift_kind;
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
@@ -24,8 +24,8 @@ pub struct ClusterCache {
     pub taken: Arc<Taken>,
     /// Watches over the kinds of the inventory, by kind and namespace.
     pub watches: Vec<Arc<Watched>>,
-    /// The identity of these watches.
-    pub identity: Option<Identity>,
+    /// The identity of these watches, in the cluster of the objects.
+    pub session: Option<Session>,
     /// Resource versions that our last applies answered with, for objects whose
     /// watch may lag behind.
     pub versions: HashMap<ObjectId, u64>,
@@ -81,7 +81,7 @@ impl ClusterCache {
     pub fn remember(&mut self, env: &Env, release: &ReleaseId, stored: Stored) {
         self.inventory = Arc::clone(&stored.inventory);
         self.taken = Arc::clone(&stored.taken);
-        env.wake(env.claims.publish(release, &self.inventory));
+        env.wake(env.target.claims.publish(release, &self.inventory));
         self.stored = Some(stored);
     }
 

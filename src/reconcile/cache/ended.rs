@@ -13,7 +13,6 @@ use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate, Inventory};
 use crate::domain::live::Record;
-use crate::reconcile::env::Env;
 use crate::reconcile::flow::parallel::unordered;
 
 impl ClusterCache {
@@ -75,7 +74,7 @@ impl ClusterCache {
     }
 
     /// Fetches the changed pods whose records do not say whether they have finished.
-    pub async fn ask_touched(&mut self, env: &Env, touched: &HashSet<ObjectId>) {
+    pub async fn ask_touched(&mut self, touched: &HashSet<ObjectId>) {
         let pods: Vec<(ObjectId, Record)> = touched
             .iter()
             .filter_map(|id| {
@@ -83,9 +82,8 @@ impl ClusterCache {
                 self.may_have_succeeded(id, entry, &record).then(|| (id.clone(), record))
             })
             .collect();
-        let Some(identity) = self.identity.clone().filter(|_| !pods.is_empty()) else { return };
+        let Some(session) = self.session.clone().filter(|_| !pods.is_empty()) else { return };
         // A pod that cannot be fetched now is fetched when it changes, and by the next run.
-        let Ok(session) = env.session.impersonate(identity) else { return };
         let Ok(discovery) = session.discovery().await else { return };
         self.ask_pods(&session, &discovery, &pods).await;
     }

@@ -64,7 +64,7 @@ impl RegistryCache {
             (Verdict::Superseded | Verdict::AsBefore | Verdict::Suspended, _) => {}
             (Verdict::Failed { reason, .. }, FailureClass::Environment) => {
                 // They meet every revision.
-                let is_common = matches!(reason, Reason::ApiServerUnavailable | Reason::RegistryUnavailable);
+                let is_common = reason.is_without_answer() || *reason == Reason::RegistryUnavailable;
                 self.given_up = given_up(true).filter(|_| !is_common);
             }
             // Objects still terminate.

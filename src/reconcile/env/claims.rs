@@ -90,7 +90,7 @@ impl Claims {
         self.write(|i| {
             let others = ids.clone().filter_map(|id| {
                 let owner = i.reserved.get(id).filter(|owner| *owner != release)?;
-                Some(Conflict { id: id.clone(), owner: owner.clone() })
+                Some(Conflict { id: id.clone(), owner: owner.clone(), elsewhere: None })
             });
             let taken: Vec<Conflict> = others.collect();
             if taken.is_empty() {

@@ -22,21 +22,22 @@ use crate::domain::object::Object;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::changeset::{ChangeSet, PlanInputs, PlanKey, PlanToken};
 use crate::domain::release::Release;
+use crate::domain::remote::kubeconfig::RemoteSettings;
 use crate::observe::metrics::{Metrics, MetricsError, PhaseTimer};
 use crate::oci::{Digest, Registry, RegistryOptions, Size};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::driver;
-use crate::reconcile::env::claims::Claims;
-use crate::reconcile::env::dependencies::Dependencies;
-use crate::reconcile::env::plan_keys::{PlanKeys, random};
+use crate::reconcile::env::clusters::Clusters;
+use crate::reconcile::env::plan_keys::random;
 use crate::reconcile::env::recovery::RegistryRecovery;
+use crate::reconcile::env::target::TargetCluster;
 use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::error::{ReconcileError, chain};
 use crate::reconcile::flow::retry::{InventoryRetry, written_by_other};
 use crate::reconcile::phase::admit::admit;
 use crate::reconcile::phase::begin::{facts_of, ledger_of};
-use crate::reconcile::phase::inventory::{ensure_read, refuse_unusable};
+use crate::reconcile::phase::inventory::{ensure_read, refuse_elsewhere, refuse_unusable};
 use crate::reconcile::phase::obtain::render::render;
 use crate::reconcile::phase::obtain::{Obtained, obtain_within};
 use crate::reconcile::phase::resolve::resolve;
@@ -115,22 +116,24 @@ impl Local {
         let (named, _) = NamedObjects::new(&session);
         // This process has no other runs.
         let (wake, _) = mpsc::unbounded_channel();
+        let home = TargetCluster::home(&session, store);
         let env = Env {
+            target: Arc::clone(&home),
+            home,
             session,
-            store,
+            // A person names the cluster by the kubeconfig.
+            clusters: Clusters::new(RemoteSettings::default(), &metrics),
             named,
-            dependencies: Dependencies::default(),
+            dependencies: Arc::default(),
             registry: Registry::new(RegistryOptions::default()),
             builder: Builder::new(BuildOptions::default()),
             metrics: Arc::clone(&metrics),
-            claims: Claims::default(),
             default_service_account: None,
             trust: TrustSettings::default(),
             allowed: Allowed::default(),
             wake,
             recovery: RegistryRecovery::default(),
-            pod_watches: Env::pod_watches(),
-            plan_keys: PlanKeys::default(),
+            plan_keys: Arc::default(),
         };
         let signals = Arc::<Signals>::default();
         let mailbox = Arc::clone(&signals);
@@ -239,6 +242,7 @@ impl Local {
             let scope = &Scope { release: &complete, ..*scope };
             let release = scope.release;
             ensure_read(scope, &mut caches.cluster).await?;
+            refuse_elsewhere(scope, &caches.cluster)?;
             let ledger = &ledger_of(scope, caches);
             let command = next(ledger, release, &facts_of(scope, caches));
             let revision = &resolve(scope, session, caches.into(), ledger, command).await?;
@@ -292,6 +296,7 @@ impl Local {
             if let Some(stored) = &cluster.stored {
                 refuse_unusable(scope, stored, false)?;
             }
+            refuse_elsewhere(scope, cluster)?;
             uninstall(scope, cluster).await
         };
         Box::pin(deleted).await.map_err(|error| failed_outcome(error, &release.id))
@@ -345,6 +350,7 @@ async fn attempt(
 /// Reads the inventory, and refuses one that is being deleted or belongs to another tool.
 async fn load(scope: &Scope<'_>, cluster: &mut ClusterCache) -> Result<(), ReconcileError> {
     ensure_read(scope, cluster).await?;
+    refuse_elsewhere(scope, cluster)?;
     match cluster.stored.as_ref().filter(|stored| stored.exists()) {
         Some(stored) => refuse_unusable(scope, stored, true),
         None => Ok(()),

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crate::api::reason::Reason;
+use crate::api::release::DriftMode;
 use crate::api::status::ReleaseStatus;
 use crate::cluster::inventory::FinalizerPolicy;
+use crate::cluster::session::Identity;
 use crate::domain::ledger::Command;
 use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::release::Release;
@@ -15,10 +17,12 @@ use crate::reconcile::cache::Caches;
 use crate::reconcile::driver;
 use crate::reconcile::env::Env;
 use crate::reconcile::env::recovery::RegistryRecovery;
-use crate::reconcile::error::ReconcileError;
+use crate::reconcile::env::target::TargetCluster;
+use crate::reconcile::error::{ReconcileError, failure};
 use crate::reconcile::flow::retry::InventoryRetry;
 use crate::reconcile::phase::begin::begin;
 use crate::reconcile::phase::resolve::is_answered;
+use crate::reconcile::place::locate;
 use crate::reconcile::removal::finalize::{FinalizeResult, finalize};
 use crate::reconcile::restore::{restore_after, restore_first};
 use crate::reconcile::scope::progress::NoProgress;
@@ -62,9 +66,10 @@ impl OperatorRequest<'_> {
     /// Runs; returns the outcome, the current status in the cluster, and the release with the inputs
     /// of its rendering, if it has any.
     pub async fn reconcile(self, caches: &mut Caches) -> (Outcome, Arc<ReleaseStatus>, Option<Release>) {
-        let (slot, timer) = (WorkerSlot::new(self.pool), PhaseTimer::new(&self.env.metrics));
+        let env = self.placed(caches, false).await;
+        let (slot, timer) = (WorkerSlot::new(self.pool(&env)), PhaseTimer::new(&env.metrics));
         let reported = ReportedStatus::shared(Arc::clone(&self.status));
-        let scope = self.scope(&slot, &reported, &timer);
+        let scope = self.scope(&env, &slot, &reported, &timer);
         let is_needed = !scope.release.suspend || scope.is_asked;
         let read = if is_needed { read_inputs(&scope, caches).await } else { Ok(None) };
         let (inputs, unread) = match read {
@@ -81,20 +86,42 @@ impl OperatorRequest<'_> {
 
     /// Deletes or keeps the objects of a deleted release.
     pub async fn finalize(self, caches: &mut Caches) -> (FinalizeResult, Arc<ReleaseStatus>) {
-        let (slot, timer) = (WorkerSlot::new(self.pool), PhaseTimer::new(&self.env.metrics));
+        let env = self.placed(caches, true).await;
+        let (slot, timer) = (WorkerSlot::new(self.pool(&env)), PhaseTimer::new(&env.metrics));
         let reported = ReportedStatus::shared(Arc::clone(&self.status));
-        let scope = self.scope(&slot, &reported, &timer);
+        let scope = self.scope(&env, &slot, &reported, &timer);
         let result = finalize(&scope, caches).await;
         (result, reported.get())
     }
 
+    /// The environment of the run, with the cluster of its objects. One that does nothing asks for no
+    /// cluster.
+    async fn placed(&self, caches: &mut Caches, ends: bool) -> Env {
+        let Self { env, release, .. } = self;
+        let is_asked = release.is_asked(self.status.last_handled_reconcile_at.as_deref());
+        let target = match release.suspend && !is_asked && !ends {
+            true => Arc::new(TargetCluster::away(
+                caches.place.target.as_deref(),
+                failure(Reason::Suspended, "the release is suspended"),
+            )),
+            false => locate(env, release, &mut caches.place, ends).await,
+        };
+        Env { target, ..Env::clone(env) }
+    }
+
+    /// The workers of the run: another cluster has its own.
+    fn pool<'s>(&'s self, env: &'s Env) -> &'s WorkerPool {
+        env.target.pool().unwrap_or(self.pool)
+    }
+
     fn scope<'s>(
         &'s self,
+        env: &'s Env,
         slot: &'s WorkerSlot,
         reported: &'s ReportedStatus,
         timer: &'s PhaseTimer,
     ) -> Scope<'s> {
-        let Self { env, release, trigger, signals, .. } = *self;
+        let Self { release, trigger, signals, .. } = *self;
         let (policy, progress) = (&POLICY, &NoProgress);
         let is_asked = release.is_asked(self.status.last_handled_reconcile_at.as_deref());
         let unread = None;
@@ -135,14 +162,24 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
     if !outcome.verdict.is_silent() && !may_take && is_planned {
         // It does not wait for objects of others any more: a release that keeps one for it would
         // wait in vain. What its plan takes over is kept until a person has decided.
-        scope.env.wake(scope.env.claims.want_nothing(&scope.release.id));
+        scope.env.wake(scope.env.target.claims.want_nothing(&scope.release.id));
     }
+    if scope.env.target.reach().is_ok() {
+        outcome.cluster = Some(scope.env.target.place.as_ref().map(|place| place.server.clone()));
+    }
+    if outcome.reason() == Some(Reason::ClusterUnreachable) {
+        // What the watches have shown does not count any more.
+        caches.rollout.checkup = None;
+        leave_unjudged(scope, &mut outcome);
+    }
+    await_account(scope, caches, &outcome).await;
     outcome.fetch_failed = fetch_failure(caches, &outcome);
     if !outcome.verdict.is_silent() {
         outcome.notes.append(&mut caches.notes.take());
     }
     // The release is notified when the API server is available again.
     match outcome.reason() {
+        // Another cluster notifies its releases itself.
         Some(Reason::ApiServerUnavailable) => {
             RegistryRecovery::wait_for_api(&scope.env.session, &scope.release.id, &scope.env.wake);
         }
@@ -165,6 +202,37 @@ async fn attempt(
         Command::Keep(_) | Command::Continue | Command::Resolve { .. } => {
             driver::reconcile(scope, caches, begun, outcome).await
         }
+    }
+}
+
+/// An account that does not exist in another cluster is watched there: the release continues when it
+/// is created.
+async fn await_account(scope: &Scope<'_>, caches: &mut Caches, outcome: &Outcome) {
+    let there = caches.cluster.session.as_ref().filter(|session| session.server().is_some());
+    let missing = there.filter(|_| outcome.reason() == Some(Reason::ServiceAccountNotFound));
+    caches.place.account = match missing.map(|session| (session, session.identity())) {
+        Some((session, Identity::ServiceAccount { namespace, name })) => {
+            let notifier = scope.env.notifier(&scope.release.id);
+            let watched = session.as_process().watch_account(namespace, name, notifier);
+            if let Ok(Some(_)) = watched.current().await {
+                // It was created since.
+                scope.env.wake([scope.release.id.clone()]);
+            }
+            Some(watched)
+        }
+        _ => None,
+    };
+}
+
+/// Nothing is known of the objects while their cluster is away.
+fn leave_unjudged(scope: &Scope<'_>, outcome: &mut Outcome) {
+    let Verdict::Failed { reason, message } = &outcome.verdict else { return };
+    let unknown = || Some(Assessment { status: None, reason: *reason, message: message.clone() });
+    if scope.release.awaits_health() {
+        outcome.health = unknown();
+    }
+    if scope.release.drift != DriftMode::Off {
+        outcome.drift = unknown();
     }
 }
 

@@ -12,7 +12,8 @@ use crate::reconcile::cache::cluster::ClusterCache;
 
 /// The drift condition without drift, and how reliable it is.
 pub fn in_sync(release: &Release, cluster: &ClusterCache) -> Assessment {
-    let identity = || cluster.identity.as_ref().map(ToString::to_string).unwrap_or_default();
+    let identity =
+        || cluster.session.as_ref().map(|session| session.identity().to_string()).unwrap_or_default();
     // Where drift is corrected, those were just applied.
     if release.drift == DriftMode::Report && !cluster.unread.is_empty() {
         let unread = List::Names.few(&cluster.unread, 1);

@@ -17,11 +17,13 @@ pub async fn name(env: &Env, session: &Session, me: &ReleaseId, owner: &ReleaseI
 /// Whether the messages of this release may contain the name of another. Names show what others
 /// run: from another namespace only those that the release's account may read are named.
 pub async fn may_know(env: &Env, session: &Session, me: &ReleaseId, owner: &ReleaseId, manual: bool) -> bool {
+    // Releases and inventories are in the operator's own cluster.
+    let Ok(home) = env.at_home(session) else { return false };
     owner.namespace == me.namespace
-        || *session.identity() == *env.session.identity()
+        || *home.identity() == *env.session.identity()
         || match manual {
-            true => session.may_read_inventory(owner).await,
-            false => session.may_read_release(owner).await,
+            true => home.may_read_inventory(owner).await,
+            false => home.may_read_release(owner).await,
         }
         // On an error the name is not shown.
         .unwrap_or(false)

@@ -18,8 +18,10 @@ use crate::domain::inventory::Inventory;
 use crate::domain::live::Record;
 use crate::domain::plan::{Leaving, Live};
 use crate::domain::prune::deleted;
+use crate::domain::remote::place::may_continue;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::env::Env;
+use crate::reconcile::error::ReconcileError;
 use crate::reconcile::flow::parallel::unordered;
 
 /// How long a run waits for the first list of a watch.
@@ -53,7 +55,8 @@ impl<'a> View<'a> {
         cluster: &mut ClusterCache,
         discovery: &ApiDiscovery,
         ids: impl Iterator<Item = &ObjectId>,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<Self, ReconcileError> {
+        let store = &env.target.reach()?.store;
         let mut unserved = Vec::new();
         let mut covered = Vec::new();
         for id in ids {
@@ -62,7 +65,7 @@ impl<'a> View<'a> {
                 continue;
             };
             if !cluster.watches.iter().any(|w| w.covers(id)) {
-                cluster.watches.push(env.store.watch(scope(session, &resource, id))?);
+                cluster.watches.push(store.watch(scope(session, &resource, id))?);
             }
             covered.push((id, resource));
         }
@@ -101,7 +104,7 @@ impl<'a> View<'a> {
                 // The apply gets the same error, and reports it.
                 Err(error) if error.is_forbidden() && synced.iter().any(|w| w.covers(id)) => {}
                 Err(error) if error.is_forbidden() => drop(unread.insert(id.clone())),
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         drop(answers);
@@ -116,8 +119,13 @@ impl<'a> View<'a> {
         prune: bool,
         leaving: &'l [Leaving],
     ) -> Vec<(&'l Leaving, String)> {
-        let pending_owner = |id: &ObjectId| self.env.claims.pending_owner(id);
+        let pending_owner = |id: &ObjectId| self.env.target.claims.pending_owner(id);
         deleted(release, prune, leaving, pending_owner, |id| self.record(id))
+    }
+
+    /// Whether the objects of an inventory are in this cluster.
+    fn is_here(&self, inventory: &Inventory) -> bool {
+        may_continue(inventory.place.as_deref(), 1, self.env.target.place.as_deref())
     }
 
     /// Reads the inventories of owners that are not releases of this process. Without the right to
@@ -135,11 +143,13 @@ impl<'a> View<'a> {
             .iter()
             .filter_map(|id| {
                 let owner = self.record(id)?.owner?;
-                (owner != *me && self.env.claims.names(&owner, id).is_none()).then_some(owner)
+                (owner != *me && self.env.target.claims.names(&owner, id).is_none()).then_some(owner)
             })
             .collect();
         for owner in owners {
             let named = match self.env.session.read_inventory(&owner).await {
+                // The same name in another cluster is another object.
+                Ok(stored) if !self.is_here(&stored.inventory) => Foreign::default(),
                 Ok(stored) => {
                     let which = |has: fn(&Inventory, &ObjectId) -> bool| {
                         ids.iter().filter(|id| has(&stored.inventory, id)).cloned().collect()
@@ -180,21 +190,21 @@ impl Live for View<'_> {
     }
 
     fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
-        match self.env.claims.names(owner, id) {
+        match self.env.target.claims.names(owner, id) {
             Some(named) => named,
             None => self.foreign.get(owner).is_some_and(|named| named.claimed.contains(id)),
         }
     }
 
     fn retains(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
-        match self.env.claims.retains(owner, id) {
+        match self.env.target.claims.retains(owner, id) {
             Some(retained) => retained,
             None => self.foreign.get(owner).is_some_and(|named| named.retained.contains(id)),
         }
     }
 
     fn reserved(&self, id: &ObjectId) -> Option<ReleaseId> {
-        self.env.claims.reserved(id)
+        self.env.target.claims.reserved(id)
     }
 }
 
@@ -204,7 +214,7 @@ fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> WatchSco
     let identity = session.identity().clone();
     let namespace = match identity {
         Identity::Controller => None,
-        Identity::ServiceAccount { .. } | Identity::User => {
+        Identity::ServiceAccount { .. } | Identity::User | Identity::Kubeconfig => {
             Some(id.namespace.clone()).filter(|n| !n.is_empty())
         }
     };

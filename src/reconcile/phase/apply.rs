@@ -34,7 +34,7 @@ use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::drift::DriftCache;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::RolloutCache;
-use crate::reconcile::error::{ReconcileError, aggregate, chain, masked_in};
+use crate::reconcile::error::{ReconcileError, aggregate, chain, masked_in, unreachable};
 use crate::reconcile::flow::parallel::unordered;
 use crate::reconcile::phase::claim::Claimed;
 use crate::reconcile::phase::plan::Planned;
@@ -356,8 +356,11 @@ const ATTEMPTS: usize = 3;
 const REFUSED_IN_ORDER: &str = "apply stopped, dry run failed for";
 
 fn stage_failed(failures: Vec<ObjectFailure>) -> ReconcileError {
-    let away = failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable);
-    let reason = if away { Reason::ApiServerUnavailable } else { Reason::ApplyFailed };
+    let away = failures.iter().map(|f| f.reason).find(|reason| reason.is_without_answer());
+    let reason = away.unwrap_or(Reason::ApplyFailed);
+    if let Some(failed) = unreachable(&failures) {
+        return failed;
+    }
     aggregate(reason, "apply stopped, failed for", failures)
 }
 

@@ -44,7 +44,7 @@ pub async fn claim<'a>(
     let puts_back =
         release.drift == DriftMode::Correct && plan.only_puts_back(&revision.key, &cache.inventory);
     // Deferred steps may never be accepted: their objects are not reserved yet.
-    let taken = env.claims.reserve(&release.id, preflight.ready.keys());
+    let taken = env.target.claims.reserve(&release.id, preflight.ready.keys());
     // Another release may have been first since the plan was made.
     check_taken(scope, session, &taken).await?;
     let finalizer = finalizer_policy(scope, cache);
@@ -97,7 +97,7 @@ pub async fn claim<'a>(
         let written = env.session.write_inventory(&release.id, &mut stored, ahead, finalizer).await;
         if let Err(error) = written {
             // It does not write any more.
-            env.wake(env.claims.publish(&release.id, &cache.inventory));
+            env.wake(env.target.claims.publish(&release.id, &cache.inventory));
             return Err(unwritten(scope, error));
         }
     }

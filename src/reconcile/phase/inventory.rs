@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
+use crate::api::keys;
+use crate::api::reason::Reason;
 use crate::cluster::inventory::{FinalizerPolicy, Stored};
 use crate::domain::gate::InventoryFacts;
 use crate::domain::gate::{self, Facts};
 use crate::domain::inventory::Inventory;
+use crate::domain::remote::place::{RemotePlace, described, may_continue};
 use crate::reconcile::cache::cluster::ClusterCache;
-use crate::reconcile::error::ReconcileError;
+use crate::reconcile::error::{ReconcileError, failure};
 use crate::reconcile::scope::Scope;
 
 /// Reads the inventory if it is not cached, and refuses one that does not belong to the release.
@@ -22,6 +25,7 @@ pub async fn load(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), Rec
     }
     ensure_read(scope, cache).await?;
     refuse_foreign(scope, cache)?;
+    check_place(scope, cache)?;
     record_ended(scope, cache).await
 }
 
@@ -50,6 +54,65 @@ pub async fn read(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), Rec
     }
     cache.remember(scope.env, &scope.release.id, stored);
     Ok(())
+}
+
+/// Refuses an inventory whose objects are in another cluster than that of the run: they would look
+/// deleted there, and be forgotten.
+///
+/// # Errors
+/// Where they are, and what to do.
+pub fn check_place(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), ReconcileError> {
+    let Some(stored) = &mut cache.stored else { return Ok(()) };
+    let (now, inventory) = (&scope.env.target.place, &stored.inventory);
+    let entries = inventory.entries.len();
+    if may_continue(inventory.place.as_deref(), entries, now.as_deref()) {
+        if inventory.place != *now {
+            Arc::make_mut(&mut stored.inventory).place.clone_from(now);
+            cache.inventory = Arc::clone(&stored.inventory);
+        }
+        return Ok(());
+    }
+    let (there, here) = (described(inventory.place.as_deref()), described(now.as_deref()));
+    let objects = if entries == 1 { "1 object".to_owned() } else { format!("{entries} objects") };
+    if scope.release.leaves_cluster.as_deref() == Some(left_name(inventory.place.as_deref())) {
+        // A person gives them up there.
+        let left = if inventory.place.is_none() { Some(&scope.env.home) } else { None };
+        let waiting = left.map(|home| home.claims.publish(&scope.release.id, &Arc::default()));
+        scope.env.wake(waiting.into_iter().flatten());
+        let (place, empty) = (now.clone(), Inventory::default());
+        stored.inventory = Arc::new(Inventory { place, ..empty });
+        cache.inventory = Arc::clone(&stored.inventory);
+        return Ok(());
+    }
+    let name = left_name(inventory.place.as_deref());
+    let message = format!(
+        "spec.kubeConfig: {objects} of the release are in {there}, and the spec now means {here}: set the field back, or          delete the release with the field set back and create it again; or leave the objects where they are with the          annotation {}: {name}",
+        keys::LEAVE_CLUSTER
+    );
+    Err(failure(Reason::InvalidSpec, message).into())
+}
+
+/// Refuses objects in another cluster: a command of a person works with the cluster of the
+/// person's kubeconfig.
+///
+/// # Errors
+/// Where they are.
+pub fn refuse_elsewhere(scope: &Scope<'_>, cache: &ClusterCache) -> Result<(), ReconcileError> {
+    let place = cache.stored.as_ref().and_then(|stored| stored.inventory.place.as_deref());
+    if place.is_none() && scope.release.kube_config.is_none() {
+        return Ok(());
+    }
+    let there = place.map_or_else(|| "the cluster of its spec.kubeConfig".to_owned(), |p| described(Some(p)));
+    let message = format!(
+        "the objects of {} are in {there}: this command works with objects in the cluster of your kubeconfig only",
+        scope.release.id
+    );
+    Err(failure(Reason::InvalidSpec, message).into())
+}
+
+/// The name of a cluster in the annotation that gives up objects there.
+fn left_name(place: Option<&RemotePlace>) -> &str {
+    place.map_or("home", |place| place.server.as_str())
 }
 
 /// Another tool's inventory of the same name is adopted only on request, as on the command line.

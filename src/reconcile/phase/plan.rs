@@ -64,7 +64,7 @@ pub async fn plan<'a>(
     let (plan, view) = planned?;
     let order = explicit_order(scope, &plan)?;
     let applied = cache.inventory.claimed().count();
-    let other = |id: &ObjectId| scope.env.claims.other_pending_owner(&scope.release.id, id);
+    let other = |id: &ObjectId| scope.env.target.claims.other_pending_owner(&scope.release.id, id);
     let promised = plan.leaving.iter().filter_map(|l| Some((l.id.clone(), other(&l.id)?))).collect();
     Ok(Planned {
         discovery,
@@ -108,8 +108,13 @@ async fn decide<'a>(
         }
         DriftMode::Report | DriftMode::Off => Correction::Missing,
     };
-    let purpose =
-        Purpose { release: &release.id, applied_key: &revision.key, correction, ignore: &release.ignore };
+    let purpose = Purpose {
+        release: &release.id,
+        mark: session.mark(),
+        applied_key: &revision.key,
+        correction,
+        ignore: &release.ignore,
+    };
     let mut plan = plan::build(purpose, objects, &inventory, &view);
     once::plan_steps(scope, revision, cache.is_settled(&revision.key), &mut plan)?;
     Ok((plan, view))

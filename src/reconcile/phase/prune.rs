@@ -77,7 +77,7 @@ async fn remove_leaving(
     let leaving = plan.leaving.as_slice();
     let removal = Removal { env: scope.env, session, order, leaving, discovery: &discovery, view };
     let mut removed = remove_in_order(removal).await;
-    let is_free = |id: &ObjectId| scope.env.claims.other_pending_owner(&release.id, id).is_none();
+    let is_free = |id: &ObjectId| scope.env.target.claims.other_pending_owner(&release.id, id).is_none();
     if planned.promised.keys().any(is_free) {
         // Nobody else tells that: the next run checks whether it may be deleted.
         scope.env.wake([release.id.clone()]);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::api::reason::Reason;
 use crate::api::release::DeletionPolicy;
-use crate::cluster::session::Identity;
+use crate::cluster::session::{Identity, Session};
 use crate::domain::gate::{Blocker, WakeOn};
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Extent, settle};
@@ -24,7 +24,7 @@ use crate::reconcile::env::dependencies::Dependents;
 use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
 use crate::reconcile::flow::retry::{Attempted, InventoryRetry};
 use crate::reconcile::live::view::View;
-use crate::reconcile::phase::inventory::{finalizer_policy, read};
+use crate::reconcile::phase::inventory::{check_place, finalizer_policy, read};
 use crate::reconcile::removal::approval;
 use crate::reconcile::removal::in_order::remove_in_order;
 use crate::reconcile::removal::remove::{Removal, RemovalOrder};
@@ -42,7 +42,7 @@ pub struct FinalizeResult {
 
 /// Deletes or keeps the objects, as the deletion policy says.
 pub async fn finalize(scope: &Scope<'_>, caches: &mut Caches) -> FinalizeResult {
-    scope.env.wake(scope.env.claims.want_nothing(&scope.release.id));
+    scope.env.wake(scope.env.target.claims.want_nothing(&scope.release.id));
     scope.env.dependencies.kinds.forget(&scope.release.id);
     scope.env.dependencies.unfollow(&scope.release.id);
     let mut retry = InventoryRetry::default();
@@ -72,7 +72,7 @@ async fn attempt(
     if cluster.stored.as_ref().is_some_and(|s| s.exists() && !s.is_ours()) {
         // It belongs to another tool, and the release has refused to adopt it.
         cluster.stored = None;
-        env.wake(env.claims.forget(&release.id));
+        env.wake(env.target.claims.forget(&release.id));
         return Ok(());
     }
     let entries = cluster.inventory.entries.len();
@@ -104,7 +104,7 @@ async fn attempt(
     env.session.remove_inventory(&release.id, &stored).await?;
     // Nothing is left to do if the finalizer cannot be removed yet.
     cluster.inventory = Arc::default();
-    env.wake(env.claims.forget(&release.id));
+    env.wake(env.target.claims.forget(&release.id));
     outcome.notes = notes;
     Ok(())
 }
@@ -152,11 +152,14 @@ async fn delete_all(
     notes: &mut Vec<Note>,
 ) -> Result<(), ReconcileError> {
     let (env, release) = (scope.env, scope.release);
-    let identity = env.identity(release);
-    let dying = env.session.namespace_is_terminating(&release.id.namespace).await?;
     // Forgets the watch over another account.
-    let session = caches.session(scope)?;
-    if !account_is_there(scope, &identity).await? {
+    let session = caches.session(scope).map_err(|error| kept(release, error))?;
+    check_place(scope, &mut caches.cluster)?;
+    let identity = session.identity().clone();
+    // The namespace of that name in another cluster stays.
+    let is_here = release.kube_config.is_none();
+    let dying = is_here && env.session.namespace_is_terminating(&release.id.namespace).await?;
+    if !account_is_there(&session, &identity).await? {
         if dying {
             // A release never waits for its own namespace.
             notes.push(note(format!(
@@ -164,7 +167,7 @@ async fn delete_all(
             )));
             return Ok(());
         }
-        if let Identity::ServiceAccount { namespace, name } = &identity {
+        if let (Identity::ServiceAccount { namespace, name }, true) = (&identity, is_here) {
             // Notified when the account exists again.
             caches.registry.watch_account(env, &release.id, namespace, name);
         }
@@ -212,11 +215,27 @@ async fn delete_all(
     settle_removed(scope, &mut caches.cluster, removed, dying, notes).await
 }
 
-async fn account_is_there(scope: &Scope<'_>, identity: &Identity) -> Result<bool, ReconcileError> {
+/// A release that cannot reach its objects is not forgotten.
+fn kept(release: &Release, error: ReconcileError) -> ReconcileError {
+    let ReconcileError::Failed(mut failed) = error else { return error };
+    if release.kube_config.is_some() {
+        failed.message.push_str(
+            "; the release is kept until its objects there are deleted: bring the cluster and its kubeconfig back, or set \
+             spec.deletionPolicy to Orphan to keep the objects",
+        );
+    }
+    ReconcileError::Failed(failed)
+}
+
+async fn account_is_there(session: &Session, identity: &Identity) -> Result<bool, ReconcileError> {
     match identity {
-        Identity::Controller | Identity::User => Ok(true),
+        Identity::Controller | Identity::User | Identity::Kubeconfig => Ok(true),
         Identity::ServiceAccount { namespace, name } => {
-            Ok(scope.env.session.account(namespace, name).await?.is_some())
+            match session.as_process().account(namespace, name).await {
+                // The rights that the other cluster gives that name decide.
+                Err(error) if session.server().is_some() && error.is_forbidden() => Ok(true),
+                account => Ok(account?.is_some()),
+            }
         }
     }
 }

@@ -153,7 +153,7 @@ async fn remove_one(
     let Some(resource) = discovery.served(&kind, &leaving.entry.version) else {
         return session.is_undefined(&kind).await.map_or_else(Answer::Failed, |()| Answer::Gone);
     };
-    let pending_owner = env.claims.other_pending_owner(order.release, id);
+    let pending_owner = env.target.claims.other_pending_owner(order.release, id);
     let pending_owner = pending_owner.or_else(|| order.promised.get(id).cloned());
     let question =
         PruneQuestion { release: order.release, prune: order.prune, pending_owner: pending_owner.as_ref() };

@@ -24,6 +24,7 @@ pub async fn access(
     cache: &mut RegistryCache,
 ) -> Result<Arc<Access>, Box<RunFailure>> {
     let Scope { env, release, .. } = *scope;
+    let session = &at_home(scope, session)?;
     // Every request to the registry needs this value, so it is checked here.
     check_registry(&env.allowed, release)?;
     let (insecure, provider) = (release.insecure, release.provider);
@@ -63,6 +64,12 @@ pub async fn access(
     Ok(access)
 }
 
+/// What the spec names is in the operator's own cluster, wherever the objects are.
+fn at_home(scope: &Scope<'_>, session: &Session) -> Result<Session, Box<RunFailure>> {
+    let home = scope.env.at_home(session).map_err(|error| failure(error.reason(), chain(&error)))?;
+    Ok(home.on_behalf_of(&scope.release.id.namespace))
+}
+
 /// The image pull Secrets of the release's ServiceAccount.
 async fn account_secrets(
     scope: &Scope<'_>,
@@ -100,8 +107,10 @@ pub async fn existing_account(
 /// When it does not exist, or cannot be read.
 pub async fn check_account(scope: &Scope<'_>, session: &Session) -> Result<(), Box<RunFailure>> {
     let Identity::ServiceAccount { namespace, name } = session.identity() else { return Ok(()) };
-    match scope.env.session.account(namespace, name).await {
+    match session.as_process().account(namespace, name).await {
         Ok(Some(_)) => Ok(()),
+        // The rights that the other cluster gives that name decide.
+        Err(error) if session.server().is_some() && error.is_forbidden() => Ok(()),
         Ok(None) => Err(no_account(scope.release, session.identity())),
         Err(error) => Err(account_unread(session.identity(), &error)),
     }
@@ -142,6 +151,7 @@ pub async fn read(
     name: &str,
 ) -> Result<Option<SecretData>, Box<RunFailure>> {
     let Scope { env, release, .. } = *scope;
+    let session = &at_home(scope, session)?;
     let namespace = &release.id.namespace;
     let watched = cache
         .secrets

@@ -34,7 +34,9 @@ pub async fn read_inputs(
         caches.inputs.last = None;
         return Ok(None);
     }
-    let session = caches.session(scope)?;
+    // They are in the operator's own cluster, wherever the objects are.
+    let session = scope.env.home_session(release)?;
+    caches.inputs.read_as(session.identity());
     let mut inputs = RenderInputs::default();
     let mut is_checked = false;
     for reference in references {

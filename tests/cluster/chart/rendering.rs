@@ -447,6 +447,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("{otlpEndpoint: 'http://collector:4318'}", "--otlp-endpoint=http://collector:4318"),
     ("{requireVerification: true}", "--require-verification"),
     ("{allowCrossNamespaceDependencies: true}", "--allow-cross-namespace-dependencies"),
+    ("{remoteClusters: false}", "--remote-clusters=Disabled"),
     (
         "{registryMirrors: ['docker.io=oci://mirror.example/hub']}",
         "--registry-mirror=docker.io=oci://mirror.example/hub",

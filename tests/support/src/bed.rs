@@ -20,6 +20,7 @@ use crate::{poll_until, ports, repository};
 // Generous: a loaded machine of two cores still starts all in half of it.
 const READY: Duration = Duration::from_secs(90);
 const ADMIN: &str = "testbed-admin-token";
+const AUTHENTICATION: &str = "authentication.yaml";
 
 /// One cluster: etcd, API server, controller manager, scheduler and KWOK with
 /// one Node.
@@ -49,7 +50,20 @@ impl Bed {
 
     /// A cluster of one's own, ready after a few seconds.
     pub fn start() -> Bed {
+        Bed::with_authentication(None)
+    }
+
+    /// The same; its API server also accepts tokens as an AuthenticationConfiguration (YAML) says. Its
+    /// own issuer is another than that of other clusters.
+    pub fn trusting(authentication: &str) -> Bed {
+        Bed::with_authentication(Some(authentication))
+    }
+
+    fn with_authentication(authentication: Option<&str>) -> Bed {
         let directory = processes::directory("cluster");
+        if let Some(authentication) = authentication {
+            std::fs::write(directory.join(AUTHENTICATION), authentication).expect("write a file");
+        }
         let authority = Authority::new("testbed");
         let etcd_url = format!("http://127.0.0.1:{}", ports::free());
         let port = ports::free();
@@ -412,11 +426,17 @@ fn write_api_server_files(directory: &Path, authority: &Authority) {
 fn start_api_server(directory: &Path, etcd_url: &str, port: u16) -> Server {
     let file = |name: &str| directory.join(name);
     let mut command = processes::command(Tools::get().path("kube-apiserver"));
+    let trusts = file(AUTHENTICATION).exists();
+    let issuer = if trusts { "other" } else { "testbed" };
+    if trusts {
+        command.arg(flag("--authentication-config", &file(AUTHENTICATION)));
+    }
     command
         .arg(format!("--etcd-servers={etcd_url}"))
         .arg(format!("--secure-port={port}"))
         .args(["--bind-address=127.0.0.1", "--service-cluster-ip-range=10.0.0.0/16", "--allow-privileged"])
-        .args(["--authorization-mode=RBAC", "--service-account-issuer=https://testbed.invalid"])
+        .arg("--authorization-mode=RBAC")
+        .arg(format!("--service-account-issuer=https://{issuer}.invalid"))
         .arg(flag("--cert-dir", directory))
         .arg(flag("--tls-cert-file", &file("api-server.crt")))
         .arg(flag("--tls-private-key-file", &file("api-server.key")))

@@ -65,14 +65,15 @@ impl LiveStep {
     pub fn of(
         live: &Value,
         (rules, reports): (RuleSet, Reports),
-        release: &ReleaseId,
+        (release, mark): (&ReleaseId, Option<&str>),
         key: &str,
         now: Timestamp,
     ) -> Self {
         let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
         let label = |key: &str| live["metadata"]["labels"][key].as_str();
         let owner = (label(keys::OWNER_NAMESPACE), label(keys::OWNER_NAME));
-        if owner != (Some(release.namespace.as_str()), Some(release.name.as_str())) {
+        let is_named = owner == (Some(release.namespace.as_str()), Some(release.name.as_str()));
+        if !is_named || label(keys::OWNER_CLUSTER) != mark {
             return Self::Foreign;
         }
         let uid = text("/metadata/uid").unwrap_or_default().to_owned();
@@ -144,7 +145,7 @@ mod tests {
             // Long after its creation, and whether or not the kind has a status.
             for reports in [Reports::Unknown, Reports::Yes, Reports::No] {
                 let now = Timestamp::from_second(86_400).unwrap();
-                let found = LiveStep::of(&live, (RuleSet::default(), reports), &me, "k", now);
+                let found = LiveStep::of(&live, (RuleSet::default(), reports), (&me, None), "k", now);
                 let runs = matches!(found, LiveStep::Current { state: LiveState::Running(_), .. });
                 assert!(runs, "{live}: {found:?}");
             }
@@ -169,7 +170,11 @@ mod tests {
                 live["metadata"][key] = value.clone();
             }
             let rules = (RuleSet::default(), Reports::Unknown);
-            assert_eq!(LiveStep::of(&live, rules, &me, "k", Timestamp::UNIX_EPOCH), expected, "{live}");
+            assert_eq!(
+                LiveStep::of(&live, rules, (&me, None), "k", Timestamp::UNIX_EPOCH),
+                expected,
+                "{live}"
+            );
         };
         let run = |name: &str| json!({"annotations": {"supercargo.dev/step-run": name}});
         let current = |attempt, held, state| LiveStep::Current {

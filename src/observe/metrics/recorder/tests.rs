@@ -22,6 +22,7 @@ fn recorded() -> Metrics {
     let took = Duration::from_millis(4);
     metrics.registry_request("r.example:5000", Method::Head, Answer::Status(200), took);
     metrics.api_request(Verb::DryRun, Answer::Nothing, took);
+    metrics.remote_api_request(Verb::Get);
     metrics.verified(Verification::Refused, Reason::SignatureMissing);
     metrics.policy_loaded(Load::Failed);
     metrics.cache_request(CacheResult::Miss);

@@ -48,11 +48,13 @@ pub async fn check(
         outcome.dependencies = Some(Vec::new());
         return Ok(());
     }
+    // Dependencies are objects of the operator's own cluster.
+    let home = &scope.env.at_home(update.session)?;
     let key = &update.revision.key;
     // A way back does not wait for what a new revision needs.
     let is_applied = update.ledger.whole() == Some(key.as_str()) || update.revision.way_back().is_some();
     all.kinds.forget(&release.id);
-    let sources = release.depends_on.iter().map(|dependency| source(scope, update.session, dependency));
+    let sources = release.depends_on.iter().map(|dependency| source(scope, home, dependency));
     let sources = tokio::select! {
         sources = futures::future::try_join_all(sources) => sources?,
         () = scope.signals.superseded() => return Err(ReconcileError::SUPERSEDED),
@@ -62,7 +64,7 @@ pub async fn check(
     let mut followed: Vec<Followed> =
         entries.map(|(dependency, source)| Followed::new(dependency, source, rules.clone())).collect();
     for kind in followed.iter().filter_map(Followed::missing_kind).filter(|_| !is_applied) {
-        all.kinds.wait(update.session, &release.id, kind, &scope.env.wake);
+        all.kinds.wait(home, &release.id, kind, &scope.env.wake);
     }
     if !is_applied && followed.iter().any(Followed::has_expression) {
         let dependent = all.json_of(&release.id);

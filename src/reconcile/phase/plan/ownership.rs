@@ -34,15 +34,17 @@ pub async fn check(
     let disputed: BTreeSet<&ObjectId> = plan.conflicts.iter().map(|c| &c.id).collect();
     let steps: Vec<&Step> = plan.steps.iter().filter(|s| disputed.contains(&s.id)).collect();
     let failures = Preflight::new(scope, session, plan).trial(&steps, discovery).await;
-    if failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable) {
+    if failures.iter().any(|f| f.reason.is_without_answer()) {
         return Err(refused(&failures));
     }
     let (denied, wrong): (Vec<ObjectFailure>, Vec<ObjectFailure>) =
         failures.into_iter().partition(|f| f.reason == Reason::AccessDenied);
     let is_of = |failures: &[ObjectFailure], id: &ObjectId| failures.iter().any(|f| f.id == *id);
     let may: Vec<&Conflict> = plan.conflicts.iter().filter(|c| !is_of(&denied, &c.id)).collect();
-    let wanted = may.iter().map(|c| &c.id).filter(|id| !is_of(&wrong, id));
-    scope.env.wake(scope.env.claims.want(&scope.release.id, wanted));
+    // What another cluster manages is never handed over.
+    let wanted = may.iter().filter(|c| c.elsewhere.is_none()).map(|c| &c.id);
+    let wanted = wanted.filter(|id| !is_of(&wrong, id));
+    scope.env.wake(scope.env.target.claims.want(&scope.release.id, wanted));
     wake_if_free(scope, &may, |conflict| view.claims(&conflict.owner, &conflict.id));
     if may.is_empty() {
         return Err(refused(&denied));
@@ -62,7 +64,7 @@ pub async fn check_taken(
     if conflicts.is_empty() {
         return Ok(());
     }
-    let claims = &scope.env.claims;
+    let claims = &scope.env.target.claims;
     scope.env.wake(claims.want(&scope.release.id, conflicts.iter().map(|c| &c.id)));
     let all: Vec<&Conflict> = conflicts.iter().collect();
     wake_if_free(scope, &all, |conflict| claims.names(&conflict.owner, &conflict.id) == Some(true));
@@ -72,8 +74,9 @@ pub async fn check_taken(
 /// There is no notification for objects that their owner gave up before this release waited for
 /// them: then the release is requeued at once.
 fn wake_if_free(scope: &Scope<'_>, conflicts: &[&Conflict], is_claimed: impl Fn(&Conflict) -> bool) {
-    let is_reserved = |c: &Conflict| scope.env.claims.reserved(&c.id).as_ref() == Some(&c.owner);
-    if conflicts.iter().any(|conflict| !is_claimed(conflict) && !is_reserved(conflict)) {
+    let is_reserved = |c: &Conflict| scope.env.target.claims.reserved(&c.id).as_ref() == Some(&c.owner);
+    let is_here = |c: &&&Conflict| c.elsewhere.is_none();
+    if conflicts.iter().filter(is_here).any(|conflict| !is_claimed(conflict) && !is_reserved(conflict)) {
         scope.env.wake([scope.release.id.clone()]);
     }
 }
@@ -84,7 +87,8 @@ async fn refuse(
     conflicts: &[&Conflict],
     denied: Vec<ObjectFailure>,
 ) -> Result<(), ReconcileError> {
-    let owners: BTreeSet<&ReleaseId> = conflicts.iter().map(|c| &c.owner).collect();
+    let here = conflicts.iter().filter(|c| c.elsewhere.is_none());
+    let owners: BTreeSet<&ReleaseId> = here.map(|c| &c.owner).collect();
     let mut names = BTreeMap::new();
     for owner in owners {
         // If the inventory cannot be read, the owner is taken for a release, which is more common.
@@ -93,8 +97,11 @@ async fn refuse(
         names.insert(owner, owners::name(scope.env, session, &scope.release.id, owner, manual).await);
     }
     let named = |c: &&Conflict| {
-        let owner = names.get(&c.owner).map_or("another release", String::as_str);
-        (c.id.clone(), owner.to_owned())
+        let owner = match &c.elsewhere {
+            Some(from) => format!("a release that is managed from {from}"),
+            None => names.get(&c.owner).cloned().unwrap_or_else(|| "another release".to_owned()),
+        };
+        (c.id.clone(), owner)
     };
     let claimed = ClaimConflicts { by_others: conflicts.iter().map(named).collect(), denied };
     let facts = Facts { claimed: Some(&claimed), ..scope.facts() };

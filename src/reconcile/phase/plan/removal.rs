@@ -320,14 +320,17 @@ impl Contents<'_> {
             (id.kind.as_str(), id.name.as_str()),
             ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default")
         );
-        let at_home = id.namespace == self.me.namespace;
+        // In another cluster, that namespace has neither the release nor its inventory.
+        let at_home = self.session.mark().is_none() && id.namespace == self.me.namespace;
         let is_self = at_home && id.is(GROUP, KIND) && id.name == self.me.name;
         let inventory = inventory_name(&self.me.name);
         let is_inventory = at_home
             && id.kind == "ConfigMap"
             && (id.name == inventory
                 || id.name.strip_prefix(&inventory).is_some_and(|rest| rest.starts_with('.')));
-        let is_ours = owner == *self.me || is_owned || comes_with_it || is_self || is_inventory;
+        let mark = label(keys::OWNER_CLUSTER);
+        let is_mine = owner == *self.me && mark == self.session.mark().unwrap_or_default();
+        let is_ours = is_mine || is_owned || comes_with_it || is_self || is_inventory;
         (!is_ours).then(|| id.to_string())
     }
 }

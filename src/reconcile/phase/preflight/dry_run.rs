@@ -329,6 +329,7 @@ impl<'a> Preflight<'a> {
         };
         let question = RecreateQuestion {
             release: &self.scope.release.id,
+            mark: self.session.mark(),
             force: self.scope.release.force,
             object_force: step.force,
             is_observed: !step.anew,

@@ -8,7 +8,7 @@ use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Step;
 use crate::domain::preflight::DryRunRefusal;
 use crate::domain::stage::Stage;
-use crate::reconcile::error::{ReconcileError, chain, masked_in};
+use crate::reconcile::error::{ReconcileError, chain, masked_in, unreachable};
 use crate::reconcile::scope::Scope;
 
 /// The refusal in an answer; `None` if there was no answer.
@@ -63,7 +63,7 @@ pub fn failure_of(
 fn denied(identity: &Identity, message: &str) -> String {
     let hint = match identity {
         Identity::Controller => ": set spec.serviceAccountName to an account with the rights",
-        Identity::ServiceAccount { .. } | Identity::User => "",
+        Identity::ServiceAccount { .. } | Identity::User | Identity::Kubeconfig => "",
     };
     format!("{identity} cannot apply it: {message}{hint}")
 }
@@ -80,14 +80,16 @@ pub fn failed(step: &Step, error: &ApiError) -> ObjectFailure {
 /// The failures of a dry run: missing rights and an unavailable API server have their own reasons.
 pub fn refused(failures: &[ObjectFailure]) -> ReconcileError {
     let all = |reason: Reason| failures.iter().all(|f| f.reason == reason);
-    let reason = match () {
-        () if all(Reason::AccessDenied) => Reason::AccessDenied,
-        () if all(Reason::JobRunning) => Reason::JobRunning,
-        () if failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable) => {
-            Reason::ApiServerUnavailable
-        }
-        () => Reason::PreflightFailed,
+    let away = failures.iter().map(|f| f.reason).find(|reason| reason.is_without_answer());
+    let reason = match away {
+        _ if all(Reason::AccessDenied) => Reason::AccessDenied,
+        _ if all(Reason::JobRunning) => Reason::JobRunning,
+        Some(away) => away,
+        None => Reason::PreflightFailed,
     };
+    if let Some(failed) = unreachable(failures) {
+        return failed;
+    }
     let blocker = Blocker::about(reason, "nothing applied, dry run failed for", failures.to_vec());
     match reason {
         Reason::JobRunning => ReconcileError::Waiting(blocker, WakeOn::Objects),

@@ -41,7 +41,8 @@ impl StepObjects<'_> {
                 let object: Value = answer.json()?;
                 // Expressions of the release say what is healthy, and not what has run to its end.
                 let judge = (RuleSet::default(), resource.reports);
-                let live = LiveStep::of(&object, judge, &self.release.id, key, Timestamp::now());
+                let me = (&self.release.id, self.session.mark());
+                let live = LiveStep::of(&object, judge, me, key, Timestamp::now());
                 Ok((live, Some(object)))
             }
             Err(error) if error.is_not_found() => Ok((LiveStep::Absent, None)),

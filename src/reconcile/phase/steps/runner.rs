@@ -223,7 +223,7 @@ impl StepRunner<'_> {
     /// Names the object in the inventory, before it is created.
     async fn name(&mut self, step: &Step) -> Result<(), ReconcileError> {
         let Scope { env, release, .. } = *self.scope;
-        let taken = env.claims.reserve(&release.id, [&step.id].into_iter());
+        let taken = env.target.claims.reserve(&release.id, [&step.id].into_iter());
         check_taken(self.scope, self.update.session, &taken).await?;
         let finalizer = finalizer_policy(self.scope, self.cluster);
         let Some(mut stored) = self.cluster.stored.take() else {

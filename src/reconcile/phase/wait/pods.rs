@@ -190,7 +190,7 @@ impl<'a> PodWatches<'a> {
         let pods = self.discovery.preferred(&GroupKind::new("", "Pod"));
         let task = pods.map(|pods| {
             let (gate, tenant) =
-                (Arc::clone(&self.scope.env.pod_watches), self.scope.release.id.namespace.clone());
+                (Arc::clone(self.session.pod_watches()), self.scope.release.id.namespace.clone());
             let (session, namespace) = (self.session.clone(), id.namespace.clone());
             let (seen, news, budget) = (Arc::clone(&seen), Arc::clone(&self.news), workload.budget);
             tokio::spawn(async move {

@@ -13,7 +13,8 @@ use crate::domain::plan::nothing::Nothing;
 
 fn planned(objects: Vec<Value>) -> Vec<Step> {
     let release = ReleaseId { namespace: "n".into(), name: "r".into() };
-    let purpose = Purpose { release: &release, applied_key: "k", correction: Correction::All, ignore: &[] };
+    let purpose =
+        Purpose { release: &release, mark: None, applied_key: "k", correction: Correction::All, ignore: &[] };
     let objects = objects.into_iter().map(|object| Object::new(object).unwrap()).collect();
     build(purpose, objects, &Inventory::default(), &Nothing).steps
 }

@@ -1,10 +1,10 @@
 //! The network zone of a host. Nothing here resolves names or sends anything.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The zone of a host. Each is nearer to this process than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::oci) enum Zone {
+pub enum Zone {
     /// On the Internet.
     Public,
     /// On a private network (RFC 1918, RFC 4193, RFC 6598, RFC 2544).

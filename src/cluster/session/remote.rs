@@ -1,0 +1,206 @@
+//! Another cluster: its API server is called with what a release gives, and only while it answers.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use http::{HeaderValue, Request};
+use http_body_util::Full;
+use kube::Config;
+use kube::config::AuthInfo;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use super::breaker::Remote;
+use super::transport::{ApiTransport, Lane};
+use super::{Call, Identity, Session, Shared};
+use crate::cluster::error::ApiError;
+use crate::domain::capacity::Capacity;
+use crate::domain::remote::kubeconfig::{RemoteAccess, RemoteReach};
+
+/// How often a cluster that is away is probed, and how long an answer may take.
+const PROBE: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the first answer of a cluster may take.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// The Namespace whose uid identifies a cluster.
+const SYSTEM: &str = "/api/v1/namespaces/kube-system";
+
+#[derive(Deserialize)]
+struct Named {
+    metadata: Uid,
+}
+
+#[derive(Deserialize)]
+struct Uid {
+    uid: String,
+}
+
+impl Session {
+    /// Another cluster, managed from that of this session. `mark` is the id of this cluster, which
+    /// objects there carry. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When certificates or credentials cannot be used.
+    pub fn remote(&self, access: &RemoteAccess, reach: RemoteReach, mark: &str) -> Result<Self, ApiError> {
+        let own = Arc::new(Identity::Kubeconfig);
+        let remote = Remote::new(&access.server);
+        let shared = Shared {
+            remote: Some(remote),
+            mark: Some(mark.into()),
+            // Another replica that leads writes there, too.
+            fence: Arc::clone(&self.shared.fence),
+            ..Shared::new(
+                ApiTransport::new(config(access)?, Some(reach))?,
+                Arc::clone(&self.shared.metrics),
+                &Capacity::default(),
+                own,
+            )
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            identity: Arc::new(Identity::Kubeconfig),
+            user: None,
+            tenant: None,
+        })
+    }
+
+    /// The URL of the API server of another cluster.
+    pub fn server(&self) -> Option<&str> {
+        self.shared.remote.as_ref().map(|remote| &*remote.server)
+    }
+
+    /// Sets the token for another cluster.
+    ///
+    /// # Errors
+    /// When it is not valid in a header.
+    pub fn set_token(&self, token: &str) -> Result<(), ApiError> {
+        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(ApiError::configuration)?;
+        value.set_sensitive(true);
+        if let Some(remote) = &self.shared.remote {
+            remote.set_authorization(value);
+        }
+        Ok(())
+    }
+
+    /// Follows whether another cluster is away; `None` for the process's own.
+    pub fn follow(&self) -> Option<watch::Receiver<bool>> {
+        self.shared.remote.as_ref().map(|remote| remote.breaker.follow())
+    }
+
+    /// Why nothing is sent to another cluster now.
+    ///
+    /// # Errors
+    /// Its last failure.
+    pub fn check_reachable(&self) -> Result<(), ApiError> {
+        let Some(remote) = &self.shared.remote else { return Ok(()) };
+        match remote.breaker.failure() {
+            Some(why) => Err(remote.away(&why)),
+            None => Ok(()),
+        }
+    }
+
+    /// The uid of the Namespace kube-system, which identifies a cluster; `None` where this identity
+    /// may not read it.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn cluster_uid(&self) -> Result<Option<String>, ApiError> {
+        let asked = tokio::time::timeout(FIRST_ANSWER, self.call(Call::get(SYSTEM))).await;
+        match asked {
+            Ok(Ok(answer)) => Ok(Some(answer.json::<Named>()?.metadata.uid)),
+            Ok(Err(error)) if error.is_forbidden() || error.is_not_found() => Ok(None),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(self.of_cluster(ApiError::Timeout(FIRST_ANSWER))),
+        }
+    }
+
+    /// The error as one of its cluster. One without an answer ends all requests to another cluster
+    /// until a probe is answered.
+    pub(super) fn of_cluster(&self, error: ApiError) -> ApiError {
+        let Some(remote) = &self.shared.remote else { return error };
+        match &error {
+            ApiError::Unreachable(_) | ApiError::Timeout(_) => {
+                let why = chain(&error);
+                if remote.breaker.open(&why) {
+                    tracing::warn!(server = &*remote.server, why, "a cluster is away");
+                    tokio::spawn(probe(Arc::downgrade(&self.shared)));
+                }
+                remote.away(&remote.breaker.failure().unwrap_or_else(|| why.into()))
+            }
+            ApiError::Status(status) if status.code == 401 || error.is_transient() => {
+                remote.away(&status.message)
+            }
+            ApiError::Answer(_) => remote.away(&chain(&error)),
+            _ => error,
+        }
+    }
+
+    pub(super) fn authorization(&self) -> Option<HeaderValue> {
+        self.shared.remote.as_ref()?.authorization()
+    }
+}
+
+/// Probes a cluster until it answers, or nobody needs it any more.
+async fn probe(shared: Weak<Shared>) {
+    loop {
+        let Some(strong) = shared.upgrade() else { return };
+        let answers = tokio::time::timeout(PROBE_TIMEOUT, answers(&strong)).await.unwrap_or(false);
+        if let Some(remote) = strong.remote.as_ref().filter(|_| answers) {
+            tracing::info!(server = &*remote.server, "a cluster is back");
+            remote.breaker.close();
+            return;
+        }
+        drop(strong);
+        tokio::time::sleep(PROBE.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
+    }
+}
+
+/// Whether the API server answers, whatever it thinks of the question.
+async fn answers(shared: &Shared) -> bool {
+    let Ok(request) = Request::get("/version").body(Full::default()) else { return false };
+    let answered = shared.transport.send(Lane::Request, request).await;
+    answered.is_ok_and(|(_, response)| response.status().as_u16() < 500)
+}
+
+/// The configuration of a client.
+fn config(access: &RemoteAccess) -> Result<Config, ApiError> {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    let mut config = Config::new(access.server.parse().map_err(ApiError::configuration)?);
+    config.tls_server_name.clone_from(&access.server_name);
+    if let Some(pem) = &access.authority {
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let found: Vec<Vec<u8>> =
+            found.map_err(ApiError::configuration)?.into_iter().map(|der| der.to_vec()).collect();
+        if found.is_empty() {
+            return Err(ApiError::configuration("the CA contains no certificate"));
+        }
+        config.root_cert = Some(found);
+    }
+    let mut auth = AuthInfo::default();
+    if let Some((certificate, key)) = &access.certificate {
+        auth.client_certificate_data = Some(STANDARD.encode(certificate));
+        auth.client_key_data = Some(STANDARD.encode(key).into());
+    }
+    auth.token = access.token.clone().map(Into::into);
+    if let Some((user, password)) = &access.basic {
+        (auth.username, auth.password) = (Some(user.clone()), Some(password.clone().into()));
+    }
+    config.auth_info = auth;
+    let proxy = access.proxy.as_ref().map(|proxy| proxy.url().parse()).transpose();
+    config.proxy_url = proxy.map_err(ApiError::configuration)?;
+    Ok(config)
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
