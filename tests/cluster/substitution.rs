@@ -11,6 +11,7 @@ use crate::dependencies::quiet;
 use crate::person::Person;
 use crate::quiet::{api_requests, wait_asked};
 use crate::scene::{CONFIG_MAPS, Scene, account, message, role, text};
+use crate::verdicts::{held, pods_say, waits as waiting_container};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -442,4 +443,70 @@ async fn the_command_line_replaces_variables_with_the_same_results() {
         "{}",
         differs.stdout
     );
+}
+
+/// A Deployment whose pods fail or not, as the variable says.
+const POD: &str = "---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 1
+  progressDeadlineSeconds: 5
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web, \"${POD}\": failed}}
+    spec: {containers: [{name: web, image: \"web:1\"}]}
+";
+
+/// The label with which pods of the test bed fail, and another one.
+const BAD: &str = "testbed.supercargo.dev/pod";
+const GOOD: &str = "good";
+
+#[story]
+async fn values_that_make_a_revision_fail_are_corrected_by_other_values() {
+    let scene = Scene::begin("substitution-values").await;
+    scene.story.apply(&values("vars", "ConfigMap", &json!({"POD": GOOD})).to_string());
+    let from = json!([{"kind": "ConfigMap", "name": "vars"}]);
+    let spec = json!({"wait": true, "rollback": {"mode": "OnFailure"}, "postBuild": {"mode": "Flux", "substituteFrom": from}});
+    scene.install("app", POD, quiet(spec)).await;
+    // The same artifact with other values: there is none to go back to.
+    set(&scene, "configmaps", "vars", &json!({"POD": BAD}));
+    let frozen = scene.story.wait_condition("app", "Ready", "False", "Frozen").await;
+    let said = "the artifact was healthy before the spec or a value changed";
+    assert!(message(&frozen, "Ready").contains(said), "{frozen:#}");
+    set(&scene, "configmaps", "vars", &json!({"POD": GOOD}));
+    let ready = scene.story.wait_ready("app", "1@").await;
+    assert!(ready["status"].get("quarantine").is_none(), "{ready:#}");
+
+    // A new revision that fails with a value is tried again with another one.
+    scene.story.apply(&values("vars", "ConfigMap", &json!({"POD": GOOD, "NEW": BAD})).to_string());
+    scene.story.wait_ready("app", "1@").await;
+    scene.upgrade("app", "2", &POD.replace("${POD}", "${NEW}"));
+    scene.story.wait_condition("app", "Ready", "False", "RolledBack").await;
+    set(&scene, "configmaps", "vars", &json!({"NEW": GOOD}));
+    scene.story.wait_ready("app", "2@").await;
+    let label = "/spec/template/metadata/labels/good";
+    scene.wait_field("apps/v1", "deployments", "web", label, &json!("failed")).await;
+}
+
+#[story]
+async fn what_a_pod_says_of_a_secret_is_masked() {
+    let scene = Scene::begin("substitution-pods").await;
+    scene.story.apply(&values("tokens", "Secret", &json!({"COMMAND": "/bin/hidden-command"})).to_string());
+    let yaml = held("web", "web:1", "supercargo.dev/fail-mode: HopeUntilEnd")
+        .replace("name: web, image", "name: web, command: [\"${COMMAND}\"], image");
+    assert!(yaml.contains("${COMMAND}"), "{yaml}");
+    let from = json!([{"kind": "Secret", "name": "tokens"}]);
+    scene.push("app", "1", &yaml);
+    let spec =
+        json!({"wait": true, "timeout": "8s", "retryInterval": "1h", "postBuild": {"substituteFrom": from}});
+    scene.create("app", spec);
+    let text = "exec: \"/bin/hidden-command\": no such file";
+    pods_say(&scene, "app=web", &waiting_container("CreateContainerConfigError", text)).await;
+    let late = scene.story.wait_condition("app", "Ready", "False", "HealthTimeout").await;
+    let said = message(&late, "Ready");
+    assert!(said.contains("exec: \"*****\": no such file"), "{said}");
+    let said = all_that_was_said(&scene);
+    assert!(said.contains("no such file") && !said.contains("hidden-command"));
 }

@@ -26,7 +26,7 @@ pub struct PostBuild {
     pub substitute: BTreeMap<String, VariableValue>,
     /// ConfigMaps and Secrets in the release's namespace whose keys are variables, read with the rights of the release. Later ones win over earlier ones. A change of one is applied at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 16))]
     pub substitute_from: Vec<SubstituteReference>,
     /// Handling of the objects. Typed: in values that are text, `${NAME}` and `${NAME:=default}` of declared variables; everything else is kept. Flux: every form that Flux replaces, in the objects as YAML text, with the same results.
     #[serde(default)]

@@ -100,7 +100,7 @@ fn sentence(
     let quarantined = |entry: &QuarantineEntry| entry.key == release.applied_key(&last.digest);
     match () {
         () if last.digest == artifact.digest => frozen(
-            "the artifact was healthy before the spec changed, so that there is none to go back to"
+            "the artifact was healthy before the spec or a value changed, so that there is none to go back to"
                 .to_owned(),
         ),
         () if elsewhere => {
@@ -225,7 +225,7 @@ mod tests {
             &changed,
             failed("a", Reason::HealthTimeout),
             &[
-                "1@a -> |the artifact was healthy before the spec changed, so that there is none to go back to",
+                "1@a -> |the artifact was healthy before the spec or a value changed, so that there is none to go back to",
             ],
         );
         let mut moved = known.clone();

@@ -66,6 +66,8 @@ pub async fn read_inputs(
             inputs.bytes(),
             MAX_INPUT_BYTES >> 20
         );
+        // Nor do the watches keep them.
+        caches.inputs.forget_identity();
         return Err(failure(Reason::SubstitutionFailed, message).into());
     }
     if let Some(last) = caches.inputs.last.as_ref().filter(|last| last.has_same(&inputs)) {

@@ -162,7 +162,10 @@ async fn a_failure_that_the_spec_has_caused_has_no_way_back() {
         json!([{"patch": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {key: bad}\n"}]);
     scene.change("app", json!({"patches": patch}));
     let (_, why) = frozen(&scene, "app").await;
-    assert_eq!(why, "the artifact was healthy before the spec changed, so that there is none to go back to");
+    assert_eq!(
+        why,
+        "the artifact was healthy before the spec or a value changed, so that there is none to go back to"
+    );
     scene.change("app", json!({"patches": null}));
     scene.story.wait_ready("app", "1@").await;
     assert_eq!(scene.data("a").await.as_deref(), Some("one"));

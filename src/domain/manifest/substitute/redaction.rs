@@ -12,6 +12,8 @@ use crate::domain::release::inputs::RenderInputs;
 const TELLING_BYTES: usize = 4;
 /// The same for a single line of a longer value.
 const TELLING_LINE: usize = 8;
+/// A longer value is a file, which no message quotes as a whole.
+const MAX_BYTES: usize = 16 << 10;
 /// A value that is not shown.
 const MASK: &str = "*****";
 
@@ -32,7 +34,8 @@ impl Redaction {
     /// Of the values of the Secrets among the inputs.
     pub fn of(inputs: &RenderInputs) -> Self {
         let mut hidden = BTreeSet::new();
-        for value in inputs.secret_values().filter(|value| value.len() >= TELLING_BYTES) {
+        for value in inputs.secret_values().filter(|value| (TELLING_BYTES..=MAX_BYTES).contains(&value.len()))
+        {
             hidden.insert(STANDARD.encode(value));
             let Ok(text) = std::str::from_utf8(value) else { continue };
             let joined: String = text.chars().filter(|c| *c != '\n').collect();

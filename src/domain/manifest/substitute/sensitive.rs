@@ -23,11 +23,18 @@ pub fn hide(object: &mut Object, paths: &[Vec<String>]) -> Result<(), Shown> {
     for path in paths {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         match *path.as_slice() {
-            ["apiVersion" | "kind"] => return Err(Shown(path.join("."))),
+            // What decides which object it is would be among them.
+            [] => return Err(Shown("the object".to_owned())),
+            ["apiVersion" | "kind" | "metadata"] => return Err(Shown(path.join("."))),
+            ["metadata", "labels" | "annotations"] => return Err(Shown(path.join("."))),
             ["metadata", "name" | "namespace" | "generateName"] => return Err(Shown(path.join("."))),
             ["metadata", "labels" | "annotations", key]
                 if key.contains("supercargo.dev/") || key == keys::DEPENDS_ON =>
             {
+                return Err(Shown(path.join(".")));
+            }
+            // Events, statuses and registries have it.
+            [.., "containers" | "initContainers" | "ephemeralContainers", _, "image"] => {
                 return Err(Shown(path.join(".")));
             }
             // It is hidden in any case.
@@ -121,6 +128,9 @@ mod tests {
         check("/metadata/name", "metadata.name");
         check("/metadata/namespace", "metadata.namespace");
         check("/kind", "kind");
+        check("", "the object");
+        check("/metadata/annotations", "metadata.annotations");
+        check("/spec/template/spec/containers/0/image", "spec.template.spec.containers.0.image");
         check("/metadata/annotations/supercargo.dev~1wave", "metadata.annotations.supercargo.dev/wave");
     }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 use crate::api::post_build::InputKind;
 
 /// The most bytes that all inputs of a release have together.
-pub const MAX_INPUT_BYTES: usize = 4 << 20;
+pub const MAX_INPUT_BYTES: usize = 1 << 20;
 
 /// An object that the rendering needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

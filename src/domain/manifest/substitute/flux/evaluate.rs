@@ -87,3 +87,56 @@ impl Evaluation<'_> {
 fn is_default(operator: &str) -> bool {
     matches!(operator, "-" | "+" | "=" | "?" | ":-" | ":+" | ":=" | ":?")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::domain::manifest::substitute::variables::Variable;
+
+    fn evaluated(text: &str, variables: &[(&str, &str)], bytes: u64) -> Result<Vec<u8>, FluxError> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), Variable::from(*value)));
+        let variables = VariableSet(variables.collect());
+        let start = Instant::now();
+        let found = evaluate(text.as_bytes(), &variables, false, &mut FluxLimits::new(bytes));
+        let most = if cfg!(debug_assertions) { 60 } else { 5 };
+        assert!(start.elapsed() < Duration::from_secs(most), "{:?}", start.elapsed());
+        found.map(|evaluated| evaluated.text)
+    }
+
+    #[test]
+    fn what_would_cost_too_much_is_refused() {
+        let large = "x".repeat(1 << 20);
+        let bomb = "${a}".repeat(100_000);
+        assert_eq!(evaluated(&bomb, &[("a", &large[..4096])], 64 << 20), Err(FluxError::TooLarge));
+        assert_eq!(evaluated(&bomb, &[("a", "b")], 64 << 20).map(|text| text.len()), Ok(100_000));
+        let grows = evaluated("${a//x/${a}}", &[("a", &large)], 64 << 20);
+        assert_eq!(grows, Err(FluxError::TooLarge));
+        let between = evaluated("${a//${none}/${a}}", &[("a", &large)], 64 << 20);
+        assert_eq!(between, Err(FluxError::TooLarge));
+        for pattern in ["${a#*x*x*y}", "${a%%y*x*x*}"] {
+            let found = evaluated(pattern, &[("a", &large)], 64 << 20);
+            assert_eq!(found, Err(FluxError::TooExpensive("a".to_owned())), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn escapes_and_nesting_of_any_size_end() {
+        let many = "$$".repeat(1 << 20);
+        assert_eq!(evaluated(&many, &[], 64 << 20).map(|text| text.len()), Ok(1 << 20));
+        let slashes = format!("${{a/{}/x}}", "\\/".repeat(1 << 18));
+        assert_eq!(evaluated(&slashes, &[("a", "b")], 64 << 20).map(|text| text.len()), Ok(1));
+        let deep = format!("{}x{}", "${a:=".repeat(100_000), "}".repeat(100_000));
+        assert_eq!(evaluated(&deep, &[], 64 << 20), Err(FluxError::TooDeep(64)));
+        let nested = format!("{}x{}", "${a:=".repeat(60), "}".repeat(60));
+        assert_eq!(evaluated(&nested, &[], 64 << 20), Ok(b"x".to_vec()));
+    }
+
+    #[test]
+    fn what_flux_would_fail_with_is_an_error() {
+        let panics = |text: &str| evaluated(text, &[("a", "alpha")], 1 << 20);
+        assert_eq!(panics("${a:1:9223372036854775807}"), Err(FluxError::Panic("a".to_owned())));
+        assert_eq!(panics("${a:9223372036854775807:1}"), Err(FluxError::Panic("a".to_owned())));
+    }
+}

@@ -3,7 +3,7 @@
 /// The deepest nesting of variables in defaults and arguments.
 pub(super) const MAX_NESTING: usize = 64;
 /// Steps of all patterns of a text: some nanoseconds each.
-const MAX_STEPS: u64 = 256 << 20;
+const MAX_STEPS: u64 = 64 << 20;
 
 /// What is left of memory and work.
 #[derive(Clone, Debug)]
