@@ -67,7 +67,7 @@ pub async fn read_inputs(
             MAX_INPUT_BYTES >> 20
         );
         // Nor do the watches keep them.
-        caches.inputs.forget_identity();
+        caches.inputs = InputCache::default();
         return Err(failure(Reason::SubstitutionFailed, message).into());
     }
     if let Some(last) = caches.inputs.last.as_ref().filter(|last| last.has_same(&inputs)) {
