@@ -9,7 +9,6 @@ pub mod encoding;
 mod events;
 pub(in crate::domain) mod json;
 pub mod kustomization;
-mod namespace;
 pub mod patch;
 pub mod render;
 pub mod scalar;

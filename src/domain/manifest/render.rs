@@ -2,14 +2,16 @@
 //! are read, which namespace an object gets, which fields are removed. Whether the
 //! cluster accepts the objects is not decided here.
 
+mod namespace;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use self::namespace::{Namespacing, scope_of};
 use super::budget::{Budget, SCALAR_BYTES};
 use super::decode::{Decoded, DocumentError, ManifestFault, decode_within};
-use super::namespace::{Namespacing, scope_of};
 use super::patch::PatchError;
 use super::patch::image::ImageChange;
 use super::patch::set::{MAX_ADDED_BYTES, Set};

@@ -365,6 +365,7 @@ pub const CATALOG: &[Group] = &[
         title: "Registries",
         entries: &[REGISTRY_REQUESTS, REGISTRY_SECONDS, CACHE_REQUESTS, CACHE_BYTES],
     },
+    Group { title: "Builds", entries: &[BUILDS] },
     Group { title: "Trust", entries: &[VERIFICATIONS, POLICY_LOADS, TRUSTED_ROOT] },
     Group { title: "Push", entries: &[WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS, WEBHOOK_LOADS] },
     Group { title: "The API server", entries: &[API_REQUESTS, API_SECONDS] },

@@ -121,7 +121,8 @@ pub async fn obtain_within(
         let rendered = render(scope, session, discovery, &content).await?;
         Ok((content, rendered))
     };
-    match rendered.await {
+    // On the heap: the future of a run is deep enough without it.
+    match Box::pin(rendered).await {
         Ok((content, rendered)) => {
             let began = caches.rollout.progress.began();
             Ok(Obtained { artifact: Some(status), content, rendered, rollout, began })

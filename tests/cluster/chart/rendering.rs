@@ -134,12 +134,12 @@ const CASES: &[Case] = &[
     (
         "{extraArgs: [--concurrency-of-the-future=1], extraEnv: [{name: A, value: b}], extraEnvFrom: [{secretRef: {name: proxy}}], extraVolumes: [{name: x, emptyDir: {}}], extraVolumeMounts: [{name: x, mountPath: /x}], logLevel: debug}",
         &[
-            (POD, "container/args/10", "--concurrency-of-the-future=1"),
+            (POD, "container/args/11", "--concurrency-of-the-future=1"),
             (POD, "container/env/2/value", "debug"),
             (POD, "container/env/3/value", "b"),
             (POD, "container/envFrom/0/secretRef/name", "proxy"),
-            (POD, "container/volumeMounts/1/mountPath", "/x"),
-            (POD, "pod/volumes/1/name", "x"),
+            (POD, "container/volumeMounts/2/mountPath", "/x"),
+            (POD, "pod/volumes/2/name", "x"),
         ],
     ),
     (
@@ -153,23 +153,23 @@ const CASES: &[Case] = &[
                 "container/env/6/value",
                 "localhost,127.0.0.1,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST),.example.com",
             ),
-            (POD, "pod/volumes/1/secret/items/0/key", "bundle.pem"),
+            (POD, "pod/volumes/2/secret/items/0/key", "bundle.pem"),
         ],
     ),
     (
         "{trustPolicy: {configMap: policy}, trustedRoot: {configMap: root, key: a.json}, extraCA: {configMap: ca}}",
         &[
-            (POD, "pod/volumes/1/configMap/name", "policy"),
-            (POD, "pod/volumes/2/configMap/items/0/key", "a.json"),
-            (POD, "container/volumeMounts/2/mountPath", "/etc/supercargo/trusted-root"),
-            (POD, "container/volumeMounts/3/mountPath", "/etc/supercargo/ca"),
+            (POD, "pod/volumes/2/configMap/name", "policy"),
+            (POD, "pod/volumes/3/configMap/items/0/key", "a.json"),
+            (POD, "container/volumeMounts/3/mountPath", "/etc/supercargo/trusted-root"),
+            (POD, "container/volumeMounts/4/mountPath", "/etc/supercargo/ca"),
         ],
     ),
     (
         "{trustPolicy: {files: {policy.yaml: \"a:\\n  b\\n\", k.pub: key}}}",
         &[
             ("ConfigMap/supercargo-trust-policy", "/data/policy.yaml", "\"a:\\n  b\\n\""),
-            (POD, "pod/volumes/1/configMap/name", "supercargo-trust-policy"),
+            (POD, "pod/volumes/2/configMap/name", "supercargo-trust-policy"),
         ],
     ),
     (
@@ -182,7 +182,7 @@ const CASES: &[Case] = &[
             ("NetworkPolicy/supercargo", "/spec/ingress/0/from/0/namespaceSelector", "{}"),
             ("NetworkPolicy/supercargo", "/spec/ingress/1/from/0/ipBlock/cidr", "10.0.0.0/8"),
             (POD, "container/ports/1/containerPort", "9292"),
-            (POD, "pod/volumes/1/secret/secretName", "receivers"),
+            (POD, "pod/volumes/2/secret/secretName", "receivers"),
             ("Secret/supercargo-webhook", "", "null"),
         ],
     ),
@@ -194,7 +194,7 @@ const CASES: &[Case] = &[
                 "/stringData/receivers.yaml",
                 "\"apiVersion: supercargo.dev/v1alpha1\\nkind: WebhookConfig\\nreceivers:\\n  - name: ci\\n    secret: 0123456789abcdef\\n    type: generic\\n\"",
             ),
-            (POD, "pod/volumes/1/secret/secretName", "supercargo-webhook"),
+            (POD, "pod/volumes/2/secret/secretName", "supercargo-webhook"),
             (POD, "container/ports/1/containerPort", "9393"),
         ],
     ),

@@ -1,10 +1,11 @@
 //! Overlays that the operator builds and applies.
 
 use serde_json::json;
-use supercargo_testbed::{Profiles, story};
+use supercargo_testbed::tools::Tools;
+use supercargo_testbed::{Profiles, processes, story};
 
-use super::tree::{builder, push};
-use crate::scene::{Scene, text};
+use super::tree::{Files, builder, push};
+use crate::scene::{BINARY, Scene, config_map, text};
 
 const PROFILES: Profiles = Profiles::First("what is built is applied as any other manifest");
 
@@ -88,4 +89,49 @@ async fn a_kustomization_is_patched_and_placed_by_the_release() {
     let map = scene.config_map("prod-a").await.expect("it is applied");
     assert_eq!(text(&map, "/data/patched"), "yes");
     assert_eq!(text(&map, "/metadata/labels/team"), "web");
+}
+
+#[story]
+async fn promise_6_a_build_holds_no_worker_and_ends_with_its_run() {
+    let attempts = Tools::escape().path("attempts").display().to_string();
+    let scene = Scene::builder("kustomize-slow").await.argument(&format!("--kustomize-binary={attempts}"));
+    let scene = scene.argument("--concurrency=1").argument("--concurrent-builds=1").start();
+    push(&scene, "slow", "1", &[("kustomization.yaml", ""), ("sleep", "")]);
+    scene.create("slow", json!({}));
+    scene.wait_says("slow", "Ready", &["Building the kustomization ."]).await;
+    scene.install("other", &config_map("other", "1"), json!({})).await;
+    // A newer spec ends the build, which would sleep for an hour, and takes its place.
+    let targets = r#"{"Secret": "/none", "Outside": "/none", "Listener": "127.0.0.1:1", "Socket": "/none", "Abstract": "none"}"#;
+    push(&scene, "slow", "2", &[("kustomization.yaml", ""), ("attempts.json", targets), ("removable", "")]);
+    let began = std::time::Instant::now();
+    scene.change("slow", json!({"ref": {"tag": "2"}}));
+    scene.story.wait_ready("slow", "2@").await;
+    assert!(began.elapsed().as_secs() < 60, "it has not waited for the limit of the first build");
+}
+
+#[story]
+async fn the_command_line_builds_with_the_same_code() {
+    let scene = builder("kustomize-shell").await.start();
+    let run = |release: &str, files: Files<'_>| {
+        push(&scene, release, "1", files);
+        let output = processes::command(BINARY)
+            .args(["pull", "artifact", &format!("{}:1", scene.url(release))])
+            .env("SUPERCARGO_KUSTOMIZE_BINARY", Tools::image().path("kustomize"))
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .output()
+            .expect("run supercargo");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let map = config_map("a", "1");
+    let (code, out, err) =
+        run("good", &[("kustomization.yaml", "namePrefix: p-\nresources: [a.yaml]\n"), ("a.yaml", &map)]);
+    assert!(code == Some(0) && out.contains("name: p-a"), "{out} {err}");
+    let (code, _, err) = run("bad", &[("kustomization.yaml", "resources:\n- https://example.com/a.yaml\n")]);
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("kustomization.yaml:2: resources: https://example.com/a.yaml is on another machine"),
+        "{err}"
+    );
 }

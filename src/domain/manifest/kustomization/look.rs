@@ -195,10 +195,12 @@ impl<'f> Walk<'f> {
     fn plugin(&mut self, text: &str, place: Place<'_>, directory: &str) -> Result<(), KustomizationRefusal> {
         if is_document(text) {
             let inline = documents(text.as_bytes()).map_err(|problem| place.refuse(problem.message))?;
-            return inline.iter().try_for_each(|document| {
+            let checked = inline.iter().try_for_each(|document| {
                 plugin::check(document, place)?;
                 self.configuration(document, place, directory)
             });
+            // Lines in the text are no lines of the file.
+            return checked.map_err(|refusal| KustomizationRefusal { line: place.line, ..refusal });
         }
         let target = self.inside(text, place, directory)?;
         let Some((file, _)) = self.files.get_key_value(target.as_str()) else {

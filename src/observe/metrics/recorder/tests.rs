@@ -1,5 +1,6 @@
 //! The exposed metrics, and their rules.
 
+use super::super::super::labels::BuildResult;
 use super::super::catalog::CATALOG;
 use super::*;
 use crate::api::plan::PlanStatus;
@@ -27,6 +28,7 @@ fn recorded() -> Metrics {
     metrics.policy_loaded(Load::Failed);
     metrics.cache_request(CacheResult::Miss);
     metrics.cache_size(4096);
+    metrics.build(BuildResult::Cached);
     metrics.webhook_request(Some(Sender::Harbor), WebhookResult::Replayed);
     metrics.webhook_triggered(3);
     metrics.webhooks_loaded(Load::Failed);
@@ -58,6 +60,8 @@ fn what_was_recorded_is_exposed() {
         "supercargo_queue_oldest_age_seconds 0",
         "supercargo_cache_requests_total{result=\"miss\"} 1",
         "supercargo_cache_size_bytes 4096",
+        "supercargo_builds_total{result=\"cached\"} 1",
+        "supercargo_builds_total{result=\"failed\"} 0",
         "supercargo_last_success_timestamp_seconds 1700000000",
         "supercargo_webhook_config_loads_total{result=\"failed\"} 1",
         "supercargo_webhook_config_loads_total{result=\"loaded\"} 0",

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::decode::Decoded;
+use super::super::decode::Decoded;
 use crate::domain::objects::identity::GroupKind;
 use crate::domain::objects::object::Object;
 
