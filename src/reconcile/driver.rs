@@ -1,6 +1,8 @@
 //! The sequence of a run, as described in docs/architecture.md: each phase takes the result of the
 //! phase before.
 
+use futures::FutureExt;
+
 use super::cache::Caches;
 use super::error::ReconcileError;
 use super::phase::admit::{arrival, dependencies};
@@ -49,7 +51,8 @@ async fn advance(
     outcome: &mut Outcome,
 ) -> Ended {
     let Update { session, revision, .. } = *update;
-    let admission = admit::admit(scope, session, caches.into(), revision).await?;
+    // On the heap: the states of all phases together are too large for the stack of a worker.
+    let admission = admit::admit(scope, session, caches.into(), revision).boxed().await?;
     let updated = async {
         if observe::is_settled(scope, caches, update, &admission).await? {
             *outcome = settle::no_op(scope, caches, revision);

@@ -640,3 +640,35 @@ async fn a_title_cannot_lead_out_of_the_artifact() {
     scene.wait_message("app", "False", "entry \"../../etc/b.yaml\" points outside of the archive").await;
     assert!(scene.config_map("app-a").await.is_none());
 }
+
+/// A kustomization names files of any layer, whatever their kind.
+#[story]
+async fn a_kustomization_is_built_over_merged_layers() {
+    let kustomize = format!("--kustomize-binary={}", Tools::image().path("kustomize").display());
+    let scene = Scene::builder("layers-tree").await.argument(&kustomize).start();
+    let shelf = Shelf {
+        registry: scene.registry(),
+        repository: scene.repository("app"),
+        name: "app".to_owned(),
+        directory: processes::directory("tree"),
+    };
+    shelf.write("base/a.yaml", shelf.yaml("a"));
+    shelf.write("base/settings.txt", "color=blue\n");
+    shelf.write(
+        "base/kustomization.yaml",
+        "resources: [a.yaml]\ngeneratorOptions: {disableNameSuffixHash: true}\nconfigMapGenerator:\n- {name: app-b, \
+         envs: [settings.txt]}\n",
+    );
+    shelf.write("prod/kustomization.yaml", "resources: [../base]\nnameSuffix: -prod\n");
+    let files = ["base/a.yaml", "base/settings.txt", "base/kustomization.yaml", "prod/kustomization.yaml"];
+    shelf.oras(&files);
+    scene.create("app", json!({"layers": "All", "path": "prod"}));
+    scene.story.wait_ready("app", "1@").await;
+    scene.wait_named("app", &["app-a-prod", "app-b-prod"]).await;
+    let generated = scene.config_map("app-b-prod").await.expect("it was generated");
+    assert_eq!(generated["data"]["color"], "blue");
+    // Without the other layers the path is not in the artifact.
+    scene.change("app", json!({"layers": "First"}));
+    scene.wait_message("app", "False", "path ./prod is not in the artifact").await;
+    scene.wait_named("app", &["app-a-prod", "app-b-prod"]).await;
+}

@@ -1,5 +1,6 @@
 //! From a digest to proof of its signers: evidence from the registry, judged by policies.
 
+use futures::FutureExt;
 use tokio::sync::Semaphore;
 
 use crate::api::reason::Reason;
@@ -59,12 +60,12 @@ pub async fn verify_artifact(
     target: VerifyTarget<'_>,
     policies: &[Policy],
 ) -> Result<Vec<Proof>, Box<RunFailure>> {
-    let mut failed = match verify(registry, target, policies).await {
+    let mut failed = match verify(registry, target, policies).boxed().await {
         Err(failed) if failed.reason == Reason::SignatureMissing => failed,
         judged => return judged,
     };
     let VerifyTarget { repository, digest, access } = target;
-    if registry.is_index(repository, digest, access).await {
+    if registry.is_index(repository, digest, access).boxed().await {
         failed
             .message
             .push_str(" It is an image index: signatures of its manifests do not count, sign the index.");
@@ -99,8 +100,6 @@ async fn judged(
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
-
     use super::*;
 
     #[tokio::test]
