@@ -13,6 +13,10 @@ use supercargo::{cli, controller};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// The stack of a worker, in bytes: twice the usual size, because the future of a run is deep, and in a
+/// build without optimization large. Only what is used of it takes memory.
+const STACK: usize = 4 << 20;
+
 fn main() -> ExitCode {
     no_core_dumps();
     if let Some(code) = supercargo::builder::sandbox::launch() {
@@ -83,7 +87,8 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
             .zip(arguments.webhook_config)
             .map(|(address, config)| controller::WebhookOptions { address, config }),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().thread_stack_size(STACK).build()?;
     let ended = runtime.block_on(controller::run(options));
     if let Some(traces) = traces {
         traces.end();
