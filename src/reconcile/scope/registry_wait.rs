@@ -32,7 +32,8 @@ pub async fn registry_wait<T>(
     seen: Option<Sightings<'_>>,
     work: impl Future<Output = T>,
 ) -> RegistryWait<T> {
-    registry_wait_beside(scope, seen, &Queue::default(), work).await
+    // On the heap: each function here would have a copy of the whole work on the stack.
+    registry_wait_beside(scope, seen, &Queue::default(), Box::pin(work)).await
 }
 
 /// The same, for work that may also wait in a queue: that wait is not reported in the status.
@@ -43,7 +44,7 @@ pub async fn registry_wait_beside<T>(
     work: impl Future<Output = T>,
 ) -> RegistryWait<T> {
     let message = format!("Waiting for {}", scope.release.url);
-    wait_beside(scope, seen, queue, &message, work).await
+    wait_beside(scope, seen, queue, &message, Box::pin(work)).await
 }
 
 /// The same for other work, with what the status says about it.
