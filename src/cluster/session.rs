@@ -307,7 +307,7 @@ impl Session {
         let asked = Instant::now();
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, async {
             let (_slot, response) = self.shared.transport.send(lane, request).await?;
-            read(response, call.most).await
+            read(response, self.most(call)).await
         });
         let answer = answer.await.unwrap_or(Err(ApiError::Timeout(REQUEST_TIMEOUT)));
         let code = match &answer {

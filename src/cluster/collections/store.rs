@@ -18,6 +18,9 @@ use crate::domain::live::{JobRun, Record, WithMetadata};
 /// How many Jobs that completed and are gone a watch remembers.
 const MAX_COMPLETED: usize = 4096;
 
+/// How many objects a watch over another cluster remembers: a release may name any server.
+const MAX_ELSEWHERE: usize = 50_000;
+
 /// What is watched: a kind as one identity sees it, in one namespace or all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WatchScope {
@@ -279,6 +282,9 @@ impl Observer {
         self.unseen.remove(&key);
         let record = object.metadata.record(self.mark.as_deref());
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if self.mark.is_some() && seen.records.len() >= MAX_ELSEWHERE && !seen.records.contains_key(&key) {
+            return;
+        }
         let before = seen.records.insert(key.clone(), record.clone());
         drop(seen);
         if before.as_ref() == Some(&record) {

@@ -24,6 +24,10 @@ const PROBE: Duration = Duration::from_secs(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first answer of a cluster may take.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// The longest answer of another cluster that is read: a release may name any server.
+const MAX_ANSWER: usize = 16 << 20;
+/// How much of what it says is repeated, in characters.
+const MAX_SAID: usize = 300;
 /// The Namespace whose uid identifies a cluster.
 const SYSTEM: &str = "/api/v1/namespaces/kube-system";
 
@@ -130,16 +134,27 @@ impl Session {
                 remote.away(&remote.breaker.failure().unwrap_or_else(|| why.into()))
             }
             ApiError::Status(status) if status.code == 401 || error.is_transient() => {
-                remote.away(&status.message)
+                remote.away(&said(&status.message))
             }
             ApiError::Answer(_) => remote.away(&chain(&error)),
             _ => error,
         }
     }
 
+    /// The longest answer to a call that is read.
+    pub(super) fn most(&self, call: &Call) -> usize {
+        if self.shared.remote.is_some() { call.most.min(MAX_ANSWER) } else { call.most }
+    }
+
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         self.shared.remote.as_ref()?.authorization()
     }
+}
+
+/// What a server says, in one line.
+fn said(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ").chars().take(MAX_SAID).collect()
 }
 
 /// Probes a cluster until it answers, or nobody needs it any more.
