@@ -155,17 +155,11 @@ async fn a_rotation_of_the_secret_reconnects_at_once() {
     scene.install("app", &config_map("a", "one"), There::spec(spec)).await;
     // The new credentials come before the old ones end: nobody notices.
     let second = token("second");
+    let before = there.bed.audit().mark();
     there.give(&second);
     let user = format!("system:serviceaccount:{namespace}:second");
-    scene
-        .story
-        .wait_for("the new credentials are used", async || {
-            let before = there.bed.audit().mark();
-            scene.ask("app", &format!("{}", std::process::id()));
-            scene.wait_observed("app").await;
-            (!there.bed.audit().since(before, &user).is_empty()).then_some(())
-        })
-        .await;
+    let used = async || (!there.bed.audit().since(before, &user).is_empty()).then_some(());
+    scene.story.wait_for("the new credentials are used", used).await;
     there.bed.kubectl(&["-n", &namespace, "delete", "serviceaccount", "first"], "");
     scene.upgraded("app", "2", &config_map("a", "two")).await;
     assert_eq!(there.data("a").as_deref(), Some("two"));
