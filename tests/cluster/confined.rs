@@ -154,11 +154,13 @@ async fn rights_by_roles_in_the_tenants_namespaces_are_enough() {
     let name = |what: &str| vec![format!("supercargo-{}-{what}", scene.namespace())];
     let both = [name("controller"), name("leader-election")].concat();
     let mut rights = granted(&scene.story, "role", &both);
-    // Definitions are in no namespace.
+    // Definitions are in no namespace, and the id of the cluster is that of a Namespace.
     let whole = granted(&scene.story, "clusterrole", &name("controller"));
-    let definitions =
-        ["get", "list"].map(|verb| format!("{verb} apiextensions.k8s.io/customresourcedefinitions"));
-    assert_eq!(whole, Rights::from(definitions));
+    let mut elsewhere = Rights::from(
+        ["get", "list"].map(|verb| format!("{verb} apiextensions.k8s.io/customresourcedefinitions")),
+    );
+    elsewhere.insert("get /namespaces".to_owned());
+    assert_eq!(whole, elsewhere);
     rights.extend(whole);
     compare(&rights, &scene.requests(mark));
 

@@ -493,6 +493,7 @@ const WITHOUT_VALUE: &[(&str, &str)] = &[
     ("--cache-dir", "the mount of the volume for it"),
     ("--build-dir", "the mount of the volume for it"),
     ("--kustomize-binary", "the image has one on its PATH"),
+    ("--allow-local-clusters", "nothing in a pod's own network is another cluster"),
     ("--color", "of every command; nobody reads a pod's log on its terminal"),
 ];
 
