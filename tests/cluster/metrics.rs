@@ -165,7 +165,8 @@ fn judged(scrape: &Scrape) -> (Vec<String>, Vec<&'static str>) {
     }
     let phases = "supercargo_reconcile_duration_seconds_count";
     for (series, runs) in scrape.with(phases, &[]) {
-        if runs < 1.0 {
+        // No artifact here has a kustomization; the stories about them count builds.
+        if runs < 1.0 && !series.contains("phase=\"build\"") {
             wrong.push(format!("{series} is {runs}"));
         }
     }

@@ -250,12 +250,7 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
             "ArtifactInvalid",
             &["it is a Helm chart; render it (helm template) and push the manifests instead"],
         ),
-        (
-            "index",
-            json!({}),
-            "ArtifactInvalid",
-            &["it is an image index with 2 manifests", "spec.ref.digest"],
-        ),
+        ("index", json!({}), "ArtifactInvalid", &["it is an image index with 2 manifests", "set ref.digest"]),
         ("twice", json!({"path": "nowhere"}), "ArtifactInvalid", &["nowhere"]),
         (
             "twice",
