@@ -279,7 +279,7 @@ async fn what_is_missing_or_no_artifact_is_told_and_changes_nothing() {
         json!({"tag": "sbom"}),
         "Stalled",
         "ArtifactInvalid",
-        "it has no layer that is an archive or YAML; it has application/spdx+json",
+        "has no layer that is an archive or YAML; it has application/spdx+json",
     )
     .await;
     scene.change("app", json!({"url": format!("oci://{host}/nothing")}));
