@@ -11,6 +11,9 @@ use super::error::BuildError;
 use super::limits::MAX_FILES;
 use crate::domain::manifest::kustomization::{look, tree_conflict};
 
+/// The longest name of a file or directory that file systems have, in bytes.
+const MAX_NAME: usize = 255;
+
 /// The files of an artifact, and the directory with the kustomization.
 #[derive(Clone, Debug)]
 pub struct Tree {
@@ -42,6 +45,12 @@ impl Tree {
         let names = self.files.iter().map(|(name, _)| name.as_str());
         if let Some(name) = tree_conflict(names) {
             let why = format!("the artifact has two entries named {name:?}");
+            return Err(BuildError::Failed(why));
+        }
+        let parts = self.files.iter().flat_map(|(name, _)| name.split('/'));
+        if let Some(part) = parts.into_iter().find(|part| part.len() > MAX_NAME) {
+            let shown: String = part.chars().take(40).collect();
+            let why = format!("the artifact has a file name of more than {MAX_NAME} bytes: {shown:?}…");
             return Err(BuildError::Failed(why));
         }
         let files: BTreeMap<&str, &[u8]> =

@@ -25,7 +25,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_newfstatat,
     libc::SYS_statx,
     libc::SYS_lseek,
-    libc::SYS_fcntl,
     libc::SYS_getdents64,
     libc::SYS_readlinkat,
     libc::SYS_faccessat,
@@ -113,6 +112,11 @@ pub(super) fn filter() -> Result<BpfProgram, String> {
     // Signals and limits of its own threads.
     limited(libc::SYS_tgkill, 0, -1, own)?;
     limited(libc::SYS_prlimit64, 0, -1, 0)?;
+    // Not who gets a signal about a file: it could be another process of this user.
+    let commands = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC];
+    let commands = commands.into_iter().map(|command| only(1, -1, command).map_err(failed));
+    let commands: Result<Vec<Vec<SeccompRule>>, String> = commands.collect();
+    rules.insert(libc::SYS_fcntl, commands?.into_iter().flatten().collect());
     let denied = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
     let filter = SeccompFilter::new(rules, denied, SeccompAction::Allow, machine).map_err(failed)?;
     filter.try_into().map_err(failed)

@@ -1,6 +1,8 @@
 //! The walk through the kustomizations of an artifact.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Bound;
 use std::rc::Rc;
 
 use super::document::{Content, Node, documents};
@@ -14,6 +16,13 @@ use super::remote::{has_scheme, is_repository, is_url, shown};
 const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 /// How deep kustomizations may name others.
 const MAX_NESTING: usize = 50;
+
+/// How much of an artifact is looked at, in bytes of text that is read and names that are followed. A
+/// small text can name one thing very often, by aliases too.
+const MAX_WORK: usize = 64 << 20;
+
+/// What following one name counts, in addition to its bytes.
+const NAME: usize = 64;
 
 /// What was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +61,14 @@ pub fn tree_conflict<'f>(names: impl IntoIterator<Item = &'f str>) -> Option<&'f
 /// # Errors
 /// The first that is not built, in the order of kustomize.
 pub fn look(files: &BTreeMap<&str, &[u8]>, directory: &str) -> Result<Looked, KustomizationRefusal> {
-    let mut walk = Walk { files, seen: HashSet::new(), open: Vec::new(), looked: Looked::default() };
+    let mut walk = Walk {
+        files,
+        seen: HashSet::new(),
+        seen_plugins: HashSet::new(),
+        open: Vec::new(),
+        work: Cell::new(0),
+        looked: Looked::default(),
+    };
     let start = Place { file: directory, line: 1, field: "path" };
     walk.kustomization(directory, start, Role::Manifests)?;
     walk.looked.has_secrets |= files.values().any(|content| has_secret(content));
@@ -69,8 +85,12 @@ enum Role {
 struct Walk<'f> {
     files: &'f BTreeMap<&'f str, &'f [u8]>,
     seen: HashSet<(String, Role)>,
+    /// The files with plugins, and the directories that name them.
+    seen_plugins: HashSet<(&'f str, String)>,
     /// The directories that are being looked at, the first one first.
     open: Vec<String>,
+    /// See [`MAX_WORK`].
+    work: Cell<usize>,
     looked: Looked,
 }
 
@@ -105,8 +125,19 @@ impl<'f> Walk<'f> {
         Ok(())
     }
 
+    /// Counts what is read.
+    fn spend(&self, bytes: usize, place: Place<'_>) -> Result<(), KustomizationRefusal> {
+        let work = self.work.get().saturating_add(bytes);
+        self.work.set(work);
+        match work > MAX_WORK {
+            true => Err(place.refuse("the kustomizations name too much to look at")),
+            false => Ok(()),
+        }
+    }
+
     fn documents(&self, file: &str) -> Result<Vec<Rc<Node>>, KustomizationRefusal> {
         let content = self.files.get(file).copied().unwrap_or_default();
+        self.spend(content.len(), Place { file, line: 1, field: "size" })?;
         documents(content).map_err(|problem| KustomizationRefusal {
             file: file.to_owned(),
             line: problem.line,
@@ -127,6 +158,7 @@ impl<'f> Walk<'f> {
                 continue;
             };
             let place = Place { file, line: node.line, field };
+            self.spend(NAME, place)?;
             let meaning = match (meaning, role) {
                 (Meaning::Resources, Role::Plugins) => Meaning::Plugins,
                 (meaning, _) => *meaning,
@@ -137,12 +169,16 @@ impl<'f> Walk<'f> {
             }
             if meaning == Meaning::Mappings {
                 let all = std::iter::once(node).chain(node.items());
-                all.into_iter().try_for_each(|mapping| self.mapping(mapping, place, directory))?;
+                all.into_iter().try_for_each(|mapping| {
+                    self.spend(NAME, place)?;
+                    self.mapping(mapping, place, directory)
+                })?;
                 continue;
             }
             for item in node.items() {
                 let Some(text) = item.text().filter(|text| !text.is_empty()) else { continue };
                 let place = place.at(item.line);
+                self.spend(text.len() + NAME, place)?;
                 match meaning {
                     Meaning::Resources => self.resource(text, place, directory, role)?,
                     Meaning::Directories => {
@@ -183,6 +219,7 @@ impl<'f> Walk<'f> {
                 continue;
             }
             for value in std::iter::once(node).chain(node.items()) {
+                self.spend(NAME, place)?;
                 let Some(text) = value.text().filter(|text| !text.is_empty()) else { continue };
                 // `key=path`, in files only.
                 let path = text.split_once('=').filter(|_| key == "files").map_or(text, |(_, path)| path);
@@ -207,7 +244,10 @@ impl<'f> Walk<'f> {
             self.exists(&target, text, place)?;
             return self.kustomization(&target, place, Role::Plugins);
         };
-        let file: &str = file;
+        let file: &'f str = file;
+        if !self.seen_plugins.insert((file, directory.to_owned())) {
+            return Ok(());
+        }
         for document in self.documents(file)? {
             if document.is_empty() {
                 continue;
@@ -237,13 +277,18 @@ impl<'f> Walk<'f> {
         let target = self.inside(text, place, directory)?;
         match self.files.contains_key(target.as_str()) {
             true => Ok(target),
+            // What is no file may be a value by mistake.
+            false if place.field == "secretGenerator" => {
+                Err(place.refuse("a file that is named here is not a file of the artifact"))
+            }
             false => Err(place.refuse(format!("{} is not a file of the artifact", quoted(text)))),
         }
     }
 
     fn exists(&self, target: &str, text: &str, place: Place<'_>) -> Result<(), KustomizationRefusal> {
         let below = format!("{target}/");
-        let is_directory = target.is_empty() || self.files.keys().any(|name| name.starts_with(&below));
+        let first = self.files.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded)).next();
+        let is_directory = target.is_empty() || first.is_some_and(|(name, _)| name.starts_with(&below));
         match is_directory {
             true => Ok(()),
             false => Err(place.refuse(format!("{} is not in the artifact", quoted(text)))),
@@ -289,7 +334,8 @@ fn is_document(text: &str) -> bool {
         })
 }
 
-/// Whether a file seems to have a Secret in it: `kind: Secret`, in YAML or JSON.
+/// Whether a file seems to have a Secret in it, or the generator of one: `kind: Secret`, in YAML or
+/// JSON.
 fn has_secret(content: &[u8]) -> bool {
     const KIND: &[u8] = b"Secret";
     fn unquoted(text: &[u8]) -> &[u8] {
@@ -297,7 +343,9 @@ fn has_secret(content: &[u8]) -> bool {
         text.strip_suffix(b"\"").or_else(|| text.strip_suffix(b"'")).unwrap_or(text)
     }
     content.windows(KIND.len()).enumerate().filter(|(_, window)| *window == KIND).any(|(at, _)| {
-        let ends = content.get(at + KIND.len()).is_none_or(|next| !next.is_ascii_alphanumeric());
+        let after = &content[at + KIND.len()..];
+        let after = after.strip_prefix(b"Generator").unwrap_or(after);
+        let ends = after.first().is_none_or(|next| !next.is_ascii_alphanumeric());
         let before = unquoted(&content[..at]).trim_ascii_end();
         ends && before.strip_suffix(b":").is_some_and(|key| unquoted(key).ends_with(b"kind"))
     })
@@ -503,6 +551,35 @@ mod tests {
             .collect();
         let error = looked(&[(PROD, &bomb)], "prod").unwrap_err();
         assert!(error.ends_with("it has too many values"), "{error}");
+    }
+
+    #[test]
+    fn a_small_text_that_names_one_thing_very_often_is_refused() {
+        let names = "../base,".repeat(20_000);
+        let again = "\nresources: *r".repeat(50_000);
+        let bomb = format!("resources: &r [{names}]{again}\n");
+        let plugins = format!("transformers: [{}]\n", "t.yaml,".repeat(20_000));
+        let check = |text: &str, expected: Option<&str>| {
+            let plugin = "apiVersion: builtin\nkind: PrefixTransformer\nmetadata: {name: a}\nprefix: a-\n";
+            let files =
+                [(PROD, text), ("base/kustomization.yaml", "resources: []\n"), ("prod/t.yaml", plugin)];
+            let found = looked(&files, "prod").err();
+            assert_eq!(
+                found.as_deref().map(|found| found.ends_with(expected.unwrap_or_default())),
+                expected.map(|_| true)
+            );
+        };
+        check(&bomb, Some("the kustomizations name too much to look at"));
+        // Each file with plugins is read once.
+        check(&plugins, None);
+    }
+
+    #[test]
+    fn values_in_the_place_of_files_are_not_shown() {
+        check(
+            "secretGenerator: [{name: a, files: ['password=hunter2']}]\n",
+            "prod/kustomization.yaml:1: secretGenerator: a file that is named here is not a file of the artifact",
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The variables of all objects of an artifact.
 
-use super::error::SubstitutionError;
+use super::error::{MAX_SUBSTITUTION_PROBLEMS, SubstitutionError};
 use super::flux::{FluxError, FluxFailure, substitute_object};
 use super::options::Substitution;
 use super::sensitive::hide;
@@ -29,7 +29,7 @@ pub fn substitute(
     budget: &mut Budget,
 ) -> Result<Vec<Decoded>, SubstitutionError> {
     let variables = VariableSet::of(substitution, inputs)?;
-    let mut problems = Vec::new();
+    let (mut problems, mut more) = (Vec::new(), 0);
     let mut done = Vec::with_capacity(objects.len());
     for Decoded { object, origin } in objects {
         if is_disabled(&object) {
@@ -38,17 +38,21 @@ pub fn substitute(
         }
         let of = Subject { name: object.id().to_string(), origin: &origin, files };
         let replaced = match substitution.mode {
-            SubstitutionMode::Typed => typed(object, substitution, &variables, &of, budget)?,
+            SubstitutionMode::Typed => typed(object, substitution, &variables, &of, budget, &mut more)?,
             // Flux leaves objects as they are where there is no variable at all.
             SubstitutionMode::Flux if variables.0.is_empty() => Ok(object),
             SubstitutionMode::Flux => flux(&object, substitution, &variables, &of, budget)?,
         };
         match replaced {
             Ok(object) => done.push(Decoded { object, origin }),
-            Err(found) => problems.extend(found),
+            Err(found) => {
+                let room = MAX_SUBSTITUTION_PROBLEMS - problems.len();
+                more += found.len().saturating_sub(room);
+                problems.extend(found.into_iter().take(room));
+            }
         }
     }
-    if problems.is_empty() { Ok(done) } else { Err(SubstitutionError::all(problems)) }
+    if problems.is_empty() { Ok(done) } else { Err(SubstitutionError::Invalid { first: problems, more }) }
 }
 
 /// Whether the object keeps its variables, by our name or by that of Flux.
@@ -126,10 +130,12 @@ fn typed(
     variables: &VariableSet,
     of: &Subject<'_>,
     budget: &mut Budget,
+    more: &mut usize,
 ) -> Result<Replaced, SubstitutionError> {
     let Substitution { types, strict, .. } = substitution;
     let mut value = object.into_value();
     let done = replace(&mut value, DeclaredVariables { variables, types, strict: *strict }, budget)?;
+    *more += done.more_faults;
     if !done.faults.is_empty() {
         let shown_fault = |VariableFault { path, name, problem }: &VariableFault| {
             of.says_of(name, &format!("{}: ${{{name}}} {problem}", shown(path)))

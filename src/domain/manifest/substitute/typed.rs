@@ -1,11 +1,11 @@
-//! DeclaredVariables variables in the text values of an object: `${NAME}` and `${NAME:=default}`. What has
+//! Declared variables in the text values of an object: `${NAME}` and `${NAME:=default}`. What has
 //! another form, or another name, is not touched.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::error::SubstitutionError;
+use super::error::{MAX_SUBSTITUTION_PROBLEMS, SubstitutionError};
 use super::options::is_name;
 use super::variables::VariableSet;
 use crate::api::post_build::VariableType;
@@ -41,8 +41,10 @@ pub struct Replaced {
     pub secret: Vec<Vec<String>>,
     /// The Secrets that these values come from.
     pub from: Vec<String>,
-    /// What is wrong.
+    /// What is wrong: the first few.
     pub faults: Vec<VariableFault>,
+    /// How many more faults there are.
+    pub more_faults: usize,
 }
 
 /// Replaces the variables in a value.
@@ -75,15 +77,46 @@ struct Form<'t> {
     length: usize,
 }
 
-/// The variable that a text begins with.
-fn form(text: &str) -> Option<Form<'_>> {
-    let inner = text.strip_prefix("${")?;
-    let end = inner.find('}')?;
-    let (name, default) = match inner[..end].split_once(":=") {
-        Some((name, default)) => (name, Some(default)),
-        None => (&inner[..end], None),
-    };
-    is_name(name).then_some(Form { name, default, length: end + 3 })
+/// The variables of a text. Each byte is looked at a few times only, whatever the text is.
+struct Forms<'t> {
+    text: &'t str,
+    /// Where the next closing brace is, as far as it is known: `None` inside where there is none.
+    close: Option<Option<usize>>,
+}
+
+impl<'t> Forms<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, close: None }
+    }
+
+    /// The variable at that place, where the text has `${`. Places only grow.
+    fn at(&mut self, at: usize) -> Option<Form<'t>> {
+        let inner = at + 2;
+        let rest = self.text.get(inner..)?;
+        let is_part = |byte: &u8| *byte == b'_' || byte.is_ascii_alphanumeric();
+        let length = rest.bytes().take_while(is_part).count();
+        let (name, after) = rest.split_at_checked(length).filter(|(name, _)| is_name(name))?;
+        if after.starts_with('}') {
+            return Some(Form { name, default: None, length: length + 3 });
+        }
+        let default = after.strip_prefix(":=")?;
+        let begin = inner + length + 2;
+        let end = self.close_from(begin)? - begin;
+        Some(Form { name, default: default.get(..end), length: length + end + 5 })
+    }
+
+    /// The first closing brace at or after that place.
+    fn close_from(&mut self, begin: usize) -> Option<usize> {
+        match self.close {
+            Some(None) => None,
+            Some(Some(close)) if close >= begin => Some(close),
+            _ => {
+                let found = self.text.get(begin..).and_then(|rest| rest.find('}')).map(|n| n + begin);
+                self.close = Some(found);
+                found
+            }
+        }
+    }
 }
 
 impl Typed<'_> {
@@ -119,7 +152,7 @@ impl Typed<'_> {
 
     /// Keys are kept as they are: with variables in them, two keys could become one.
     fn key(&mut self, key: &str) {
-        let Some(form) = key.find("${").and_then(|at| form(&key[at..])) else { return };
+        let Some(form) = key.find("${").and_then(|at| Forms::new(key).at(at)) else { return };
         if self.declared.strict {
             let problem = "is in a key, and keys keep their variables; write the key as it is meant";
             self.fault(form.name, problem);
@@ -127,16 +160,27 @@ impl Typed<'_> {
     }
 
     fn fault(&mut self, name: &str, problem: impl Into<String>) {
+        if self.is_full() {
+            self.done.more_faults += 1;
+            return;
+        }
         let (path, name) = (self.path.clone(), name.to_owned());
         self.done.faults.push(VariableFault { path, name, problem: problem.into() });
+    }
+
+    /// Whether there are as many faults as a message has: more are only counted.
+    fn is_full(&self) -> bool {
+        self.done.faults.len() >= MAX_SUBSTITUTION_PROBLEMS
     }
 
     /// The value of a text; `None` when it has no variable.
     fn text(&mut self, text: &str) -> Result<Option<Value>, SubstitutionError> {
         let (mut out, mut rest, mut is_changed) = (String::new(), text, false);
+        let mut forms = Forms::new(text);
         while let Some(at) = rest.find("${") {
             let (before, from) = rest.split_at(at);
-            let Some(form) = form(from).filter(|form| self.touches(form.name)) else {
+            let place = text.len() - from.len();
+            let Some(form) = forms.at(place).filter(|form| self.touches(form.name)) else {
                 out.push_str(before);
                 out.push_str("${");
                 rest = &from[2..];
@@ -183,6 +227,7 @@ impl Typed<'_> {
             }
             let problem = match types.contains_key(form.name) {
                 true => "has a type, but neither a value nor a default".to_owned(),
+                false if self.is_full() => String::new(),
                 false => {
                     let close = variables.closest(form.name);
                     let close = close.map(|close| format!("; did you mean {close}?")).unwrap_or_default();
@@ -279,6 +324,23 @@ mod tests {
             ("EMPTY", Number),
         ];
         types.into_iter().map(|(name, of)| (name.to_owned(), of)).collect()
+    }
+
+    /// With a search to the end of the text for each variable, this would take hours.
+    #[test]
+    fn texts_of_variables_without_an_end_are_read_once() {
+        for (part, end) in [("${", ""), ("${", "}"), ("${NOBODY:=", ""), ("${NOBODY:=", "}"), ("${A", "}")] {
+            let text = part.repeat(500_000) + end;
+            let (found, done) = replaced(json!({"a": text}), false);
+            assert!(found["a"] == text.as_str() && done.faults.is_empty(), "{part}…{end}");
+        }
+    }
+
+    #[test]
+    fn faults_beyond_the_first_are_counted() {
+        let (_, done) = replaced(json!({"a": "${NOBODY}".repeat(100_000)}), true);
+        assert_eq!(done.faults.len(), MAX_SUBSTITUTION_PROBLEMS);
+        assert_eq!(done.more_faults, 100_000 - MAX_SUBSTITUTION_PROBLEMS);
     }
 
     fn replaced(value: Value, strict: bool) -> (Value, Replaced) {

@@ -105,8 +105,10 @@ impl<'r> StepLedger<'r> {
         &mut self,
         record: StepStatus,
         outcome: StepOutcome,
-        message: String,
+        mut message: String,
     ) -> Result<(), ReconcileError> {
+        // Pods and workflows quote their arguments.
+        self.scope.release.redaction.redact(&mut message);
         let step = record.step.clone();
         let requested_at = self.scope.release.reconcile_at.clone();
         let message = Some(status::bounded(&message)).filter(|m| !m.is_empty()).or(record.message.clone());

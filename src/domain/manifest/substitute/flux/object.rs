@@ -98,9 +98,11 @@ fn other(variable: &Variable) -> Variable {
         byte => *byte,
     });
     let mut value: Vec<u8> = turned.collect();
-    // Its length is another one, too.
-    let last = value.iter().copied().rfind(u8::is_ascii_alphanumeric).unwrap_or(b'x');
-    value.push(last);
+    // Its length is another one, too. Quotes and braces stay at the end, so that it is YAML as before.
+    match value.iter().rposition(u8::is_ascii_alphanumeric) {
+        Some(at) => value.insert(at, value[at]),
+        None => value.push(b'x'),
+    }
     Variable { value, secret: variable.secret.clone() }
 }
 
