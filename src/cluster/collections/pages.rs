@@ -14,6 +14,8 @@ use crate::observe::labels::Verb;
 /// The longest page that is read. An object has at most 1.5 MiB in etcd, and six times
 /// as much where it consists of characters that JSON escapes.
 pub(in crate::cluster) const MAX_PAGE: usize = 16 << 20;
+/// The most pages of one list: a server that names another page without end would be read forever.
+pub(in crate::cluster) const MAX_PAGES: usize = 10_000;
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /// What is listed.
@@ -70,7 +72,7 @@ pub(in crate::cluster) async fn each(
     mut observe: impl FnMut(&str) -> Result<(), ApiError>,
 ) -> Result<String, ApiError> {
     let (mut next, mut limit) = (String::new(), listing.page);
-    loop {
+    for _ in 0..MAX_PAGES {
         let answer = match fitting(session, &listing, &mut limit, &next).await {
             Err(ApiError::TooLong(_)) => pass_over(session, &listing, &next).await?,
             answer => answer?,
@@ -86,6 +88,12 @@ pub(in crate::cluster) async fn each(
         limit = wider(limit, answer.body.len(), listing.page);
         next = list.metadata.next;
     }
+    Err(endless())
+}
+
+/// The error of a list with too many pages.
+pub(in crate::cluster) fn endless() -> ApiError {
+    ApiError::answer(format!("a list has more than {MAX_PAGES} pages"))
 }
 
 /// Lists only the first page: as many objects as fit into it.

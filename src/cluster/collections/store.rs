@@ -21,6 +21,11 @@ const MAX_COMPLETED: usize = 4096;
 /// How many objects a watch over another cluster remembers: a release may name any server.
 const MAX_ELSEWHERE: usize = 50_000;
 
+/// The longest names, uids and values of labels of objects there, in bytes.
+const MAX_NAME: usize = 253;
+const MAX_UID: usize = 128;
+const MAX_LABEL: usize = 63;
+
 /// What is watched: a kind as one identity sees it, in one namespace or all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WatchScope {
@@ -56,6 +61,8 @@ pub struct Store {
     session: Session,
     watches: Arc<Mutex<HashMap<Key, Weak<Watched>>>>,
     changes: mpsc::UnboundedSender<WatchChange>,
+    /// The namespace of the releases that are notified; `None` is all.
+    only: Option<Arc<str>>,
 }
 
 /// One watch and what it has seen. It ends when the last holder drops it.
@@ -164,14 +171,15 @@ impl Store {
     pub fn new(session: &Session) -> (Self, mpsc::UnboundedReceiver<WatchChange>) {
         let (changes, receiver) = mpsc::unbounded_channel();
         let watches = Arc::default();
-        (Self { session: session.as_process(), watches, changes }, receiver)
+        (Self { session: session.as_process(), watches, changes, only: None }, receiver)
     }
 
-    /// A store without watches over another cluster. Its changes go to the receiver of this one.
+    /// A store without watches over another cluster, for releases of a namespace. Its changes go to
+    /// the receiver of this one; those of other releases do not, whatever the other cluster says.
     #[must_use]
-    pub fn over(&self, session: &Session) -> Self {
+    pub fn over(&self, session: &Session, namespace: &str) -> Self {
         let (changes, watches) = (self.changes.clone(), Arc::default());
-        Self { session: session.as_process(), watches, changes }
+        Self { session: session.as_process(), watches, changes, only: Some(namespace.into()) }
     }
 
     /// The watch of a scope, started if there is none. It lasts as long as a holder
@@ -186,7 +194,7 @@ impl Store {
             return Ok(watched);
         }
         let session = self.session.impersonate(scope.identity.clone())?;
-        let watched = Arc::new(start(session, scope, self.changes.clone()));
+        let watched = Arc::new(start(session, scope, self.changes.clone(), self.only.clone()));
         watches.retain(|_, w| w.strong_count() > 0);
         watches.insert(key, Arc::downgrade(&watched));
         Ok(watched)
@@ -204,7 +212,12 @@ impl Store {
     }
 }
 
-fn start(session: Session, scope: WatchScope, changes: mpsc::UnboundedSender<WatchChange>) -> Watched {
+fn start(
+    session: Session,
+    scope: WatchScope,
+    changes: mpsc::UnboundedSender<WatchChange>,
+    only: Option<Arc<str>>,
+) -> Watched {
     let seen = Arc::<RwLock<RecordTable>>::default();
     let (state, receiver) = watch::channel(State::Syncing);
     // The label's existence, not its value: an object that moves to another release would
@@ -217,6 +230,7 @@ fn start(session: Session, scope: WatchScope, changes: mpsc::UnboundedSender<Wat
         unseen: BTreeSet::new(),
         held: None,
         changes,
+        only,
         state,
     };
     let (resource, namespace) = (Arc::clone(&scope.resource), scope.namespace.clone());
@@ -239,6 +253,8 @@ struct Observer {
     /// watch.
     held: Option<Vec<WatchChange>>,
     changes: mpsc::UnboundedSender<WatchChange>,
+    /// See [`Store`].
+    only: Option<Arc<str>>,
     state: watch::Sender<State>,
 }
 
@@ -252,7 +268,9 @@ impl Observer {
             }
             Event::Present(object) => self.present(object),
             Event::Absent(object) => {
-                if let Some((key, last)) = seen_last(object, self.mark.as_deref()) {
+                let last = seen_last(object, self.mark.as_deref());
+                let last = last.filter(|(key, last)| self.mark.is_none() || is_possible(key, last));
+                if let Some((key, last)) = last {
                     self.absent(&key, Some(&last));
                 }
             }
@@ -279,8 +297,11 @@ impl Observer {
             return;
         };
         let key = (object.metadata.namespace.clone(), object.metadata.name.clone());
-        self.unseen.remove(&key);
         let record = object.metadata.record(self.mark.as_deref());
+        if self.mark.is_some() && !is_possible(&key, &record) {
+            return;
+        }
+        self.unseen.remove(&key);
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if self.mark.is_some() && seen.records.len() >= MAX_ELSEWHERE && !seen.records.contains_key(&key) {
             return;
@@ -302,9 +323,13 @@ impl Observer {
     }
 
     fn notify(&mut self, (namespace, name): &Place, owners: impl Iterator<Item = ReleaseId>) {
-        for owner in owners {
+        let only = self.only.clone();
+        let is_notified = |owner: &ReleaseId| only.as_deref().is_none_or(|only| owner.namespace == only);
+        for owner in owners.filter(is_notified) {
             let change = WatchChange { owner, id: self.resource.id(namespace, name) };
             match &mut self.held {
+                // A release that is not notified finds the change in its next run.
+                Some(held) if self.mark.is_some() && held.len() >= MAX_ELSEWHERE => {}
                 Some(held) => held.push(change),
                 None => self.send(change),
             }
@@ -315,6 +340,17 @@ impl Observer {
         // The receiver is gone while the process ends.
         let _ = self.changes.send(change);
     }
+}
+
+/// Whether names and labels are as short as those of any API server: others would fill the memory.
+fn is_possible((namespace, name): &Place, record: &Record) -> bool {
+    let elsewhere = record.elsewhere.as_deref();
+    let cluster = elsewhere.and_then(|owner| owner.cluster.as_ref());
+    let owner = record.owner.as_ref().or(elsewhere.map(|owner| &owner.release));
+    let mut labels = owner.into_iter().flat_map(|owner| [&owner.namespace, &owner.name]).chain(cluster);
+    [namespace, name].iter().all(|name| name.len() <= MAX_NAME)
+        && record.uid.len() <= MAX_UID
+        && labels.all(|label| label.len() <= MAX_LABEL)
 }
 
 /// The object, and its last state.
@@ -341,8 +377,8 @@ mod tests {
             reports: crate::domain::health::Reports::Unknown,
         };
         let (seen, unseen) = (Arc::default(), BTreeSet::new());
-        let mut observer =
-            Observer { mark: None, resource: Arc::new(resource), seen, unseen, held: None, changes, state };
+        let (mark, resource, held, only) = (None, Arc::new(resource), None, None);
+        let mut observer = Observer { mark, resource, seen, unseen, held, changes, only, state };
         let object = r#"{"metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": "1",
             "labels": {"supercargo.dev/name": "app", "supercargo.dev/namespace": "n"}}}"#;
         observer.observe(Event::Listing);
@@ -364,5 +400,34 @@ mod tests {
         observer.observe(Event::Listed);
         assert_eq!(changed.try_recv().expect("it is reported").id.name, "a");
         assert!(changed.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_no_api_server_says_is_not_kept() {
+        let check = |field: &str, value: &str, expected: bool| {
+            let mut object = serde_json::json!({"metadata": {"namespace": "n", "name": "a", "uid": "u",
+                "labels": {"supercargo.dev/name": "app", "supercargo.dev/namespace": "n"}}});
+            match field.strip_prefix("supercargo.dev/") {
+                Some(_) => object["metadata"]["labels"][field] = value.into(),
+                None => object["metadata"][field] = value.into(),
+            }
+            let object = object.to_string();
+            for mark in [None, Some("home")] {
+                let (place, record) = seen_last(&object, mark).expect("it is an object");
+                assert_eq!(is_possible(&place, &record), expected, "{field} {}", value.len());
+            }
+        };
+        let of = |length: usize| "a".repeat(length);
+        for (field, most) in [
+            ("name", MAX_NAME),
+            ("namespace", MAX_NAME),
+            ("uid", MAX_UID),
+            ("supercargo.dev/name", MAX_LABEL),
+            ("supercargo.dev/namespace", MAX_LABEL),
+            ("supercargo.dev/cluster", MAX_LABEL),
+        ] {
+            check(field, &of(most), true);
+            check(field, &of(most + 1), false);
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::resource::{Resource, escape};
+use crate::cluster::collections::pages::{MAX_PAGES, endless};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Call, Session};
 use crate::domain::identity::GroupKind;
@@ -170,7 +171,7 @@ impl Session {
         const NAMES: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
         let suffix = format!(".{group}");
         let (mut names, mut next) = (Vec::new(), String::new());
-        loop {
+        for _ in 0..MAX_PAGES {
             let uri = format!("{DEFINITIONS}?limit=500&continue={}", escape(&next));
             let call = Call { accept: NAMES, verb: Verb::List, ..Call::get(uri) };
             let page: NamePage = self.call(call).await?.json()?;
@@ -186,5 +187,6 @@ impl Session {
                 return Ok(names);
             }
         }
+        Err(endless())
     }
 }

@@ -1,6 +1,7 @@
 //! Whether another cluster answers. After a request without an answer, no other is sent until a
 //! probe is answered: a cluster that is away costs nobody the time of a request.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::HeaderValue;
@@ -12,12 +13,14 @@ use crate::cluster::error::ApiError;
 #[derive(Debug)]
 pub struct Breaker {
     failure: RwLock<Option<Arc<str>>>,
+    /// How often it was opened.
+    outages: AtomicU64,
     changed: watch::Sender<bool>,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { failure: RwLock::default(), changed: watch::channel(false).0 }
+        Self { failure: RwLock::default(), outages: AtomicU64::new(0), changed: watch::channel(false).0 }
     }
 }
 
@@ -34,14 +37,21 @@ impl Breaker {
             return false;
         }
         *failure = Some(why.into());
-        drop(failure);
+        self.outages.fetch_add(1, Ordering::Relaxed);
+        // Under the lock: what followers see last is the state.
         self.changed.send_replace(true);
         true
     }
 
+    /// How often the cluster was away until now.
+    pub fn outages(&self) -> u64 {
+        self.outages.load(Ordering::Relaxed)
+    }
+
     /// The cluster answers.
     pub fn close(&self) {
-        *self.failure.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut failure = self.failure.write().unwrap_or_else(PoisonError::into_inner);
+        *failure = None;
         self.changed.send_if_modified(|open| std::mem::replace(open, false));
     }
 
@@ -117,6 +127,7 @@ mod tests {
         assert!(breaker.failure().is_none());
         assert!(breaker.open("refused"));
         assert!(!breaker.open("timeout"));
+        assert_eq!(breaker.outages(), 1, "it is the same one");
         assert_eq!(breaker.failure().as_deref(), Some("refused"));
         assert!(changes.has_changed().unwrap() && *changes.borrow_and_update());
         breaker.close();

@@ -28,6 +28,8 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 const MAX_ANSWER: usize = 16 << 20;
 /// How much of what it says is repeated, in characters.
 const MAX_SAID: usize = 300;
+/// The longest uid that is believed, in bytes: inventories and labels contain it.
+const MAX_UID: usize = 128;
 /// The Namespace whose uid identifies a cluster.
 const SYSTEM: &str = "/api/v1/namespaces/kube-system";
 
@@ -109,14 +111,35 @@ impl Session {
     /// may not read it.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// When there is no answer, or none of an API server.
     pub async fn cluster_uid(&self) -> Result<Option<String>, ApiError> {
         let asked = tokio::time::timeout(FIRST_ANSWER, self.call(Call::get(SYSTEM))).await;
         match asked {
-            Ok(Ok(answer)) => Ok(Some(answer.json::<Named>()?.metadata.uid)),
+            Ok(Ok(answer)) => match answer.json::<Named>() {
+                Ok(Named { metadata: Uid { uid } }) if is_uid(&uid) => Ok(Some(uid)),
+                Ok(_) => {
+                    Err(self.unidentified(ApiError::answer("the uid of its Namespace kube-system is no uid")))
+                }
+                Err(error) => Err(self.unidentified(error)),
+            },
             Ok(Err(error)) if error.is_forbidden() || error.is_not_found() => Ok(None),
-            Ok(Err(error)) => Err(error),
+            Ok(Err(error)) => Err(self.unidentified(error)),
             Err(_) => Err(self.of_cluster(ApiError::Timeout(FIRST_ANSWER))),
+        }
+    }
+
+    /// How often another cluster was away; 0 for the process's own.
+    pub fn outages(&self) -> u64 {
+        self.shared.remote.as_ref().map_or(0, |remote| remote.breaker.outages())
+    }
+
+    /// The error of an answer that does not identify its cluster. A gateway that answers instead of
+    /// another cluster says nothing about the objects of a release: the cluster is away.
+    fn unidentified(&self, error: ApiError) -> ApiError {
+        match (&self.shared.remote, self.of_cluster(error)) {
+            (_, away @ ApiError::Away { .. }) => away,
+            (Some(remote), other) => remote.away(&said(&chain(&other))),
+            (None, other) => other,
         }
     }
 
@@ -149,6 +172,11 @@ impl Session {
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
         self.shared.remote.as_ref()?.authorization()
     }
+}
+
+/// Whether a text can be the uid of an object.
+fn is_uid(text: &str) -> bool {
+    (1..=MAX_UID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// What a server says, in one line.
@@ -218,4 +246,26 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_is_short_and_plain() {
+        for (text, expected) in [
+            ("7f3c9a52-1f0e-4a7b-9d55-0c2f6a1b8e34", true),
+            ("A1", true),
+            ("", false),
+            ("a b", false),
+            ("a/b", false),
+            ("a\n", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_uid(text), expected, "{text}");
+        }
+        assert!(is_uid(&"a".repeat(MAX_UID)));
+        assert!(!is_uid(&"a".repeat(MAX_UID + 1)));
+    }
 }

@@ -41,8 +41,9 @@ pub struct Clusters {
 struct Known {
     /// By namespace of the releases and fingerprint of the connection.
     clusters: HashMap<(String, String), Weak<RemoteCluster>>,
-    /// By cluster: it may have several connections.
-    claims: HashMap<String, Weak<Claims>>,
+    /// By namespace of the releases and cluster: it may have several connections. A server may say
+    /// that it is any cluster, so it gets no part in what other namespaces reserve.
+    claims: HashMap<(String, String), Weak<Claims>>,
 }
 
 /// The connection to another cluster.
@@ -50,14 +51,24 @@ pub struct RemoteCluster {
     /// How it is reached.
     pub reach: Arc<ClusterReach>,
     place: RemotePlace,
+    /// The namespace of its releases.
+    namespace: String,
     /// Which cluster it is, once it has answered.
-    identified: OnceCell<(Arc<RemotePlace>, Arc<Claims>)>,
+    identified: tokio::sync::Mutex<Option<Identified>>,
     members: Mutex<BTreeSet<ReleaseId>>,
     /// Whether the metrics count it as away.
     is_counted_away: AtomicBool,
     /// Whether it has a token that is renewed, where it needs one.
     pub token: OnceLock<tokio::sync::Mutex<bool>>,
     metrics: Arc<Metrics>,
+}
+
+/// Which cluster answers.
+struct Identified {
+    place: Arc<RemotePlace>,
+    claims: Arc<Claims>,
+    /// How often it had been away before.
+    outages: u64,
 }
 
 /// A release that uses a cluster.
@@ -116,7 +127,7 @@ impl Clusters {
             return Ok(cluster);
         }
         let session = home.remote(access, self.settings.reach, mark)?;
-        let store = store.over(&session);
+        let store = store.over(&session, namespace);
         let place = RemotePlace {
             server: access.server.clone(),
             uid: None,
@@ -126,7 +137,8 @@ impl Clusters {
         let cluster = Arc::new(RemoteCluster {
             reach: Arc::new(ClusterReach { session, store, pool: Some(pool) }),
             place,
-            identified: OnceCell::new(),
+            namespace: namespace.to_owned(),
+            identified: tokio::sync::Mutex::default(),
             members: Mutex::default(),
             is_counted_away: AtomicBool::new(false),
             token: OnceLock::new(),
@@ -140,30 +152,41 @@ impl Clusters {
         Ok(cluster)
     }
 
-    /// The cluster as the target of runs: it is identified, and answers.
+    /// The cluster as the target of runs: it is identified, and answers. It is identified `afresh` on
+    /// request, and after each outage: its address may lead to another one then.
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn target(&self, cluster: &RemoteCluster) -> Result<TargetCluster, ApiError> {
-        cluster.reach.session.check_reachable()?;
-        let identify = || async {
-            let uid = cluster.reach.session.cluster_uid().await?;
-            let place = Arc::new(RemotePlace { uid, ..cluster.place.clone() });
-            let claims = self.claims_of(place.key());
-            Ok::<_, ApiError>((place, claims))
+    pub async fn target(&self, cluster: &RemoteCluster, afresh: bool) -> Result<TargetCluster, ApiError> {
+        let session = &cluster.reach.session;
+        session.check_reachable()?;
+        let mut identified = cluster.identified.lock().await;
+        let outages = session.outages();
+        let known = identified.as_ref().filter(|known| !afresh && known.outages == outages);
+        let (place, claims) = match known {
+            Some(known) => (Arc::clone(&known.place), Arc::clone(&known.claims)),
+            None => {
+                let uid = session.cluster_uid().await?;
+                let place = Arc::new(RemotePlace { uid, ..cluster.place.clone() });
+                let claims = self.claims_of(&cluster.namespace, place.key());
+                let (place_too, claims_too) = (Arc::clone(&place), Arc::clone(&claims));
+                *identified = Some(Identified { place: place_too, claims: claims_too, outages });
+                (place, claims)
+            }
         };
-        let (place, claims) = cluster.identified.get_or_try_init(identify).await?;
-        Ok(TargetCluster::remote(Arc::clone(place), Arc::clone(claims), Arc::clone(&cluster.reach)))
+        drop(identified);
+        Ok(TargetCluster::remote(place, claims, Arc::clone(&cluster.reach)))
     }
 
-    /// The directory of a cluster.
-    fn claims_of(&self, key: &str) -> Arc<Claims> {
+    /// The directory of a cluster, for releases of a namespace.
+    fn claims_of(&self, namespace: &str, key: &str) -> Arc<Claims> {
+        let key = (namespace.to_owned(), key.to_owned());
         let mut known = self.known();
-        if let Some(claims) = known.claims.get(key).and_then(Weak::upgrade) {
+        if let Some(claims) = known.claims.get(&key).and_then(Weak::upgrade) {
             return claims;
         }
         let claims = Arc::<Claims>::default();
-        known.claims.insert(key.to_owned(), Arc::downgrade(&claims));
+        known.claims.insert(key, Arc::downgrade(&claims));
         claims
     }
 

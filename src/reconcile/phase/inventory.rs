@@ -86,7 +86,9 @@ pub fn check_place(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), Re
     }
     let name = left_name(inventory.place.as_deref());
     let message = format!(
-        "spec.kubeConfig: {objects} of the release are in {there}, and the spec now means {here}: set the field back, or          delete the release with the field set back and create it again; or leave the objects where they are with the          annotation {}: {name}",
+        "spec.kubeConfig: {objects} of the release are in {there}, and the spec now means {here}: set the field back, or \
+         delete the release with the field set back and create it again; or leave the objects where they are with the \
+         annotation {}: {name}",
         keys::LEAVE_CLUSTER
     );
     Err(failure(Reason::InvalidSpec, message).into())

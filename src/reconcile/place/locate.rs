@@ -14,8 +14,8 @@ use crate::reconcile::env::target::TargetCluster;
 use crate::reconcile::error::{RunFailure, chain, failure};
 
 /// The cluster that the spec names, or why it cannot be reached. It takes no worker, and waits for no
-/// other release. When the release is being deleted (`ends`) and its Secret is gone, the connection of
-/// its last run is used.
+/// other release. When the release is being deleted (`ends`) and its Secret is gone, or may not be read
+/// any more, the connection of its last run is used.
 pub async fn locate(env: &Env, release: &Release, cache: &mut PlaceCache, ends: bool) -> Arc<TargetCluster> {
     let Some(source) = &release.kube_config else {
         *cache = PlaceCache::default();
@@ -47,19 +47,21 @@ async fn remote(
     let session = env.home_session(release).map_err(|error| failure(error.reason(), chain(&error)))?;
     match connection(env, release, source, &session, cache).await {
         Ok(connection) => connect(env, release, &connection, &session, cache).await?,
-        // The objects in the other cluster can still be deleted.
-        Err(gone) if ends && is_missing(gone.reason) && cache.member.is_some() => {}
+        // The objects in the other cluster can still be deleted. With a namespace, the right to read
+        // the Secret may be deleted before the release.
+        Err(gone) if ends && is_gone(gone.reason) && cache.member.is_some() => {}
         Err(other) => return Err(other),
     }
     let Some(member) = &cache.member else {
         return Err(failure(Reason::ClusterUnreachable, "the cluster of spec.kubeConfig is not connected"));
     };
-    let target = clusters.target(&member.cluster).await;
+    // What is deleted cannot be restored: it is certain which cluster answers.
+    let target = clusters.target(&member.cluster, ends).await;
     target.map_err(|error| failure(error.reason(), chain(&error)))
 }
 
-fn is_missing(reason: Reason) -> bool {
-    matches!(reason, Reason::SecretNotFound | Reason::ConfigMapNotFound)
+fn is_gone(reason: Reason) -> bool {
+    matches!(reason, Reason::SecretNotFound | Reason::ConfigMapNotFound | Reason::AccessDenied)
 }
 
 /// Connects, unless the release already uses that connection.

@@ -180,12 +180,19 @@ impl RemoteAccess {
         hex::encode(hash.finalize())
     }
 
-    /// Identifies the API server, without the credentials.
+    /// Identifies the API server, without the credentials: its URL, its CA, and what else decides
+    /// which server answers, the name in its certificate and the proxy.
     pub fn server_fingerprint(&self) -> String {
         let mut hash = Sha256::new();
-        hash.update(self.server.as_bytes());
-        hash.update([0]);
-        hash.update(self.authority.as_deref().unwrap_or_default());
+        // Shown without its password, which may change.
+        let proxy = self.proxy.as_ref().map(ToString::to_string);
+        let name = self.server_name.as_deref().unwrap_or_default();
+        let authority = self.authority.as_deref().unwrap_or_default();
+        let proxy = proxy.as_deref().unwrap_or_default();
+        for part in [self.server.as_bytes(), name.as_bytes(), authority, proxy.as_bytes()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
         hex::encode(&hash.finalize()[..16])
     }
 }
@@ -613,5 +620,16 @@ mod tests {
         for change in changes {
             assert_ne!(base.fingerprint(), access(change).fingerprint());
         }
+        let proxy = |url: &str| access(&|a| a.proxy = ProxyUrl::parse(url).ok()).server_fingerprint();
+        assert_eq!(proxy("http://me:old@p"), proxy("http://me:new@p"));
+        let of_server = [
+            base.server_fingerprint(),
+            access(&|a| a.authority = Some(b"ca".to_vec())).server_fingerprint(),
+            access(&|a| a.server_name = Some("ca".into())).server_fingerprint(),
+            proxy("http://p"),
+            proxy("http://q"),
+        ];
+        let different: std::collections::BTreeSet<_> = of_server.iter().collect();
+        assert_eq!(different.len(), of_server.len());
     }
 }

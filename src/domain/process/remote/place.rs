@@ -10,13 +10,13 @@ pub struct RemotePlace {
     /// The uid of its Namespace kube-system, where the kubeconfig's user may read that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// Identifies URL and CA of the API server.
+    /// Identifies URL and CA of the API server, and how it is reached.
     pub fingerprint: String,
 }
 
 impl RemotePlace {
     /// Whether both are the same cluster: by its uid where that is known of both, since an API server
-    /// may get another name or CA; otherwise by URL and CA.
+    /// may get another name or CA; otherwise by its fingerprint.
     pub fn is_same(&self, other: &Self) -> bool {
         match (&self.uid, &other.uid) {
             (Some(one), Some(other)) => one == other,
