@@ -256,7 +256,7 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
             "twice",
             json!({"layerSelector": {"mediaType": "text/yaml"}}),
             "ArtifactInvalid",
-            &["it has no layer of type \"text/yaml\"; it has application/vnd.oci.image.layer.v1.tar+gzip"],
+            &["has no layer of type \"text/yaml\"; it has application/vnd.oci.image.layer.v1.tar+gzip"],
         ),
     ];
     for (at, (repository, spec, ..)) in cases.iter().enumerate() {
