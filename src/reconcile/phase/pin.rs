@@ -24,7 +24,7 @@ use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::notes::Notes;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::trust::TrustCache;
-use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, failure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait};
 use crate::reconcile::scope::revision::Update;
@@ -178,15 +178,8 @@ impl ImageAccess for ReleaseImageAccess<'_> {
             match self.session.secret(namespace, name).await {
                 Ok(secret) => Ok(secret.and_then(|s| s.0.get(DOCKER_CONFIG).cloned())),
                 Err(error) => {
-                    let hint = match error.is_forbidden() {
-                        true => format!("; allow {} to get it", self.session.identity()),
-                        false => String::new(),
-                    };
-                    let message = format!(
-                        "Secret/{namespace}/{name}, in imagePullSecrets, cannot be read: {}{hint}",
-                        chain(&error)
-                    );
-                    Err(failure(error.reason(), message))
+                    let what = format!("Secret/{namespace}/{name}, in imagePullSecrets,");
+                    Err(access::unread(&what, self.session, &error))
                 }
             }
         }

@@ -9,7 +9,8 @@ use crate::domain::remote::provider::TrustingCluster;
 use crate::domain::remote::source::ClusterSource;
 use crate::reconcile::cache::place::{PlaceCache, WatchedSource};
 use crate::reconcile::env::Env;
-use crate::reconcile::error::{RunFailure, chain, failure};
+use crate::reconcile::error::{RunFailure, failure};
+use crate::reconcile::source::access::unread;
 
 /// The connection to another cluster.
 pub enum ClusterConnection {
@@ -56,13 +57,7 @@ pub async fn connection(
         };
         cache.watched = Some((session.identity().clone(), source.clone(), watched));
     }
-    let unread = |error: &ApiError| {
-        let hint = match error.is_forbidden() {
-            true => format!("; allow {} to get it", session.identity()),
-            false => String::new(),
-        };
-        failure(error.reason(), format!("{kind}/{namespace}/{name} cannot be read: {}{hint}", chain(error)))
-    };
+    let unread = |error: &ApiError| unread(&format!("{kind}/{namespace}/{name}"), session, error);
     let missing = || {
         let message = format!("{kind}/{namespace}/{name}, named by spec.{field}, does not exist");
         let reason = match source {

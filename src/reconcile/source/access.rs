@@ -161,13 +161,17 @@ pub async fn read(
         Ok(secret) => return Ok(secret),
         Err(State::Syncing | State::Synced | State::NotServed | State::Denied(_)) => {}
     }
-    session.secret(namespace, name).await.map_err(|error| {
-        let hint = match error.is_forbidden() {
-            true => format!("; allow {} to get it", session.identity()),
-            false => String::new(),
-        };
-        failure(error.reason(), format!("Secret/{namespace}/{name} cannot be read: {}{hint}", chain(&error)))
-    })
+    let secret = session.secret(namespace, name).await;
+    secret.map_err(|error| unread(&format!("Secret/{namespace}/{name}"), session, &error))
+}
+
+/// The error for an object that cannot be read, and the cure if a right is missing.
+pub fn unread(what: &str, session: &Session, error: &ApiError) -> Box<RunFailure> {
+    let hint = match error.is_forbidden() {
+        true => format!("; allow {} to get it", session.identity()),
+        false => String::new(),
+    };
+    failure(error.reason(), format!("{what} cannot be read: {}{hint}", chain(error)))
 }
 
 fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<(), Box<RunFailure>> {

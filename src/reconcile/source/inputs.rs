@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::access::existing_account;
+use super::access::{existing_account, unread};
 use crate::api::post_build::InputKind;
 use crate::api::reason::Reason;
 use crate::cluster::error::ApiError;
@@ -11,7 +11,7 @@ use crate::cluster::session::Session;
 use crate::domain::release::inputs::{InputData, InputReference, MAX_INPUT_BYTES, RenderInputs};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::inputs::InputCache;
-use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, failure};
 use crate::reconcile::scope::Scope;
 
 /// All inputs of the release; `None` when it has none. They are watched from now on, if that is
@@ -123,13 +123,6 @@ async fn read(
             secret.map(|secret| secret.map(|secret| InputData(secret.0.clone())))
         }
     };
-    found.map_err(|error| {
-        let hint = match error.is_forbidden() {
-            true => format!("; allow {} to get it", session.identity()),
-            false => String::new(),
-        };
-        let kind = reference.kind.as_str();
-        let message = format!("{kind}/{}/{name} cannot be read: {}{hint}", id.namespace, chain(&error));
-        failure(error.reason(), message)
-    })
+    let kind = reference.kind.as_str();
+    found.map_err(|error| unread(&format!("{kind}/{}/{name}", id.namespace), session, &error))
 }
