@@ -22,6 +22,7 @@ test: export SUPERCARGO_TEST_RUN := $(shell date +%s)
 # more than eight it is the cluster that they wait for.
 test: export RUST_TEST_THREADS ?= $(shell n=$$(( 2 * $$(nproc 2>/dev/null || echo 2) )); echo $$(( n < 8 ? n : 8 )))
 test: ## Run all tests; builds the test bed's programs the first time
+	$(CARGO) test --workspace --no-run
 	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built --nocapture
 	$(CARGO) test --workspace
 	SUPERCARGO_TEST_PROFILE=cluster-admin $(CARGO) test --test cluster
