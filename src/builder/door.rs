@@ -12,7 +12,7 @@ use super::cache::{Known, OutputCache};
 use super::directory::{self, BuildRoot};
 use super::error::BuildError;
 use super::kustomize::{Prepared, Tree, arguments, is_out_of_memory, said};
-use super::limits::{LEAST_MEMORY, MAX_CPU, MAX_TIME, MOST_MEMORY};
+use super::limits::{LEAST_MEMORY, MAX_CPU, MAX_TIME, MOST_MEMORY, PROGRAM_BYTES};
 use super::probe::{Availability, probe};
 use super::process::{Ended, Watch, run};
 use super::sandbox::{Confinement, LaunchOrder, REFUSED};
@@ -85,10 +85,14 @@ impl Default for BuildOptions {
 }
 
 impl BuildOptions {
-    /// The memory of one build, of that of all builds together.
-    pub fn share(all: u64, concurrent: usize) -> u64 {
-        let share = all / (concurrent as u64).max(1);
-        share.clamp(LEAST_MEMORY, MOST_MEMORY)
+    /// How many builds run at once, and the memory of each: all of them, each with what its program
+    /// needs for itself, have no more than the memory of all builds together. Where that is too little
+    /// for so many, fewer run at once; one always does.
+    pub fn shares(all: u64, concurrent: usize) -> (usize, u64) {
+        let fit = all / (LEAST_MEMORY + PROGRAM_BYTES);
+        let concurrent = (concurrent as u64).min(fit).max(1);
+        let share = (all / concurrent).saturating_sub(PROGRAM_BYTES);
+        (usize::try_from(concurrent).unwrap_or(1), share.clamp(LEAST_MEMORY, MOST_MEMORY))
     }
 }
 
@@ -109,6 +113,8 @@ pub struct Builder(Arc<Shared>);
 struct Shared {
     options: BuildOptions,
     cache: OutputCache,
+    /// Who looks at trees, which is work too.
+    looks: Arc<Gate>,
     tenants: Arc<Gate>,
     places: Semaphore,
     root: OnceCell<BuildRoot>,
@@ -121,6 +127,8 @@ impl Builder {
         let concurrent = options.concurrent.max(1);
         Self(Arc::new(Shared {
             cache: OutputCache::new(options.cache),
+            // One tenant gets at most half of these, and there is always one for another.
+            looks: Gate::new(2 * concurrent.max(2) as u64),
             // One tenant gets at most half of these: as many as there are places.
             tenants: Gate::new(2 * concurrent as u64),
             places: Semaphore::new(concurrent),
@@ -161,7 +169,7 @@ impl Builder {
                     .to_owned(),
             ));
         }
-        let prepared = blocking(move || tree.prepare()).await??;
+        let prepared = self.look(tenant, tree).await?;
         match shared.cache.get(&prepared.key) {
             Some(Known::Output(manifests)) if manifests.len() as u64 <= most => {
                 return Ok(BuildOutput { manifests, took: None });
@@ -181,6 +189,19 @@ impl Builder {
             Err(_) => {}
         }
         built
+    }
+
+    /// Looks at a tree before anything runs. The large trees of one tenant do not take the processor
+    /// from the others: each has its turns, and keeps one as long as the thread works, even when the
+    /// caller is gone. These are not the turns of builds: a known output waits for no build.
+    async fn look(&self, tenant: &str, tree: Tree) -> Result<Prepared, BuildError> {
+        let turn = self.0.looks.enter(tenant, 1).await;
+        let looking = move || {
+            let prepared = tree.prepare();
+            drop(turn);
+            prepared
+        };
+        blocking(looking).await?
     }
 
     async fn program(&self) -> Result<(PathBuf, bool), BuildError> {
@@ -283,4 +304,44 @@ fn too_large(most: u64) -> BuildError {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BuildError> {
     let ended = tokio::task::spawn_blocking(work).await;
     ended.map_err(|e| BuildError::Unavailable(format!("the build was aborted: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn all_builds_together_have_no_more_than_their_memory() {
+        const MIB: u64 = 1 << 20;
+        let check = |all: u64, asked: usize, expected: (usize, u64)| {
+            let (concurrent, memory) = BuildOptions::shares(all * MIB, asked);
+            assert_eq!((concurrent, memory / MIB), expected, "{all} {asked}");
+            let sum = concurrent as u64 * (memory + PROGRAM_BYTES);
+            assert!(sum <= (all * MIB).max(LEAST_MEMORY + PROGRAM_BYTES), "{all} {asked}: {sum}");
+        };
+        // A pod of 512 MiB, which is the default.
+        check(256, 2, (2, 64));
+        check(256, 1, (1, 192));
+        check(256, 4, (2, 64));
+        check(1024, 4, (4, 192));
+        check(1024, 100, (8, 64));
+        check(1 << 20, 2, (2, 1024));
+        // One build is always possible.
+        check(64, 2, (1, 64));
+        check(0, 0, (1, 64));
+    }
+
+    #[tokio::test]
+    async fn a_tenant_whose_trees_are_looked_at_keeps_no_other_from_it() {
+        let builder = Builder::new(BuildOptions::default());
+        let tree = || Tree { files: Vec::new(), directory: String::new() };
+        let held = [builder.0.looks.enter("hog", 1).await, builder.0.looks.enter("hog", 1).await];
+        assert!(builder.build("hog", tree(), 1).now_or_never().is_none());
+        assert!(builder.build("good", tree(), 1).await.is_err());
+        drop(held);
+        assert!(builder.build("hog", tree(), 1).await.is_err());
+        assert_eq!(builder.0.looks.taken(), 0);
+    }
 }

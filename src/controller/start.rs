@@ -15,7 +15,7 @@ use super::options::{BuildFlags, Options};
 use super::receiver::{HookListener, Hooks, ListedReleases, WebhookFile};
 use super::specs::Specs;
 use super::trust_policy::{TrustPolicyFile, default_root};
-use crate::builder::{Availability, BuildOptions, Builder};
+use crate::builder::{Availability, BuildOptions, Builder, Kustomize};
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
 use crate::domain::capacity::{Capacity, limit_of_group, memory_of_machine};
@@ -224,13 +224,23 @@ fn capacity(limit: Option<u64>) -> Capacity {
 }
 
 fn builder(flags: &BuildFlags, capacity: Capacity) -> Builder {
+    let asked = flags.concurrent;
+    let (concurrent, memory) = BuildOptions::shares(capacity.builds, asked);
+    if concurrent < asked && flags.kustomize == Kustomize::Enabled {
+        tracing::warn!(
+            asked,
+            concurrent,
+            mebibytes = capacity.builds >> 20,
+            "runs fewer builds at once than --concurrent-builds: half of the memory limit is too little for more"
+        );
+    }
     Builder::new(BuildOptions {
         kustomize: flags.kustomize,
         binary: flags.binary.clone(),
         allow_unconfined: flags.allow_unconfined,
         directory: Some(flags.directory.clone()),
-        concurrent: flags.concurrent,
-        memory: BuildOptions::share(capacity.builds, flags.concurrent),
+        concurrent,
+        memory,
         cache: capacity.outputs,
         ..BuildOptions::default()
     })
