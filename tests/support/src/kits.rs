@@ -23,8 +23,8 @@ pub struct Kit {
     link: &'static str,
     /// Build tags.
     tags: &'static str,
-    /// Go modules, and the directory in each whose files are kept next to the
-    /// programs.
+    /// Go modules, and the directory in each that is kept, under its own path, next to
+    /// the programs.
     files: &'static [(&'static str, &'static str)],
     /// How long the first build takes on two cores, in minutes.
     minutes: u32,
@@ -187,6 +187,24 @@ pub static MONITORING: Kit = Kit {
     found: OnceLock::new(),
 };
 
+/// Kustomizations that others publish; no programs.
+pub static OVERLAYS: Kit = Kit {
+    module: "tests/tools/overlays",
+    programs: &[],
+    tags: "",
+    link: "",
+    files: &[
+        ("k8s.io/ingress-nginx", "deploy"),
+        ("sigs.k8s.io/descheduler", "kubernetes"),
+        ("sigs.k8s.io/kueue", "config"),
+        ("sigs.k8s.io/kustomize/v3", "examples"),
+        ("sigs.k8s.io/metrics-server", "manifests"),
+    ],
+    minutes: 0,
+    fixed: false,
+    found: OnceLock::new(),
+};
+
 // Without these the API server reports v0.0.0, and clients that look at the
 // version refuse it.
 const LINK: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
@@ -270,16 +288,10 @@ impl Kit {
 
     fn keep_files(&self, go: &Path, target: &Path) -> Result<(), ToolsError> {
         let failed = |error: std::io::Error| failed("keeping files", &error);
-        fs::create_dir_all(target).map_err(failed)?;
         for (module, below) in self.files {
             let listed = output(&mut self.go(go, &["list", "-m", "-f", "{{.Dir}}", module]))?;
             let directory = PathBuf::from(String::from_utf8_lossy(&listed).trim()).join(below);
-            for file in fs::read_dir(directory).map_err(failed)? {
-                let file = file.map_err(failed)?;
-                // Not fs::copy: what Go has downloaded is read-only.
-                let content = fs::read(file.path()).map_err(failed)?;
-                fs::write(target.join(file.file_name()), content).map_err(failed)?;
-            }
+            copy(&directory, &target.join(below)).map_err(failed)?;
         }
         Ok(())
     }
@@ -317,6 +329,20 @@ impl Kit {
             programs => programs.iter().map(|program| program.name).collect::<Vec<_>>().join(", "),
         }
     }
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy(&entry.path(), &target)?,
+            // Not fs::copy: what Go has downloaded is read-only.
+            false => fs::write(target, fs::read(entry.path())?)?,
+        }
+    }
+    Ok(())
 }
 
 fn failed(what: &str, error: &std::io::Error) -> ToolsError {

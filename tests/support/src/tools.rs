@@ -10,7 +10,9 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::kits::{BED, ESCAPE, FILES, FLUX, HELM, IMAGE, Kit, MONITORING, PROMETHEUS, PUBLISHERS, SIGSTORE};
+use crate::kits::{
+    BED, ESCAPE, FILES, FLUX, HELM, IMAGE, Kit, MONITORING, OVERLAYS, PROMETHEUS, PUBLISHERS, SIGSTORE,
+};
 
 /// Where each program is.
 #[derive(Debug)]
@@ -117,6 +119,11 @@ impl Tools {
         Tools::of(&MONITORING)
     }
 
+    /// Kustomizations that others publish, found or downloaded once.
+    pub fn overlays() -> &'static Tools {
+        Tools::of(&OVERLAYS)
+    }
+
     /// Prometheus and promtool, found or built once.
     pub fn prometheus() -> &'static Tools {
         Tools::of(&PROMETHEUS)
@@ -160,9 +167,22 @@ impl Tools {
 }
 
 impl Tools {
-    /// The files that the kit keeps beside its programs.
+    /// The files that the kit keeps beside its programs, in the order of their paths.
     pub fn files(&self) -> Vec<PathBuf> {
-        let listed = fs::read_dir(self.built.join(FILES)).into_iter().flatten();
-        listed.filter_map(|entry| Some(entry.ok()?.path())).collect()
+        let mut files = Vec::new();
+        let mut directories = vec![self.directory()];
+        while let Some(directory) = directories.pop() {
+            let listed = fs::read_dir(directory).into_iter().flatten();
+            for path in listed.filter_map(|entry| Some(entry.ok()?.path())) {
+                if path.is_dir() { directories.push(path) } else { files.push(path) }
+            }
+        }
+        files.sort();
+        files
+    }
+
+    /// The directory of these files.
+    pub fn directory(&self) -> PathBuf {
+        self.built.join(FILES)
     }
 }
