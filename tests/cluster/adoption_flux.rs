@@ -328,7 +328,7 @@ async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
     flux_objects(story, scene.registry(), &json!({}), &json!({}));
     check(&["error: nothing was written: the release cannot be applied: ", "/shop:1"]).await;
 
-    // Flux builds it, and a release does not.
+    // Flux builds it, and a release does not: the file was pushed alone, with a media type of manifests.
     let file = "resources: [a.yaml]\n";
     let layer = scene.registry().push_blob("shop", file.as_bytes());
     let config = scene.registry().push_blob("shop", b"{}");

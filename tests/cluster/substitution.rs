@@ -169,8 +169,8 @@ data: {script: \"${MISSING}\"}
     // What is not declared is an error, as in Flux now; nothing is written.
     scene.upgrade("app", "2", &object.replace("of ${HOST}", "of ${HSOT}"));
     let failed = scene.story.wait_condition("app", "Ready", "False", "SubstitutionFailed").await;
-    let said = "cannot replace variables: ConfigMap/${HOST%.*}-settings (all.yaml: document 1, line 8): ${HSOT} is not \
-                declared; did you mean HOST? (declare it in spec.postBuild, or give it a default)";
+    let said = "cannot replace variables: ConfigMap/${HOST%.*}-settings (all.yaml: document 1, line 8): data.default: \
+                ${HSOT} is not declared; did you mean HOST? (declare it, or give it a default)";
     assert!(message(&failed, "Ready").contains(said), "{failed:#}");
     assert!(message(&failed, "Stalled").contains("HSOT"), "{failed:#}");
     let found = scene.config_map("a-settings").await.expect("the applied revision stays");

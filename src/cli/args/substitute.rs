@@ -8,7 +8,7 @@ pub struct SubstituteArgs {
     /// Replace ${NAME} in the manifests by a value; may be repeated.
     #[arg(long = "substitute", hide_short_help = true, value_name = "NAME=VALUE")]
     pub values: Vec<String>,
-    /// Take variables from a file (a manifest of a ConfigMap or Secret, or lines NAME=VALUE), or from configmap/NAME or secret/NAME in the cluster; may be repeated, later ones win.
+    /// Take variables from a file (a manifest of a ConfigMap or Secret, or lines NAME=VALUE), or for a command that contacts the cluster, from configmap/NAME or secret/NAME; may be repeated, later ones win.
     #[arg(long = "substitute-from", hide_short_help = true, value_name = "SOURCE")]
     pub from: Vec<String>,
     /// Type of a variable, in mode typed: String, Number or Boolean; may be repeated.
@@ -19,6 +19,7 @@ pub struct SubstituteArgs {
         long = "substitute-mode",
         hide_short_help = true,
         value_enum,
+        ignore_case = true,
         default_value = "typed",
         value_name = "MODE"
     )]
@@ -70,6 +71,7 @@ mod tests {
         check(&[], false);
         check(&["--substitute-mode", "typed"], false);
         check(&["--substitute-mode", "flux"], true);
+        check(&["--substitute-mode", "Flux"], true);
         check(&["--substitute", "A=b"], true);
         check(&["--substitute-strict"], true);
         check(&["--substitute-strict=false"], true);

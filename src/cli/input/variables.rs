@@ -13,7 +13,7 @@ use crate::cli::CliError;
 use crate::cli::args::{SubstituteArgs, SubstituteMode};
 use crate::cluster::session::Session;
 use crate::domain::manifest::decode::decode;
-use crate::domain::manifest::substitute::Substitution;
+use crate::domain::manifest::substitute::{Substitution, is_name};
 use crate::domain::object::Object;
 use crate::domain::release::inputs::{InputData, InputReference, RenderInputs};
 
@@ -57,10 +57,7 @@ impl CommandVariables {
             spec.substitute.insert(name.to_owned(), VariableValue(value.to_owned()));
         }
         for pair in &arguments.types {
-            let of = pair.split_once('=').and_then(|(name, of)| {
-                let of: VariableType = serde_json::from_value(Value::from(of)).ok()?;
-                Some((name.to_owned(), of))
-            });
+            let of = pair.split_once('=').and_then(|(name, of)| Some((name.to_owned(), type_of(of)?)));
             let (name, of) = of.ok_or_else(|| {
                 let wanted = "NAME=String, NAME=Number or NAME=Boolean";
                 CliError::Usage(format!("--substitute-type {pair}: write {wanted}"))
@@ -71,8 +68,8 @@ impl CommandVariables {
             .map_err(|(field, problem)| CliError::Usage(format!("{}: {problem}", option_of(&field))))?;
         let mut inputs = RenderInputs::default();
         for source in &arguments.from {
-            for (kind, data) in sources(source, session).await? {
-                let name = format!("{source} ({})", substitution.from.len() + 1);
+            for (n, (kind, data)) in sources(source, session).await?.into_iter().enumerate() {
+                let name = if n == 0 { source.clone() } else { format!("{source}, object {}", n + 1) };
                 let reference = InputReference { kind, name, optional: false, field: FROM.to_owned() };
                 inputs.insert(kind, &reference.name, data);
                 substitution.from.push(reference);
@@ -80,6 +77,11 @@ impl CommandVariables {
         }
         Ok(Some(Self { substitution, inputs }))
     }
+}
+
+fn type_of(name: &str) -> Option<VariableType> {
+    let all = [VariableType::String, VariableType::Number, VariableType::Boolean];
+    all.into_iter().find(|known| format!("{known:?}").eq_ignore_ascii_case(name))
 }
 
 fn option_of(field: &str) -> &'static str {
@@ -121,6 +123,9 @@ async fn object(kind: InputKind, name: &str, session: Option<&Session>) -> Resul
 }
 
 fn file(name: &str) -> Result<Vec<(InputKind, InputData)>, CliError> {
+    if name == "-" {
+        return Err(CliError::Usage(format!("{FROM} -: standard input is not read; name a file")));
+    }
     let is_manifest = name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json");
     let mut found = Vec::new();
     if !is_manifest {
@@ -131,19 +136,16 @@ fn file(name: &str) -> Result<Vec<(InputKind, InputData)>, CliError> {
         let decoded = decode(&name, &bytes)
             .map_err(|errors| CliError::Several(errors.iter().map(ToString::to_string).collect()))?;
         for decoded in decoded {
-            let data = data_of(&decoded.object).ok_or_else(|| {
-                let (object, origin) = (decoded.object.id(), &decoded.origin);
-                CliError::Input(format!(
-                    "{origin}: {object} is neither a ConfigMap nor a Secret with valid data"
-                ))
-            })?;
-            found.push(data);
+            let data = data_of(&decoded.object);
+            found.push(data.map_err(|problem| {
+                CliError::Input(format!("{}: {}: {problem}", decoded.origin, decoded.object.id()))
+            })?);
         }
     }
     Ok(found)
 }
 
-/// Lines `NAME=VALUE`. Empty ones and those that begin with `#` are skipped.
+/// Lines `NAME=VALUE`, where all after the `=` is the value. Empty ones and those that begin with `#` are skipped.
 fn lines(name: &str, bytes: &[u8]) -> Result<InputData, CliError> {
     let text = std::str::from_utf8(bytes).map_err(|_| CliError::Input(format!("{name}: not UTF-8 text")))?;
     let mut found = BTreeMap::new();
@@ -151,28 +153,49 @@ fn lines(name: &str, bytes: &[u8]) -> Result<InputData, CliError> {
         if line.starts_with('#') {
             continue;
         }
-        let Some((key, value)) = line.split_once('=') else {
-            return Err(CliError::Input(format!("{name}: line {} is not NAME=VALUE", n + 1)));
+        // The value may be a secret, and is not repeated.
+        let Some((key, value)) = line.split_once('=').filter(|(key, _)| is_name(key)) else {
+            return Err(CliError::Input(format!(
+                "{name}: line {} is not NAME=VALUE: a name has letters, digits and '_', no digit at first, and nothing \
+                 before or after it",
+                n + 1
+            )));
         };
-        found.insert(key.trim().to_owned(), value.as_bytes().to_vec());
+        found.insert(key.to_owned(), value.as_bytes().to_vec());
     }
     Ok(InputData(found))
 }
 
-fn data_of(object: &Object) -> Option<(InputKind, InputData)> {
-    let texts = |field: &str| object.value().get(field).and_then(Value::as_object).into_iter().flatten();
-    let plain = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.as_bytes().to_vec()));
+/// The data of a ConfigMap or a Secret.
+///
+/// # Errors
+/// What is wrong with it.
+fn data_of(object: &Object) -> Result<(InputKind, InputData), String> {
+    let plain = |text: &str| Some(text.as_bytes().to_vec());
     if object.is("", "ConfigMap") {
-        let data: Option<BTreeMap<String, Vec<u8>>> = texts("data").map(plain).collect();
-        return Some((InputKind::ConfigMap, InputData(data?)));
+        return Ok((
+            InputKind::ConfigMap,
+            InputData(values(object, "data", "a text; put it in quotes", plain)?),
+        ));
     }
     if !object.is("", "Secret") {
-        return None;
+        return Err("it is neither a ConfigMap nor a Secret".to_owned());
     }
-    let decoded =
-        |(key, value): (&String, &Value)| Some((key.clone(), STANDARD.decode(value.as_str()?).ok()?));
-    let data: Option<BTreeMap<String, Vec<u8>>> = texts("data").map(decoded).collect();
-    let mut data = data?;
-    data.extend(texts("stringData").map(plain).collect::<Option<Vec<_>>>()?);
-    Some((InputKind::Secret, InputData(data)))
+    let mut data = values(object, "data", "a text in base64", |text| STANDARD.decode(text).ok())?;
+    data.extend(values(object, "stringData", "a text; put it in quotes", plain)?);
+    Ok((InputKind::Secret, InputData(data)))
+}
+
+fn values(
+    object: &Object,
+    field: &str,
+    wanted: &str,
+    read: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let fields = object.value().get(field).and_then(Value::as_object).into_iter().flatten();
+    let value = |(key, value): (&String, &Value)| {
+        let read = value.as_str().and_then(&read);
+        read.map(|value| (key.clone(), value)).ok_or_else(|| format!("{field}.{key} is not {wanted}"))
+    };
+    fields.map(value).collect()
 }

@@ -5,6 +5,7 @@ mod error;
 mod flux;
 mod objects;
 mod options;
+mod place;
 mod redaction;
 mod sensitive;
 mod typed;

@@ -3,6 +3,7 @@
 use super::error::{MAX_SUBSTITUTION_PROBLEMS, SubstitutionError};
 use super::flux::{FluxError, FluxFailure, substitute_object};
 use super::options::Substitution;
+use super::place::{line_of, path_of};
 use super::sensitive::hide;
 use super::typed::{DeclaredVariables, VariableFault, replace};
 use super::variables::VariableSet;
@@ -10,11 +11,12 @@ use crate::api::keys;
 use crate::api::post_build::SubstitutionMode;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::decode::{Decoded, Origin};
+use crate::domain::objects::identity::ObjectId;
 use crate::domain::objects::object::Object;
 use crate::domain::release::inputs::RenderInputs;
 
 /// What the mode Flux does not write.
-const DECLARE: &str = "declare it in spec.postBuild, or give it a default";
+const DECLARE: &str = "declare it, or give it a default";
 
 /// Replaces the variables of objects. `files` are what the objects were read from, for the lines in
 /// messages.
@@ -36,7 +38,12 @@ pub fn substitute(
             done.push(Decoded { object, origin });
             continue;
         }
-        let of = Subject { name: object.id().to_string(), origin: &origin, files };
+        let of = Subject {
+            id: object.id(),
+            origin: &origin,
+            files,
+            is_shown: problems.len() < MAX_SUBSTITUTION_PROBLEMS,
+        };
         let replaced = match substitution.mode {
             SubstitutionMode::Typed => typed(object, substitution, &variables, &of, budget, &mut more)?,
             // Flux leaves objects as they are where there is no variable at all.
@@ -64,37 +71,30 @@ fn is_disabled(object: &Object) -> bool {
 
 /// An object in messages.
 struct Subject<'a> {
-    name: String,
+    id: ObjectId,
     origin: &'a Origin,
     files: &'a [(&'a str, &'a [u8])],
+    /// Whether a message has room for what is said. If it has not, lines are not looked for.
+    is_shown: bool,
 }
 
 impl Subject<'_> {
     fn says(&self, problem: &str) -> String {
-        format!("{} ({}): {problem}", self.name, self.origin)
+        format!("{} ({}): {problem}", self.id, self.origin)
     }
 
-    /// About a variable: with the line that has it.
-    fn says_of(&self, name: &str, problem: &str) -> String {
-        let origin = Origin { line: self.line(name), ..self.origin.clone() };
-        format!("{} ({origin}): {problem}", self.name)
+    /// About a variable: with the field and the line that have it.
+    fn says_of(&self, path: &[String], name: &str, problem: &str) -> String {
+        let origin = Origin { line: self.line(path, name), ..self.origin.clone() };
+        format!("{} ({origin}): {}: ${{{name}}} {problem}", self.id, shown(path))
     }
 
     /// The line of the document that has the variable; otherwise, where the document begins.
-    fn line(&self, name: &str) -> usize {
+    fn line(&self, path: &[String], name: &str) -> usize {
         let begin = self.origin.line;
-        let file = self.files.iter().find(|(path, _)| *path == &*self.origin.file);
-        let Some(text) = file.and_then(|(_, bytes)| std::str::from_utf8(bytes).ok()) else { return begin };
-        let lines = text.lines().enumerate().skip(begin.saturating_sub(1));
-        let document = lines.take_while(|(n, line)| n + 1 == begin || !line.starts_with("---"));
-        let uses = |line: &str| {
-            let mut places = line.match_indices("${");
-            places.any(|(at, _)| {
-                let rest = line[at + 2..].trim_start_matches('#').strip_prefix(name);
-                rest.is_some_and(|rest| !rest.starts_with(|c: char| c == '_' || c.is_alphanumeric()))
-            })
-        };
-        document.into_iter().find(|(_, line)| uses(line)).map_or(begin, |(n, _)| n + 1)
+        let file = self.files.iter().filter(|_| self.is_shown).find(|(path, _)| *path == &*self.origin.file);
+        let text = file.and_then(|(_, bytes)| std::str::from_utf8(bytes).ok());
+        text.and_then(|text| line_of(text, begin, &self.id, path, name)).unwrap_or(begin)
     }
 
     /// The object again, if it is one.
@@ -137,9 +137,8 @@ fn typed(
     let done = replace(&mut value, DeclaredVariables { variables, types, strict: *strict }, budget)?;
     *more += done.more_faults;
     if !done.faults.is_empty() {
-        let shown_fault = |VariableFault { path, name, problem }: &VariableFault| {
-            of.says_of(name, &format!("{}: ${{{name}}} {problem}", shown(path)))
-        };
+        let shown_fault =
+            |VariableFault { path, name, problem }: &VariableFault| of.says_of(path, name, problem);
         return Ok(Err(done.faults.iter().map(shown_fault).collect()));
     }
     Ok(of.object(value).and_then(|object| of.hidden(object, &done.secret, &done.from)))
@@ -161,7 +160,8 @@ fn flux(
         Err(FluxFailure::Text(FluxError::NotSet(name))) => {
             let close = variables.closest(&name);
             let close = close.map(|close| format!("; did you mean {close}?")).unwrap_or_default();
-            of.says_of(&name, &format!("${{{name}}} is not declared{close} ({DECLARE})"))
+            let path = path_of(object.value(), &name).unwrap_or_default();
+            of.says_of(&path, &name, &format!("is not declared{close} ({DECLARE})"))
         }
         Err(FluxFailure::Text(error)) => of.says(&format!(
             "{error}; mode Typed, or the annotation {}: {} on the object, leaves it as it is",

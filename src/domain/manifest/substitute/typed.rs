@@ -264,11 +264,11 @@ impl Typed<'_> {
             Some(VariableType::Boolean) => match text {
                 "true" => return Some(Value::Bool(true)),
                 "false" => return Some(Value::Bool(false)),
-                _ => "is a Boolean, and its value is neither true nor false",
+                _ => "has the type Boolean, and its value is neither true nor false",
             },
             Some(VariableType::Number) => match number(text) {
                 Some(number) => return Some(number),
-                None => "is a Number, and its value is none",
+                None => "has the type Number, and its value is not a number",
             },
         };
         self.fault(name, problem);
@@ -407,7 +407,7 @@ mod tests {
         check("${WHATEVER}", &["spec.a.0 WHATEVER is not declared"]);
         check("${WHATEVER:=x} $${WHATEVER} ${WHATEVER:-x}", &[]);
         check("${PORT}", &["spec.a.0 PORT has a type, but neither a value nor a default"]);
-        check("${PORT:=eighty}", &["spec.a.0 PORT is a Number, and its value is none"]);
+        check("${PORT:=eighty}", &["spec.a.0 PORT has the type Number, and its value is not a number"]);
         check("${BYTES}", &["spec.a.0 BYTES has a value that is not UTF-8 text"]);
         let (found, _) = replaced(json!("${WHATEVER:=x} $${WHATEVER}"), true);
         assert_eq!(found, json!("x ${WHATEVER}"));

@@ -51,6 +51,16 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: kept, labels: {kustomize.toolkit.fluxcd.io/substitute: disabled}}
 data: {a: \"${HOST}\"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kept, labels: {supercargo.dev/substitute: disabled}}
+data: {a: \"${HOST}\"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kept, annotations: {kustomize.toolkit.fluxcd.io/substitute: disabled}}
+data: {a: \"${HOST}\"}
 ";
 
 #[test]
@@ -60,7 +70,10 @@ fn both_modes_replace_names_and_leave_objects_that_opt_out() {
         let found = rendered(spec, FILE).unwrap();
         assert_eq!(found[0]["metadata"]["name"], "web");
         assert_eq!(found[0]["data"]["host"], "https://b.example/");
-        assert_eq!((&found[1]["data"]["a"], &found[2]["data"]["a"]), (&json!("${HOST}"), &json!("${HOST}")));
+        assert_eq!(found.len(), 5);
+        for kept in &found[1..] {
+            assert_eq!(kept["data"]["a"], "${HOST}", "{mode}: {kept}");
+        }
     }
 }
 
@@ -95,8 +108,8 @@ fn a_message_says_which_object_and_which_line() {
     check(
         json!({"mode": "Flux", "substitute": {"NAME": "web", "HOSTS": "x"}}),
         FILE,
-        "ConfigMap/${NAME} (all.yaml: document 1, line 6): ${HOST} is not declared; did you mean HOSTS? (declare it in \
-         spec.postBuild, or give it a default)",
+        "ConfigMap/${NAME} (all.yaml: document 1, line 6): data.host: ${HOST} is not declared; did you mean HOSTS? \
+         (declare it, or give it a default)",
     );
     check(
         json!({"mode": "Flux", "substitute": {"NAME": "a: b", "HOST": "x"}}),
@@ -126,6 +139,43 @@ fn a_message_says_which_object_and_which_line() {
         json!({"mode": "Flux", "types": {"A": "Number"}}),
         FILE,
         "types: needs mode Typed: in mode Flux, quotes decide about types",
+    );
+}
+
+/// The lines of `${A}` in fields, and not those that have it elsewhere.
+#[test]
+fn the_line_is_that_of_the_field() {
+    let check = |file: &str, expected: &str| {
+        for mode in ["Typed", "Flux"] {
+            let spec = json!({"mode": mode, "strict": true, "substitute": {"X": "x"}});
+            let error = rendered(spec, file).unwrap_err();
+            let (of, _) = error.split_once(": ${A} is not declared").expect(&error);
+            assert_eq!(of, expected, "{mode}: {file}");
+        }
+    };
+    let begin = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n";
+    check(
+        &format!(
+            "{begin}  # ${{A}}\ndata:\n  b: $${{A}} ${{A:=x}} ${{AB:=x}}\n  c: |\n    first\n\n    ${{A}}\n"
+        ),
+        "ConfigMap/a (all.yaml: document 1, line 11): data.c",
+    );
+    check(
+        &format!("{begin}data:\n  b: 'one\n\n    ${{A}}'\n  c: x\n"),
+        "ConfigMap/a (all.yaml: document 1, line 8): data.b",
+    );
+    check(
+        &format!("{begin}---\n# ${{A}}\n{begin}spec:\n- {{b: [x, \"${{A}}\"]}}\n---\n{begin}"),
+        "ConfigMap/a (all.yaml: document 2, line 12): spec[0].b[1]",
+    );
+    let item = |name: &str, value: &str| {
+        format!(
+            "- apiVersion: v1\n  kind: ConfigMap\n  metadata: {{name: {name}}}\n  data: {{b: \"{value}\"}}\n"
+        )
+    };
+    check(
+        &format!("apiVersion: v1\nkind: List\nitems:\n{}{}", item("a", "${A:=x}"), item("b", "${A}")),
+        "ConfigMap/b (all.yaml: document 1, line 11): data.b",
     );
 }
 
