@@ -108,9 +108,10 @@ impl Subject<'_> {
         &self,
         mut object: Object,
         paths: &[Vec<String>],
+        doubtful: &[Vec<String>],
         from: &[String],
     ) -> Result<Object, Vec<String>> {
-        hide(&mut object, paths).map_err(|shown| {
+        hide(&mut object, paths, doubtful).map_err(|shown| {
             let secrets = from.join(", ");
             vec![self.says(&format!(
                 "{} would contain a value of Secret {secrets}, and everyone sees this field; take the value from a \
@@ -141,7 +142,7 @@ fn typed(
             |VariableFault { path, name, problem }: &VariableFault| of.says_of(path, name, problem);
         return Ok(Err(done.faults.iter().map(shown_fault).collect()));
     }
-    Ok(of.object(value).and_then(|object| of.hidden(object, &done.secret, &done.from)))
+    Ok(of.object(value).and_then(|object| of.hidden(object, &done.secret, &[], &done.from)))
 }
 
 fn flux(
@@ -153,7 +154,9 @@ fn flux(
 ) -> Result<Replaced, SubstitutionError> {
     let problem = match substitute_object(object.value(), variables, substitution.strict, budget) {
         Ok(done) => {
-            return Ok(of.object(done.value).and_then(|object| of.hidden(object, &done.secret, &done.from)));
+            return Ok(of
+                .object(done.value)
+                .and_then(|object| of.hidden(object, &done.secret, &done.doubtful, &done.from)));
         }
         Err(FluxFailure::Text(FluxError::TooLarge)) => return Err(SubstitutionError::TooLarge),
         Err(_) if budget.exhausted() => return Err(SubstitutionError::TooLarge),

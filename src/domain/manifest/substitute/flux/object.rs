@@ -17,6 +17,8 @@ pub struct FluxObject {
     pub value: Value,
     /// The paths of the fields that depend on the value of a Secret.
     pub secret: Vec<Vec<String>>,
+    /// The paths of fields that may depend on one.
+    pub doubtful: Vec<Vec<String>>,
     /// The Secrets that these values come from.
     pub from: Vec<String>,
 }
@@ -26,12 +28,12 @@ pub struct FluxObject {
 /// # Errors
 /// What Flux refuses as well, or that it costs too much.
 pub fn substitute_object(
-    value: &Value,
+    original: &Value,
     variables: &VariableSet,
     strict: bool,
     budget: &mut Budget,
 ) -> Result<FluxObject, FluxFailure> {
-    let text = yaml::write(value).ok_or(FluxFailure::Unwritable)?;
+    let text = yaml::write(original).ok_or(FluxFailure::Unwritable)?;
     if !text.windows(2).any(|two| two == b"${" || two == b"$$") {
         // What is read again is what was written.
         return again(&text, budget).map(|value| FluxObject { value, ..FluxObject::default() });
@@ -47,18 +49,68 @@ pub fn substitute_object(
         failure => failure,
     })?;
     if from.is_empty() {
-        return Ok(FluxObject { value, secret: Vec::new(), from });
+        return Ok(FluxObject { value, from, ..FluxObject::default() });
     }
     // What is another value with other Secrets depends on them.
     let others = VariableSet(variables.0.iter().map(|(name, v)| (name.clone(), other(v))).collect());
     let compared = evaluate(&text, &others, strict, &mut limits).ok();
     let compared = compared.and_then(|compared| again(&compared.text, budget).ok());
-    let mut secret = Vec::new();
+    let (mut secret, mut doubtful) = (Vec::new(), Vec::new());
     match compared {
         Some(compared) => differences(&value, &compared, &mut Vec::new(), &mut secret),
-        None => secret.extend(all(&value)),
+        None => {
+            // What must not have such a value is found by where the variables are.
+            let mut uses = Uses { variables, strict, limits: &mut limits, found: &mut secret };
+            uses.value(original, &mut Vec::new());
+            doubtful = all(&value);
+        }
     }
-    Ok(FluxObject { value, secret, from })
+    Ok(FluxObject { value, secret, doubtful, from })
+}
+
+/// Finds the texts and keys of an object that use a Secret.
+struct Uses<'a> {
+    variables: &'a VariableSet,
+    strict: bool,
+    limits: &'a mut FluxLimits,
+    found: &'a mut Vec<Vec<String>>,
+}
+
+impl Uses<'_> {
+    fn value(&mut self, value: &Value, at: &mut Vec<String>) {
+        match value {
+            Value::String(text) if self.uses_secret(text) => self.found.push(at.clone()),
+            Value::Array(items) => {
+                for (n, item) in items.iter().enumerate() {
+                    at.push(n.to_string());
+                    self.value(item, at);
+                    at.pop();
+                }
+            }
+            Value::Object(fields) => {
+                if fields.keys().any(|key| self.uses_secret(key)) {
+                    self.found.push(at.clone());
+                }
+                for (key, field) in fields {
+                    at.push(key.clone());
+                    self.value(field, at);
+                    at.pop();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A text that has no meaning of its own counts as one that does: it may be that of a variable
+    /// which begins in one text and ends in another.
+    fn uses_secret(&mut self, text: &str) -> bool {
+        let has_variables = text.contains("${");
+        has_variables
+            && match evaluate(text.as_bytes(), self.variables, self.strict, self.limits) {
+                Ok(replaced) => !secrets(&replaced, self.variables).is_empty(),
+                Err(_) => true,
+            }
+    }
 }
 
 fn again(text: &[u8], budget: &mut Budget) -> Result<Value, FluxFailure> {
@@ -142,4 +194,65 @@ fn all(value: &Value) -> Vec<Vec<String>> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::manifest::substitute::sensitive::hide;
+    use crate::domain::objects::object::Object;
+
+    /// The fields that the annotation names afterwards, or the one that must not have a Secret.
+    fn hidden(object: &Value, variables: &[(&str, &str, bool)]) -> Result<String, String> {
+        let variables = variables.iter().map(|(name, value, is_secret)| {
+            let secret = is_secret.then(|| "tokens".to_owned());
+            ((*name).to_owned(), Variable { value: value.as_bytes().to_vec(), secret })
+        });
+        let variables = VariableSet(variables.collect::<BTreeMap<_, _>>());
+        let done = substitute_object(object, &variables, false, &mut Budget::default());
+        let FluxObject { value, secret, doubtful, .. } = done.map_err(|failure| format!("{failure:?}"))?;
+        let mut object = Object::new(value).map_err(|error| error.to_string())?;
+        hide(&mut object, &secret, &doubtful).map_err(|shown| format!("refused: {}", shown.0))?;
+        let paths = object.annotation(crate::api::keys::SENSITIVE_PATHS);
+        Ok(paths.unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn what_everyone_sees_is_refused_also_where_no_other_value_can_be_compared() {
+        let check = |name: &str, image: &str, more: &str, expected: Result<&str, &str>| {
+            let object = json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+                "spec": {"template": {"spec": {"containers": [{"image": image, "name": "a"}]}}, "more": more},
+            });
+            // With another value of ODD it is no YAML any more: an anchor that an alias names.
+            let variables = [
+                ("TOKEN", "hunter2", true),
+                ("OPEN", "open", false),
+                ("ODD", "[&a x, *a]", true),
+                ("POD", "{containers: [{image: hunter2}]}", true),
+            ];
+            let found = hidden(&object, &variables);
+            let (found, expected) = (found.as_deref().map_err(String::as_str), expected);
+            assert_eq!(found, expected, "{name} {image} {more}");
+        };
+        let (name, image) = ("refused: metadata.name", "refused: spec.template.spec.containers.0.image");
+        check("a", "b", "${TOKEN}", Ok("/spec/more"));
+        check("${TOKEN}", "b", "c", Err(name));
+        check("a", "${TOKEN}", "c", Err(image));
+        // Nothing can be compared.
+        check("a", "b", "${ODD}", Ok("/spec, /spec/more"));
+        check("${OPEN}", "${OPEN}", "${ODD}", Ok("/spec, /spec/more"));
+        check("${TOKEN}", "b", "${ODD}", Err(name));
+        check("x-${TOKEN}", "b", "${ODD}", Err(name));
+        check("a", "x:${TOKEN}", "${ODD}", Err(image));
+        check("a", "x:${OPEN}", "${ODD}", Ok("/spec, /spec/more"));
+        // The value has an image in it.
+        check("a", "b", "${POD}", Err("refused: spec.more"));
+        check("${TOKEN:=x}", "b", "${ODD}", Err(name));
+        check("a", "${OTHER:=${TOKEN}}", "${ODD}", Err(image));
+    }
 }

@@ -192,7 +192,7 @@ fn values_of_secrets_are_hidden_in_every_kind() {
             spec(json!({"labels": {}, "spec": {"users": [{"p": "${TOKEN}", "n": "${HOST}"}], "x": 1}}));
         let found = &found.unwrap()[0];
         assert_eq!(found["spec"]["users"][0]["p"], "hunter2");
-        assert_eq!(found["metadata"]["annotations"][keys::SENSITIVE_PATHS], "/spec/users/0/p");
+        assert_eq!(found["metadata"]["annotations"][keys::SENSITIVE_PATHS], "/spec/users/*/p");
         let refused = spec(json!({"labels": {"supercargo.dev/x": "${TOKEN}"}})).unwrap_err();
         assert!(
             refused.contains("would contain a value of Secret in, and everyone sees this field"),
