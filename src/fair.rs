@@ -78,6 +78,14 @@ impl Gate {
         }
     }
 
+    /// So much more of it, if the tenant may have that now and no one of it waits.
+    pub fn try_enter(self: &Arc<Self>, tenant: &str, weight: u64) -> Option<Share> {
+        let tenant: Arc<str> = tenant.into();
+        let mut state = self.state();
+        let first = state.tenants.get(&tenant).is_none_or(|t| t.waiting.is_empty());
+        first.then(|| self.try_take(&mut state, &tenant, weight))?
+    }
+
     /// How much of it is given away.
     pub fn taken(&self) -> u64 {
         self.state().taken
@@ -242,6 +250,16 @@ mod tests {
         drop(tokio::time::timeout(Duration::from_secs(10), next).await.expect("it is its turn"));
         assert!(gate.state().tenants.is_empty());
         assert_eq!(gate.state().taken, 0);
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_wait_gets_what_there_is_or_nothing() {
+        let gate = Gate::new(8);
+        let first = gate.try_enter("a", 4).expect("it is the first");
+        assert!(gate.try_enter("a", 1).is_none() && gate.try_enter("b", 3).is_none());
+        let second = gate.try_enter("b", 2).expect("there is as much left");
+        drop((first, second));
+        assert_eq!(gate.taken(), 0);
     }
 
     #[tokio::test]

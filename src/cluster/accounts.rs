@@ -2,8 +2,6 @@
 //! is allowed to, so that a rotation takes effect at once; read on demand otherwise.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,23 +9,17 @@ use http::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use zeroize::Zeroize;
 
-use super::collections::watch::{Event, ListSelection, State, run};
+use super::collections::by_name::{Keeps, ObjectContent, Subscriber, WatchReading, WatchedObject};
 use super::error::ApiError;
 use super::kinds::resource::escape;
 use super::session::{Call, JSON, Session};
-use crate::domain::identity::ReleaseId;
 use crate::domain::release::inputs::InputData;
-
-/// How long a run waits for the first list of a watch.
-const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The data of a Secret. Its `Debug` shows no value, and what it held is wiped
 /// when it is dropped.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct SecretData(pub BTreeMap<String, Vec<u8>>);
 
 impl Drop for SecretData {
@@ -43,10 +35,28 @@ impl std::fmt::Debug for SecretData {
 }
 
 /// What is needed of a ServiceAccount.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Account {
     /// Names of its image pull Secrets.
     pub pull_secrets: Vec<String>,
+}
+
+impl ObjectContent for SecretData {
+    fn bytes(&self) -> u64 {
+        self.0.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
+    }
+}
+
+impl ObjectContent for InputData {
+    fn bytes(&self) -> u64 {
+        self.bytes() as u64
+    }
+}
+
+impl ObjectContent for Account {
+    fn bytes(&self) -> u64 {
+        self.pull_secrets.iter().map(|name| name.len() as u64).sum()
+    }
 }
 
 #[derive(Deserialize)]
@@ -157,15 +167,51 @@ impl Session {
         }
     }
 
+    /// A Secret as its watch shows it, or as it is read now where that shows nothing.
+    ///
+    /// # Errors
+    /// As [`Session::secret`].
+    pub async fn watched_secret(
+        &self,
+        watched: &WatchedObject<SecretData>,
+        (namespace, name): (&str, &str),
+    ) -> Result<Option<SecretData>, ApiError> {
+        match watched.current().await {
+            Ok(secret) => Ok(secret),
+            Err(_) => self.secret(namespace, name).await,
+        }
+    }
+
+    /// The same for a ConfigMap.
+    ///
+    /// # Errors
+    /// As [`Session::config_map_data`].
+    pub async fn watched_config_map(
+        &self,
+        watched: &WatchedObject<InputData>,
+        (namespace, name): (&str, &str),
+    ) -> Result<Option<InputData>, ApiError> {
+        match watched.current().await {
+            Ok(data) => Ok(data),
+            Err(_) => self.config_map_data(namespace, name).await,
+        }
+    }
+
     /// Watches a ConfigMap by name, as this identity.
     pub fn watch_config_map(
         &self,
         namespace: &str,
         name: &str,
         subscriber: Subscriber,
+        keeps: &Keeps,
     ) -> WatchedObject<InputData> {
         let collection = format!("/api/v1/namespaces/{namespace}/configmaps");
-        self.watch_named(&collection, name, subscriber, parse_config_map)
+        self.watch_named(
+            &collection,
+            name,
+            subscriber,
+            WatchReading { parse: parse_config_map, keeps: keeps.clone() },
+        )
     }
 
     /// Watches a Secret by name, as this identity.
@@ -174,8 +220,15 @@ impl Session {
         namespace: &str,
         name: &str,
         subscriber: Subscriber,
+        keeps: &Keeps,
     ) -> WatchedObject<SecretData> {
-        self.watch_named(&format!("/api/v1/namespaces/{namespace}/secrets"), name, subscriber, parse_secret)
+        let collection = format!("/api/v1/namespaces/{namespace}/secrets");
+        self.watch_named(
+            &collection,
+            name,
+            subscriber,
+            WatchReading { parse: parse_secret, keeps: keeps.clone() },
+        )
     }
 
     /// Watches a ServiceAccount by name, as this identity.
@@ -189,30 +242,8 @@ impl Session {
             &format!("/api/v1/namespaces/{namespace}/serviceaccounts"),
             name,
             subscriber,
-            parse_account,
+            WatchReading { parse: parse_account, keeps: Keeps::default() },
         )
-    }
-
-    pub(super) fn watch_named<T>(
-        &self,
-        collection: &str,
-        name: &str,
-        subscriber: Subscriber,
-        parse: fn(&str) -> Option<T>,
-    ) -> WatchedObject<T>
-    where
-        T: Clone + PartialEq + Send + Sync + 'static,
-    {
-        let selection = ListSelection {
-            path: collection.to_owned(),
-            query: format!("fieldSelector=metadata.name%3D{name}"),
-            metadata_only: false,
-        };
-        let value = Arc::new(RwLock::new(None));
-        let (state, receiver) = watch::channel(State::Syncing);
-        let mut observer = NamedObserver { value: Arc::clone(&value), parse, seen: false, state, subscriber };
-        let task = tokio::spawn(run(self.clone(), selection, move |event| observer.observe(event)));
-        WatchedObject { value, state: receiver, task }
     }
 }
 
@@ -260,100 +291,5 @@ impl Session {
         let body = request.to_string().into_bytes().into();
         let answer = self.call(Call::with_body(Method::POST, path, JSON, body)).await?;
         Ok(answer.json::<Answer>()?.status)
-    }
-}
-
-/// The receiver that is notified of a change.
-#[derive(Clone, Debug)]
-pub struct Subscriber {
-    /// The release to report.
-    pub release: ReleaseId,
-    /// The channel.
-    pub sender: mpsc::UnboundedSender<ReleaseId>,
-}
-
-/// One object that is watched by its name. The watch ends when this is dropped.
-pub struct WatchedObject<T> {
-    value: Arc<RwLock<Option<T>>>,
-    state: watch::Receiver<State>,
-    task: JoinHandle<()>,
-}
-
-impl<T> Drop for WatchedObject<T> {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl<T: Clone> WatchedObject<T> {
-    /// The object as it is now: `Ok(None)` when it does not exist.
-    ///
-    /// # Errors
-    /// How the watch is, when it is not synced: the object has to be read on demand.
-    pub async fn current(&self) -> Result<Option<T>, State> {
-        let mut state = self.state.clone();
-        let settled = tokio::time::timeout(SYNC_TIMEOUT, state.wait_for(|s| *s != State::Syncing)).await;
-        let settled = match settled {
-            Ok(Ok(state)) => state.clone(),
-            Ok(Err(_)) => State::NotServed,
-            Err(_) => State::Syncing,
-        };
-        match settled {
-            State::Synced => Ok(self.value.read().unwrap_or_else(PoisonError::into_inner).clone()),
-            other => Err(other),
-        }
-    }
-}
-
-struct NamedObserver<T> {
-    value: Arc<RwLock<Option<T>>>,
-    parse: fn(&str) -> Option<T>,
-    seen: bool,
-    state: watch::Sender<State>,
-    subscriber: Subscriber,
-}
-
-impl<T: Clone + PartialEq> NamedObserver<T> {
-    fn observe(&mut self, event: Event<'_>) {
-        match event {
-            Event::Listing => self.seen = false,
-            Event::Present(text) => {
-                self.seen = true;
-                self.replace((self.parse)(text));
-            }
-            Event::Absent(_) => self.replace(None),
-            Event::Listed => {
-                if !self.seen {
-                    self.replace(None);
-                }
-                // A run that could not watch it has read it by name, some time before.
-                match self.state.send_replace(State::Synced) {
-                    State::Denied(_) | State::NotServed => self.notify(),
-                    State::Syncing | State::Synced => {}
-                }
-            }
-            Event::Following => {}
-            Event::Failed(state) => {
-                self.state.send_replace(state);
-            }
-        }
-    }
-
-    fn replace(&self, value: Option<T>) {
-        let mut current = self.value.write().unwrap_or_else(PoisonError::into_inner);
-        if *current == value {
-            return;
-        }
-        *current = value;
-        drop(current);
-        // The first list is no change: the run that asked for it waits.
-        if *self.state.borrow() == State::Synced {
-            self.notify();
-        }
-    }
-
-    fn notify(&self) {
-        // The receiver is gone while the process ends.
-        let _ = self.subscriber.sender.send(self.subscriber.release.clone());
     }
 }

@@ -213,7 +213,7 @@ impl Actor {
             return Next::Wait(Some(Duration::ZERO));
         }
         let delay = self.pace(&release, &outcome, release.suspend);
-        self.health_watch.resume(parsed.at_rest(&release));
+        self.health_watch.resume(parsed.at_rest(&release, self.caches.inputs.redaction()));
         if written { Next::Wait(delay) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 

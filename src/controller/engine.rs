@@ -27,6 +27,7 @@ use crate::oci::{Registry, Repository};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::env::clusters::Clusters;
 use crate::reconcile::env::dependencies::{Dependencies, DependencyScope};
+use crate::reconcile::env::input_room::InputRoom;
 use crate::reconcile::env::plan_keys::PlanKeys;
 use crate::reconcile::env::recovery::RegistryRecovery;
 use crate::reconcile::env::target::TargetCluster;
@@ -78,7 +79,7 @@ impl Engine {
         registry: Registry,
         builder: Builder,
         trust: TrustSettings,
-        specs: Specs,
+        (specs, inputs): (Specs, InputRoom),
         metrics: Arc<Metrics>,
         options: &Options,
     ) -> Self {
@@ -120,6 +121,7 @@ impl Engine {
             allowed: options.allowed_registries.clone(),
             wake,
             recovery: RegistryRecovery::default(),
+            inputs: Arc::new(inputs),
             plan_keys: Arc::new(plan_keys),
         };
         let pool = WorkerPool::new(options.concurrency.max(1), &metrics);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::manifest::substitute::Redaction;
 use crate::domain::observed::ObservedRelease;
 use crate::domain::patch::allowance::Allowance;
 use crate::domain::release::{InvalidSpec, Release, id_of};
@@ -49,10 +50,15 @@ pub struct Parsed {
 
 impl Parsed {
     /// The release, as its run has completed it, for the time between its runs: without its large
-    /// parts, if it has any.
-    pub fn at_rest(&self, complete: &Arc<Release>) -> Arc<Release> {
+    /// parts, if it has any, and without what its inputs contain.
+    pub fn at_rest(&self, complete: &Arc<Release>, redaction: &Arc<Redaction>) -> Arc<Release> {
+        let has_inputs = complete.inputs.objects().next().is_some() || !complete.redaction.is_empty();
+        let complete = match has_inputs {
+            false => Arc::clone(complete),
+            true => Arc::new(complete.without_inputs(Arc::clone(redaction))),
+        };
         match self.share {
-            None => Arc::clone(complete),
+            None => complete,
             Some(_) => Arc::new(complete.without_rendering()),
         }
     }
@@ -155,7 +161,10 @@ mod tests {
         let parsed = specs.read(&mut first, &seen("apps", 1, &large)).await.expect("it is valid");
         let taken = specs.gate.taken();
         assert!((1 << 20..Allowance::MOST).contains(&taken), "{taken}");
-        assert!(parsed.at_rest(&parsed.release).patches.is_empty() && !parsed.release.patches.is_empty());
+        assert!(
+            parsed.at_rest(&parsed.release, &Arc::default()).patches.is_empty()
+                && !parsed.release.patches.is_empty()
+        );
         let mut held = vec![parsed];
         while admits(64 << 20, specs.gate.taken(), specs.gate.taken(), Allowance::MOST) {
             held.push(specs.read(&mut second, &seen("apps", 1, &large)).await.expect("it is valid"));

@@ -24,6 +24,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::server::{Endpoints, Liveness, Port, Readiness, Server};
 use crate::oci::{CacheEvent, Registry, RegistryOptions};
 use crate::reconcile::env::TrustSettings;
+use crate::reconcile::env::input_room::InputRoom;
 
 /// Runs the controller until it is stopped.
 ///
@@ -163,11 +164,11 @@ async fn lead(
     }
     metrics.leader(true);
     tracing::info!(lease = candidate.name(), "leads");
-    let specs = Specs::new(capacity.specs);
+    let read = (Specs::new(capacity.specs), InputRoom::new(capacity.inputs));
     let registry = registry(options, capacity, metrics);
     let builder = builder(&options.builds, capacity);
     tokio::spawn(report_builds(builder.clone()));
-    let engine = Engine::start(session, registry, builder, trust, specs, Arc::clone(metrics), options);
+    let engine = Engine::start(session, registry, builder, trust, read, Arc::clone(metrics), options);
     let (lost, losing) = watch::channel(false);
     let name = candidate.name();
     let ready = readiness.clone();

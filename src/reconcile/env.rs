@@ -3,6 +3,7 @@
 pub mod claims;
 pub mod clusters;
 pub mod dependencies;
+pub mod input_room;
 pub mod plan_keys;
 pub mod recovery;
 pub mod target;
@@ -14,11 +15,12 @@ use tokio::sync::{mpsc, watch};
 
 use self::clusters::Clusters;
 use self::dependencies::{Dependencies, Notified};
+use self::input_room::InputRoom;
 use self::plan_keys::PlanKeys;
 use self::recovery::RegistryRecovery;
 use self::target::TargetCluster;
 use crate::builder::Builder;
-use crate::cluster::accounts::Subscriber;
+use crate::cluster::by_name::Subscriber;
 use crate::cluster::error::ApiError;
 use crate::cluster::named::NamedObjects;
 use crate::cluster::session::{Identity, Session};
@@ -62,6 +64,8 @@ pub struct Env {
     pub wake: mpsc::UnboundedSender<ReleaseId>,
     /// The unavailable registries.
     pub recovery: RegistryRecovery,
+    /// The memory of what decides what is rendered.
+    pub inputs: Arc<InputRoom>,
     /// The secret key of the hashes of plans.
     pub plan_keys: Arc<PlanKeys>,
 }

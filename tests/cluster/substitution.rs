@@ -98,7 +98,7 @@ async fn variables_follow_their_config_map_and_secret_by_watch() {
     );
     assert_eq!(
         text(&web, "/metadata/annotations/supercargo.dev~1sensitive-paths"),
-        "/spec/template/spec/containers/0/env/0/value"
+        "/spec/template/spec/containers/*/env/*/value"
     );
     let settings = scene.config_map("settings").await.expect("it is applied");
     assert_eq!(text(&settings, "/data/host"), "https://a.example/");
@@ -510,4 +510,37 @@ async fn what_a_pod_says_of_a_secret_is_masked() {
     assert!(said.contains("exec: \"*****\": no such file"), "{said}");
     let said = all_that_was_said(&scene);
     assert!(said.contains("no such file") && !said.contains("hidden-command"));
+
+    // Pods still say the value from before a rotation.
+    set(&scene, "secrets", "tokens", &json!({"COMMAND": "/bin/second-command"}));
+    let command = "/spec/template/spec/containers/0/command/0";
+    scene.wait_field("apps/v1", "deployments", "web", command, &json!("/bin/second-command")).await;
+    let text = "exec: \"/bin/hidden-command\": nor is there /bin/second-command";
+    pods_say(&scene, "app=web", &waiting_container("CreateContainerConfigError", text)).await;
+    scene.wait_says("app", "Ready", &["exec: \"*****\": nor is there *****"]).await;
+
+    // Where the values cannot be read any more, the last ones stay hidden.
+    scene.story.kubectl(&["delete", "secret", "tokens"], "");
+    scene.story.wait_condition("app", "Ready", "False", "SecretNotFound").await;
+    let said = all_that_was_said(&scene);
+    assert!(!said.contains("hidden-command") && !said.contains("second-command"), "{said}");
+}
+
+#[story]
+async fn inputs_that_there_is_no_memory_to_keep_are_read_again_and_still_followed() {
+    // A namespace may keep 4 MiB then, which two of the releases take.
+    let scene = Scene::builder("substitution-room").await.argument("--memory-limit=128Mi").start();
+    let large = "x".repeat(900 << 10);
+    let object = "{apiVersion: v1, kind: ConfigMap, metadata: {name: NAME}, data: {key: \"${VALUE}\"}}";
+    for name in ["a", "b", "c", "d"] {
+        let data = json!({"VALUE": "one", "file.txt": large});
+        scene.story.apply(&values(&format!("{name}-vars"), "ConfigMap", &data).to_string());
+        let from = json!([{"kind": "ConfigMap", "name": format!("{name}-vars")}]);
+        let spec = quiet(json!({"postBuild": {"substituteFrom": from}}));
+        scene.install(name, &object.replace("NAME", name), spec).await;
+    }
+    for name in ["a", "b", "c", "d"] {
+        set(&scene, "configmaps", &format!("{name}-vars"), &json!({"VALUE": "two"}));
+        scene.wait_data(name, "two").await;
+    }
 }

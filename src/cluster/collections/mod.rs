@@ -1,5 +1,6 @@
 //! Collections of objects: page by page, followed by watches, and what was seen of them.
 
+pub mod by_name;
 pub mod named;
 pub(super) mod pages;
 pub mod store;

@@ -31,6 +31,8 @@ pub struct Capacity {
     pub all_large: u64,
     /// The room of all large specs.
     pub specs: u64,
+    /// The room of the ConfigMaps and Secrets that decide what is rendered.
+    pub inputs: u64,
     /// The most bytes of the text of one inventory.
     pub inventory: u64,
     /// The room of all large inventories.
@@ -53,6 +55,7 @@ impl Default for Capacity {
             all_usual: all,
             all_large: all,
             specs: all,
+            inputs: all,
             inventory,
             inventories: all,
             builds: MAX_BUILD,
@@ -70,7 +73,7 @@ impl Capacity {
         let usual = (memory / 256).min(16 << 20);
         let inventory = (memory / 64).min(MAX_INVENTORY);
         let (pulled, all_usual, specs, inventories) = (memory / 8, memory / 16, memory / 8, memory / 4);
-        let (builds, outputs) = (memory / 2, memory / 32);
+        let (builds, outputs, inputs) = (memory / 2, memory / 32, memory / 8);
         Self {
             usual,
             most,
@@ -78,6 +81,7 @@ impl Capacity {
             all_usual,
             all_large: 3 * most - most / 10,
             specs,
+            inputs,
             inventory,
             inventories,
             builds,
@@ -115,7 +119,7 @@ mod tests {
 
     #[test]
     fn shares_follow_the_limit() {
-        let check = |memory: u64, expected: [u64; 10]| {
+        let check = |memory: u64, expected: [u64; 11]| {
             let Capacity {
                 usual,
                 most,
@@ -123,20 +127,32 @@ mod tests {
                 all_usual,
                 all_large,
                 specs,
+                inputs,
                 inventory,
                 inventories,
                 builds,
                 outputs,
             } = Capacity::of(memory * MIB);
-            let found =
-                [usual, most, pulled, all_usual, all_large, specs, inventory, inventories, builds, outputs];
+            let found = [
+                usual,
+                most,
+                pulled,
+                all_usual,
+                all_large,
+                specs,
+                inputs,
+                inventory,
+                inventories,
+                builds,
+                outputs,
+            ];
             let found = found.map(|bytes| bytes / MIB);
             assert_eq!(found, expected, "{memory}");
         };
-        check(0, [0, 8, 16, 8, 23, 16, 2, 32, 64, 4]);
-        check(512, [2, 32, 64, 32, 92, 64, 8, 128, 256, 16]);
-        check(4096, [16, 256, 512, 256, 742, 512, 64, 1024, 2048, 128]);
-        check(65536, [16, 768, 8192, 4096, 2227, 8192, 64, 16384, 32768, 2048]);
+        check(0, [0, 8, 16, 8, 23, 16, 16, 2, 32, 64, 4]);
+        check(512, [2, 32, 64, 32, 92, 64, 64, 8, 128, 256, 16]);
+        check(4096, [16, 256, 512, 256, 742, 512, 512, 64, 1024, 2048, 128]);
+        check(65536, [16, 768, 8192, 4096, 2227, 8192, 8192, 64, 16384, 32768, 2048]);
     }
 
     #[test]

@@ -158,7 +158,18 @@ impl Outcome {
 
     /// Takes values of Secrets out of what others have said, such as pods.
     pub fn redact(&mut self, redaction: &Redaction) {
-        let Self { verdict, failures, notes, verified, health, drift, fetch_failed, headline, .. } = self;
+        let Self {
+            verdict,
+            failures,
+            notes,
+            verified,
+            health,
+            drift,
+            fetch_failed,
+            headline,
+            dependencies,
+            ..
+        } = self;
         let verdict = match verdict {
             Verdict::Ready { message }
             | Verdict::Failed { message, .. }
@@ -167,6 +178,7 @@ impl Outcome {
         };
         let assessed = [verified, health, drift, fetch_failed].into_iter().flatten().map(|a| &mut a.message);
         let texts = verdict.into_iter().chain(headline).chain(assessed);
+        let texts = texts.chain(dependencies.iter_mut().flatten().map(|awaited| &mut awaited.words));
         let texts = texts.chain(failures.iter_mut().map(|failure| &mut failure.message));
         texts.chain(notes.iter_mut().map(|note| &mut note.message)).for_each(|text| redaction.redact(text));
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::cluster::accounts::{Account, SecretData, WatchedObject};
+use crate::cluster::accounts::{Account, SecretData};
+use crate::cluster::by_name::WatchedObject;
 use crate::cluster::session::Identity;
 use crate::domain::release::inputs::InputData;
 use crate::domain::remote::source::ClusterSource;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::api::reason::Reason;
-use crate::cluster::accounts::{self, Account, SecretData};
+use crate::cluster::accounts::{Account, SecretData};
+use crate::cluster::by_name::WatchedObject;
 use crate::domain::identity::ReleaseId;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::Release;
@@ -19,9 +20,9 @@ use crate::reconcile::scope::revision::Held;
 #[derive(Default)]
 pub struct RegistryCache {
     /// Watches over the Secrets that the spec names.
-    pub secrets: BTreeMap<String, accounts::WatchedObject<SecretData>>,
+    pub secrets: BTreeMap<String, WatchedObject<SecretData>>,
     /// The watch over the ServiceAccount.
-    pub account: Option<accounts::WatchedObject<Account>>,
+    pub account: Option<WatchedObject<Account>>,
     /// Access to the registry, from the last run.
     pub access: Option<Arc<Access>>,
     /// Why the last request to the registry failed.
@@ -103,7 +104,7 @@ impl RegistryCache {
         release: &ReleaseId,
         namespace: &str,
         name: &str,
-    ) -> &mut accounts::WatchedObject<Account> {
+    ) -> &mut WatchedObject<Account> {
         let watch = || env.session.watch_account(namespace, name, env.notifier(release));
         self.account.get_or_insert_with(watch)
     }

@@ -133,6 +133,7 @@ impl Local {
             allowed: Allowed::default(),
             wake,
             recovery: RegistryRecovery::default(),
+            inputs: Arc::default(),
             plan_keys: Arc::default(),
         };
         let signals = Arc::<Signals>::default();
@@ -166,13 +167,13 @@ impl Local {
     pub async fn apply(&mut self, release: &Release, yaml: Vec<u8>, progress: &dyn Progress) -> Outcome {
         let (content, revision) = content(release, yaml);
         let scope = &self.party.scope(&self.env, release, progress);
-        let caches = &mut self.caches;
-        let mut retry = InventoryRetry::default();
+        let (caches, mut retry) = (&mut self.caches, InventoryRetry::default());
         loop {
             let mut outcome = Outcome::default();
             let attempt = attempt(scope, caches, self.of_release, (&content, &revision), &mut outcome);
             let ended = Box::pin(attempt).await;
-            if let Some(attempted) = retry.settle(scope, caches, ended, outcome) {
+            if let Some(mut attempted) = retry.settle(scope, caches, ended, outcome) {
+                attempted.outcome.redact(caches.inputs.redaction());
                 return attempted.outcome;
             }
         }
@@ -327,7 +328,8 @@ pub fn not_found(id: &ReleaseId) -> String {
 /// The release with the inputs of its rendering.
 async fn complete(scope: &Scope<'_>, caches: &mut Caches) -> Result<Release, ReconcileError> {
     let inputs = read_inputs(scope, caches).await?;
-    Ok(inputs.map_or_else(|| scope.release.clone(), |inputs| scope.release.with_inputs(inputs)))
+    let with = |inputs| scope.release.with_inputs(inputs, Arc::clone(caches.inputs.redaction()));
+    Ok(inputs.map_or_else(|| scope.release.clone(), with))
 }
 
 async fn attempt(

@@ -76,11 +76,18 @@ impl OperatorRequest<'_> {
             Ok(inputs) => (inputs, None),
             Err(error) => (None, Some(error)),
         };
-        let complete = inputs.map(|inputs| self.release.with_inputs(inputs));
+        let redaction = Arc::clone(caches.inputs.redaction());
+        let complete = match inputs {
+            Some(inputs) => Some(self.release.with_inputs(inputs, redaction)),
+            // What was read before is still never shown.
+            None if redaction.is_empty() => None,
+            None => Some(self.release.with_inputs(Arc::default(), redaction)),
+        };
         let release = complete.as_ref().unwrap_or(self.release);
         let scope = Scope { release, unread: unread.as_ref(), ..scope };
         let mut outcome = reconcile(&scope, caches).await;
         outcome.redact(&release.redaction);
+        caches.inputs.rest();
         (outcome, reported.get(), complete)
     }
 
@@ -90,7 +97,8 @@ impl OperatorRequest<'_> {
         let (slot, timer) = (WorkerSlot::new(self.pool(&env)), PhaseTimer::new(&env.metrics));
         let reported = ReportedStatus::shared(Arc::clone(&self.status));
         let scope = self.scope(&env, &slot, &reported, &timer);
-        let result = finalize(&scope, caches).await;
+        let mut result = finalize(&scope, caches).await;
+        result.outcome.redact(caches.inputs.redaction());
         (result, reported.get())
     }
 

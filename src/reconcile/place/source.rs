@@ -1,6 +1,7 @@
 //! What the spec says of another cluster: read as the release, in the operator's own cluster.
 
 use crate::api::reason::Reason;
+use crate::cluster::by_name::Keeps;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::release::Release;
@@ -46,13 +47,13 @@ pub async fn connection(
     let (kind, name, field) = source.named();
     let is_same = |(identity, of, _): &_| identity == session.identity() && of == source;
     if !cache.watched.as_ref().is_some_and(is_same) {
-        let subscriber = env.notifier(&release.id);
+        let (subscriber, keeps) = (env.notifier(&release.id), Keeps::default());
         let watched = match source {
             ClusterSource::Secret { .. } => {
-                WatchedSource::Secret(session.watch_secret(namespace, name, subscriber))
+                WatchedSource::Secret(session.watch_secret(namespace, name, subscriber, &keeps))
             }
             ClusterSource::ConfigMap { .. } => {
-                WatchedSource::ConfigMap(session.watch_config_map(namespace, name, subscriber))
+                WatchedSource::ConfigMap(session.watch_config_map(namespace, name, subscriber, &keeps))
             }
         };
         cache.watched = Some((session.identity().clone(), source.clone(), watched));
@@ -76,11 +77,8 @@ pub async fn connection(
     };
     match (cache.watched.as_ref().map(|(_, _, watched)| watched), source) {
         (Some(WatchedSource::Secret(watched)), ClusterSource::Secret { key, .. }) => {
-            let secret = match watched.current().await {
-                Ok(secret) => secret,
-                Err(_) => session.secret(namespace, name).await.map_err(|error| unread(&error))?,
-            };
-            let secret = secret.ok_or_else(missing)?;
+            let secret = session.watched_secret(watched, (namespace, name)).await;
+            let secret = secret.map_err(|error| unread(&error))?.ok_or_else(missing)?;
             let keys = match key {
                 Some(key) => vec![key.as_str()],
                 None => vec!["value", "value.yaml"],
@@ -90,11 +88,8 @@ pub async fn connection(
             kubeconfig(text, reach).map_err(|problem| bad(&problem))
         }
         (Some(WatchedSource::ConfigMap(watched)), ClusterSource::ConfigMap { .. }) => {
-            let map = match watched.current().await {
-                Ok(map) => map,
-                Err(_) => session.config_map_data(namespace, name).await.map_err(|error| unread(&error))?,
-            };
-            let map = map.ok_or_else(missing)?;
+            let map = session.watched_config_map(watched, (namespace, name)).await;
+            let map = map.map_err(|error| unread(&error))?.ok_or_else(missing)?;
             let read = TrustingCluster::read(&map.0, reach).map_err(|problem| bad(&problem));
             read.map(ClusterConnection::Trusting)
         }

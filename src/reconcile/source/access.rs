@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::allowed::check_registry;
 use crate::api::reason::Reason;
-use crate::cluster::State;
 use crate::cluster::accounts::SecretData;
+use crate::cluster::by_name::Keeps;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Identity, Session};
 use crate::domain::release::Release;
@@ -153,15 +153,10 @@ pub async fn read(
     let Scope { env, release, .. } = *scope;
     let session = &at_home(scope, session)?;
     let namespace = &release.id.namespace;
-    let watched = cache
-        .secrets
-        .entry(name.to_owned())
-        .or_insert_with(|| session.watch_secret(namespace, name, env.notifier(&release.id)));
-    match watched.current().await {
-        Ok(secret) => return Ok(secret),
-        Err(State::Syncing | State::Synced | State::NotServed | State::Denied(_)) => {}
-    }
-    let secret = session.secret(namespace, name).await;
+    let watched = cache.secrets.entry(name.to_owned()).or_insert_with(|| {
+        session.watch_secret(namespace, name, env.notifier(&release.id), &Keeps::default())
+    });
+    let secret = session.watched_secret(watched, (namespace, name)).await;
     secret.map_err(|error| unread(&format!("Secret/{namespace}/{name}"), session, &error))
 }
 

@@ -8,9 +8,11 @@ use crate::api::post_build::InputKind;
 use crate::api::reason::Reason;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
+use crate::domain::manifest::substitute::Redaction;
 use crate::domain::release::inputs::{InputData, InputReference, MAX_INPUT_BYTES, RenderInputs};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::inputs::InputCache;
+use crate::reconcile::env::input_room::MOST;
 use crate::reconcile::error::{ReconcileError, RunFailure, failure};
 use crate::reconcile::scope::Scope;
 
@@ -31,12 +33,44 @@ pub async fn read_inputs(
     caches.inputs.secrets.retain(|name, _| is_named(InputKind::Secret, name));
     caches.inputs.config_maps.retain(|name, _| is_named(InputKind::ConfigMap, name));
     if references.is_empty() {
-        caches.inputs.last = None;
+        caches.inputs.end_watches();
+        caches.inputs.set(None, Redaction::default());
         return Ok(None);
     }
     // They are in the operator's own cluster, wherever the objects are.
     let session = scope.env.home_session(release)?;
     caches.inputs.read_as(session.identity());
+    let (room, namespace) = (&scope.env.inputs, &release.id.namespace);
+    let weight = caches.inputs.weight();
+    let mut share = room.enter(namespace, weight).await;
+    let mut read = read_all(scope, &session, caches, &references, weight).await?;
+    if read.is_none() {
+        // They are larger than was assumed: what was read is given back first.
+        caches.inputs.forget_contents();
+        drop(share);
+        share = room.enter(namespace, MOST).await;
+        read = read_all(scope, &session, caches, &references, u64::MAX).await?;
+    }
+    let mut inputs = read.unwrap_or_default();
+    if let Some(last) = caches.inputs.last.as_ref().filter(|last| last.has_same(&inputs)) {
+        return Ok(Some(Arc::clone(last)));
+    }
+    inputs.fingerprint = fingerprint(scope, &inputs).await?;
+    let inputs = Arc::new(inputs);
+    caches.inputs.set(Some(Arc::clone(&inputs)), release.redaction_of(&inputs));
+    caches.inputs.hold(room, namespace, share);
+    Ok(Some(inputs))
+}
+
+/// Reads them; `None` when they need more memory than that.
+async fn read_all(
+    scope: &Scope<'_>,
+    session: &Session,
+    caches: &mut Caches,
+    references: &[&InputReference],
+    memory: u64,
+) -> Result<Option<RenderInputs>, ReconcileError> {
+    let release = scope.release;
     let mut inputs = RenderInputs::default();
     let mut is_checked = false;
     for reference in references {
@@ -45,9 +79,9 @@ pub async fn read_inputs(
             Some(given) => Some(given.clone()),
             None => {
                 if !std::mem::replace(&mut is_checked, true) {
-                    existing_account(scope, &session, &mut caches.registry).await?;
+                    existing_account(scope, session, &mut caches.registry).await?;
                 }
-                read(scope, &session, &mut caches.inputs, reference).await?
+                read(scope, session, &mut caches.inputs, reference).await?
             }
         };
         match data {
@@ -59,23 +93,20 @@ pub async fn read_inputs(
                 return Err(failure(not_found(reference.kind), message).into());
             }
         }
+        if inputs.bytes() > MAX_INPUT_BYTES {
+            let message = format!(
+                "the ConfigMaps and Secrets that the spec names as inputs have more than {} MiB together",
+                MAX_INPUT_BYTES >> 20
+            );
+            // Nor do the watches keep them.
+            caches.inputs.end_watches();
+            return Err(failure(Reason::SubstitutionFailed, message).into());
+        }
+        // What a watch has, and what is rendered from.
+        if 2 * inputs.bytes() as u64 > memory {
+            return Ok(None);
+        }
     }
-    if inputs.bytes() > MAX_INPUT_BYTES {
-        let message = format!(
-            "the ConfigMaps and Secrets that the spec names as inputs have {} bytes together, more than {} MiB",
-            inputs.bytes(),
-            MAX_INPUT_BYTES >> 20
-        );
-        // Nor do the watches keep them.
-        caches.inputs = InputCache::default();
-        return Err(failure(Reason::SubstitutionFailed, message).into());
-    }
-    if let Some(last) = caches.inputs.last.as_ref().filter(|last| last.has_same(&inputs)) {
-        return Ok(Some(Arc::clone(last)));
-    }
-    inputs.fingerprint = fingerprint(scope, &inputs).await?;
-    let inputs = Arc::new(inputs);
-    caches.inputs.last = Some(Arc::clone(&inputs));
     Ok(Some(inputs))
 }
 
@@ -104,22 +135,17 @@ async fn read(
     reference: &InputReference,
 ) -> Result<Option<InputData>, Box<RunFailure>> {
     let (env, id, name) = (scope.env, &scope.release.id, reference.name.as_str());
+    let (place, keeps) = ((id.namespace.as_str(), name), &cache.keeps);
     let found: Result<Option<InputData>, ApiError> = match reference.kind {
         InputKind::ConfigMap => {
-            let watch = || session.watch_config_map(&id.namespace, name, env.notifier(id));
+            let watch = || session.watch_config_map(&id.namespace, name, env.notifier(id), keeps);
             let watched = cache.config_maps.entry(name.to_owned()).or_insert_with(watch);
-            match watched.current().await {
-                Ok(data) => Ok(data),
-                Err(_) => session.config_map_data(&id.namespace, name).await,
-            }
+            session.watched_config_map(watched, place).await
         }
         InputKind::Secret => {
-            let watch = || session.watch_secret(&id.namespace, name, env.notifier(id));
+            let watch = || session.watch_secret(&id.namespace, name, env.notifier(id), keeps);
             let watched = cache.secrets.entry(name.to_owned()).or_insert_with(watch);
-            let secret = match watched.current().await {
-                Ok(secret) => Ok(secret),
-                Err(_) => session.secret(&id.namespace, name).await,
-            };
+            let secret = session.watched_secret(watched, place).await;
             secret.map(|secret| secret.map(|secret| InputData(secret.0.clone())))
         }
     };

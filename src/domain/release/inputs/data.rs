@@ -26,8 +26,15 @@ pub struct InputReference {
 }
 
 /// What an input contains. Its `Debug` shows no value, and what it held is wiped when it is dropped.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct InputData(pub BTreeMap<String, Vec<u8>>);
+
+impl InputData {
+    /// How many bytes its keys and values have.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(|(key, value)| key.len() + value.len()).sum()
+    }
+}
 
 impl Drop for InputData {
     fn drop(&mut self) {
@@ -60,6 +67,16 @@ impl RenderInputs {
         self.objects.insert((kind, name.to_owned()), data);
     }
 
+    /// The objects that exist.
+    pub fn objects(&self) -> impl Iterator<Item = (InputKind, &str, &InputData)> {
+        self.objects.iter().map(|((kind, name), data)| (*kind, name.as_str(), data))
+    }
+
+    /// The same without what they contain, for the time between runs.
+    pub fn at_rest(&self) -> Self {
+        Self { objects: BTreeMap::new(), fingerprint: self.fingerprint.clone() }
+    }
+
     /// Whether both have the same objects with the same content.
     pub fn has_same(&self, other: &Self) -> bool {
         self.objects == other.objects
@@ -83,8 +100,7 @@ impl RenderInputs {
 
     /// How many bytes all values have.
     pub fn bytes(&self) -> usize {
-        let values = self.objects.values().flat_map(|data| &data.0);
-        values.map(|(key, value)| key.len() + value.len()).sum()
+        self.objects.values().map(InputData::bytes).sum()
     }
 
     /// Everything that decides what is rendered, in parts none of which can pass for another one.

@@ -12,10 +12,20 @@ impl Release {
         self.substitution.iter().flat_map(|substitution| &substitution.from).collect()
     }
 
+    /// What is never shown of these inputs.
+    pub fn redaction_of(&self, inputs: &RenderInputs) -> Redaction {
+        Redaction::of(inputs)
+    }
+
     /// The same release with the inputs of its rendering.
     #[must_use]
-    pub fn with_inputs(&self, inputs: Arc<RenderInputs>) -> Self {
-        let redaction = Redaction::of(&inputs).into();
+    pub fn with_inputs(&self, inputs: Arc<RenderInputs>, redaction: Arc<Redaction>) -> Self {
         Self { inputs, redaction, ..self.clone() }
+    }
+
+    /// The same for the time between its runs, without what the inputs contain.
+    #[must_use]
+    pub fn without_inputs(&self, redaction: Arc<Redaction>) -> Self {
+        Self { inputs: self.inputs.at_rest().into(), redaction, ..self.clone() }
     }
 }

@@ -1,0 +1,64 @@
+//! The memory of the ConfigMaps and Secrets that decide what is rendered: of those that are being read
+//! and used, and of those that are kept between runs, in both cases a fair share for each namespace.
+
+use std::sync::Arc;
+
+use crate::domain::release::inputs::MAX_INPUT_BYTES;
+use crate::fair::{Gate, Share};
+
+/// What reading takes at first, in bytes: most inputs are small.
+pub const USUAL: u64 = 64 << 10;
+/// What the largest inputs take: as read, as rendered from, and as texts that are never shown.
+pub const MOST: u64 = 8 * MAX_INPUT_BYTES as u64;
+
+/// The memory of all inputs.
+#[derive(Debug)]
+pub struct InputRoom {
+    used: Arc<Gate>,
+    kept: Arc<Gate>,
+}
+
+impl Default for InputRoom {
+    /// For the process of a person, who has few.
+    fn default() -> Self {
+        Self::new(1 << 50)
+    }
+}
+
+impl InputRoom {
+    /// So many bytes, half of them for what is kept between runs.
+    pub fn new(bytes: u64) -> Self {
+        Self { used: Gate::new(bytes / 2), kept: Gate::new(bytes / 2) }
+    }
+
+    /// Waits until the inputs of a release may take so much for a run.
+    pub async fn enter(&self, namespace: &str, bytes: u64) -> Share {
+        self.used.enter(namespace, bytes).await
+    }
+
+    /// So much to keep, if there is room for it.
+    pub fn keep(&self, namespace: &str, bytes: u64) -> Option<Share> {
+        self.kept.try_enter(namespace, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn however_many_releases_have_inputs_their_memory_is_bounded_and_shared() {
+        let room = InputRoom::new(64 << 20);
+        let kept: Vec<Share> = (0..10_000).map_while(|_| room.keep("hog", 1 << 20)).collect();
+        assert_eq!(kept.len(), 16);
+        assert!(room.keep("good", 1 << 20).is_some());
+        let mut used = Vec::new();
+        while let Some(share) = room.enter("hog", MOST).now_or_never() {
+            used.push(share);
+        }
+        assert_eq!(used.len(), 2);
+        assert!(room.enter("good", MOST).now_or_never().is_some());
+    }
+}
