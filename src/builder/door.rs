@@ -1,6 +1,6 @@
 //! The door: builds, a few at a time, each tenant in its turn.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,6 +103,8 @@ pub struct BuildOutput {
     pub manifests: Bytes,
     /// How long the program ran; absent where the output was known.
     pub took: Option<Duration>,
+    /// What has built them, see [`Availability`].
+    pub identity: String,
 }
 
 /// Builds kustomizations. Clones share everything.
@@ -156,6 +158,16 @@ impl Builder {
         probed.await.cloned().unwrap_or_else(|found| found)
     }
 
+    /// What has built something, if it is a program that may build it to something else than the one
+    /// that is here.
+    pub async fn is_other(&self, identity: &str) -> bool {
+        match self.availability().await {
+            Availability::Ready { identity: own, .. } => own != identity,
+            // Nothing would be built now.
+            Availability::Disabled | Availability::NoProgram(_) | Availability::Unconfined(_) => false,
+        }
+    }
+
     /// Builds the tree of a tenant to at most so many bytes. A caller that is gone ends the build.
     ///
     /// # Errors
@@ -170,19 +182,19 @@ impl Builder {
             ));
         }
         let prepared = self.look(tenant, tree).await?;
+        let program = self.program().await?;
         match shared.cache.get(&prepared.key) {
             Some(Known::Output(manifests)) if manifests.len() as u64 <= most => {
-                return Ok(BuildOutput { manifests, took: None });
+                return Ok(BuildOutput { manifests, took: None, identity: program.identity });
             }
             Some(Known::Output(_)) => return Err(too_large(most)),
             Some(Known::MoreThan(limit)) if limit >= most => return Err(too_large(most)),
             Some(Known::MoreThan(_)) | None => {}
         }
-        let (program, confined) = self.program().await?;
         let _turn = shared.tenants.enter(tenant, 1).await;
         let _place = shared.places.acquire().await.map_err(|e| BuildError::Unavailable(e.to_string()))?;
         let key = prepared.key;
-        let built = self.run(&program, confined, prepared, most).await;
+        let built = self.run(program, prepared, most).await;
         match &built {
             Ok(output) => shared.cache.put(key, Known::Output(output.manifests.clone())),
             Err(BuildError::TooLarge(_)) => shared.cache.put(key, Known::MoreThan(most)),
@@ -204,9 +216,11 @@ impl Builder {
         blocking(looking).await?
     }
 
-    async fn program(&self) -> Result<(PathBuf, bool), BuildError> {
+    async fn program(&self) -> Result<Program, BuildError> {
         match self.availability().await {
-            Availability::Ready { program, confined, .. } => Ok((program, confined)),
+            Availability::Ready { program, identity, confined, .. } => {
+                Ok(Program { path: program, identity, confined })
+            }
             Availability::Disabled => Err(BuildError::NotAllowed("builds are disabled".to_owned())),
             Availability::NoProgram(why) => {
                 Err(BuildError::Unavailable(format!("cannot build kustomizations: {why}")))
@@ -228,13 +242,7 @@ impl Builder {
         self.0.root.get_or_try_init(open).await
     }
 
-    async fn run(
-        &self,
-        program: &Path,
-        confined: bool,
-        prepared: Prepared,
-        most: u64,
-    ) -> Result<BuildOutput, BuildError> {
+    async fn run(&self, program: Program, prepared: Prepared, most: u64) -> Result<BuildOutput, BuildError> {
         let BuildOptions { launcher, memory, time, cpu, .. } = &self.0.options;
         let disk = |e: std::io::Error| {
             BuildError::Unavailable(format!("cannot write the files of the build (--build-dir): {e}"))
@@ -244,12 +252,12 @@ impl Builder {
         let Prepared { tree, has_secrets, .. } = prepared;
         let shown = tree.shown();
         let order = LaunchOrder {
-            program: program.display().to_string(),
+            program: program.path.display().to_string(),
             arguments: arguments(&tree.directory),
             directory: path.display().to_string(),
             memory: *memory,
             cpu_seconds: cpu.as_secs(),
-            confinement: if confined { Confinement::Required } else { Confinement::BestEffort },
+            confinement: if program.confined { Confinement::Required } else { Confinement::BestEffort },
             parent: std::process::id(),
         };
         let write = move || directory::write(place.path(), &tree.files).map(|()| place);
@@ -275,7 +283,10 @@ impl Builder {
             }
         };
         match status.code() {
-            Some(0) => Ok(BuildOutput { manifests: output.into(), took: Some(took) }),
+            Some(0) => {
+                let identity = program.identity;
+                Ok(BuildOutput { manifests: output.into(), took: Some(took), identity })
+            }
             Some(code) if code == i32::from(REFUSED) => {
                 let why = said(&messages, &path);
                 Err(BuildError::Unavailable(format!("cannot run kustomize: {why}")))
@@ -295,6 +306,13 @@ impl Builder {
             }
         }
     }
+}
+
+/// What builds.
+struct Program {
+    path: PathBuf,
+    identity: String,
+    confined: bool,
 }
 
 fn too_large(most: u64) -> BuildError {

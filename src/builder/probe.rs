@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 use super::directory::BuildRoot;
 use super::kustomize::said;
 use super::limits::LEAST_MEMORY;
 use super::process::{Ended, Watch, run};
 use super::sandbox::{Confinement, LaunchOrder, REFUSED};
+
+/// The name of the program in its identity.
+const NAME: &str = "kustomize";
 
 /// How long the program may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,6 +26,9 @@ pub enum Availability {
         program: PathBuf,
         /// What the program says about its version.
         version: String,
+        /// Distinguishes it from one that may build the same files to something else: its name and its
+        /// version, with a hash of a program that is no release.
+        identity: String,
         /// Whether it is confined completely.
         confined: bool,
     },
@@ -44,14 +52,33 @@ pub(super) async fn probe(
         Err(why) => return Availability::NoProgram(why),
     };
     match version(launcher, root, &program, Confinement::Required).await {
-        Ok(version) => Availability::Ready { program, version, confined: true },
+        Ok(version) => ready(program, version, true),
         Err(Trouble::Confinement(why)) if !unconfined => Availability::Unconfined(why),
         Err(Trouble::Program(why)) if !unconfined => Availability::NoProgram(why),
         Err(_) => match version(launcher, root, &program, Confinement::BestEffort).await {
-            Ok(version) => Availability::Ready { program, version, confined: false },
+            Ok(version) => ready(program, version, false),
             Err(Trouble::Program(why) | Trouble::Confinement(why)) => Availability::NoProgram(why),
         },
     }
+}
+
+fn ready(program: PathBuf, version: String, confined: bool) -> Availability {
+    let identity = match is_release(&version) {
+        true => format!("{NAME} {version}"),
+        false => {
+            // It has just been run, so it can be read.
+            let hash = std::fs::read(&program).map(|bytes| hex::encode(&Sha256::digest(bytes)[..16]));
+            format!("{NAME} {}", hash.unwrap_or_default())
+        }
+    };
+    Availability::Ready { program, version, identity, confined }
+}
+
+/// Whether a version is that of a release, such as `v5.8.1`.
+fn is_release(version: &str) -> bool {
+    let parts: Vec<&str> = version.strip_prefix('v').unwrap_or_default().split('.').collect();
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    parts.len() == 3 && parts.iter().all(is_number)
 }
 
 enum Trouble {
@@ -105,4 +132,28 @@ fn find(named: Option<&Path>) -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).find_map(|directory| absolute(&directory.join("kustomize")));
     found.ok_or_else(|| "kustomize is not on PATH".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_may_build_something_else_have_other_identities() {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = |version: &str, content: &str| {
+            let program = directory.path().join("kustomize");
+            std::fs::write(&program, content).unwrap();
+            let Availability::Ready { identity, .. } = ready(program, version.to_owned(), true) else {
+                return None;
+            };
+            Some(identity)
+        };
+        assert_eq!(identity("v5.8.1", "a").as_deref(), Some("kustomize v5.8.1"));
+        assert_eq!(identity("v5.8.1", "a"), identity("v5.8.1", "b"));
+        for own in ["(devel)", "v5.8.1-dirty", "v5", ""] {
+            assert_eq!(identity(own, "a"), identity(own, "a"));
+            assert_ne!(identity(own, "a"), identity(own, "b"), "{own}");
+        }
+    }
 }

@@ -51,6 +51,9 @@ pub struct Inventory {
     pub written: Option<String>,
     /// The rollout that has begun and is not complete. None where `applied` says that it is.
     pub begun: Option<BegunRollout>,
+    /// The program that has built the objects from a kustomization, if they were built: another one may
+    /// build the same artifact to something else.
+    pub built: Option<String>,
     /// The cluster of the objects, if it is not the operator's own.
     pub place: Option<Arc<RemotePlace>>,
 }
@@ -254,11 +257,12 @@ impl Inventory {
         unseen.then(|| self.clone().unattributed())
     }
 
-    /// The inventory while a rollout is not complete: it says which one.
+    /// The inventory of a rollout: while it is not complete, it says which one, and always what has built
+    /// its objects, if they were built.
     #[must_use]
-    pub fn with_begun(self, rollout: &BegunRollout) -> Self {
+    pub fn with_begun(self, rollout: &BegunRollout, built: Option<&str>) -> Self {
         let begun = Some(rollout.clone()).filter(|_| self.applied.is_none());
-        Self { begun, ..self }
+        Self { begun, built: built.map(str::to_owned), ..self }
     }
 
     /// The same entries, as the result of no revision.
@@ -365,13 +369,13 @@ pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, extent: Exte
             }
         }
     }
-    let (begun, place) = (before.begun.clone(), before.place.clone());
+    let (built, place) = (before.built.clone(), before.place.clone());
+    let settled = Inventory { entries, built, place, ..Inventory::default() };
+    let begun = before.begun.clone();
     match extent {
-        Extent::Partial => Inventory { entries, begun, place, ..Inventory::default() },
-        Extent::Written(key) => {
-            Inventory { entries, begun, place, written: Some(key), ..Inventory::default() }
-        }
-        Extent::Complete(key) => Inventory { entries, place, applied: Some(key), ..Inventory::default() },
+        Extent::Partial => Inventory { begun, ..settled },
+        Extent::Written(key) => Inventory { begun, written: Some(key), ..settled },
+        Extent::Complete(key) => Inventory { applied: Some(key), ..settled },
     }
 }
 
@@ -553,14 +557,18 @@ mod tests {
     fn a_rollout_that_has_begun_is_named_until_it_is_complete() {
         let begun = BegunRollout { source: "r.io/a".into(), revision: "1".into(), key: "x".into() };
         let complete = inventory(&[("a_x__ConfigMap", entry("1"))]);
-        assert_eq!(complete.clone().with_begun(&begun).begun, None);
-        let ahead = complete.unsettled(true, false).unwrap().with_begun(&begun);
+        assert_eq!(complete.clone().with_begun(&begun, None).begun, None);
+        let ahead = complete.unsettled(true, false).unwrap().with_begun(&begun, Some("kustomize v5.8.1"));
         let check = |extent: Extent, expected: Option<&BegunRollout>| {
             assert_eq!(settle(&ahead, &BTreeMap::new(), extent).begun.as_ref(), expected);
         };
         check(Extent::Partial, Some(&begun));
         check(Extent::Written("x".into()), Some(&begun));
         check(Extent::Complete("x".into()), None);
+        let settled = settle(&ahead, &BTreeMap::new(), Extent::Complete("x".into()));
+        assert_eq!(settled.built.as_deref(), Some("kustomize v5.8.1"));
+        // The next revision is not built.
+        assert_eq!(settled.with_begun(&begun, None).built, None);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(super) const ENTRIES: &str = "entries";
 pub(super) const APPLIED: &str = "applied";
 pub(super) const WRITTEN: &str = "written";
 pub(super) const BEGUN: &str = "begun";
+pub(super) const BUILT: &str = "built";
 pub(super) const CLUSTER: &str = "cluster";
 pub(super) const ARTIFACTS: &str = "artifacts";
 

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use super::config_map::{
-    APPLIED, BEGUN, CLUSTER, CREATED_BY, ConfigMap, ENTRIES, Part, SEQUENCE, WRITER, WRITTEN, is_part_of,
-    parts_of, provenance_of, sequence_of, text_of,
+    APPLIED, BEGUN, BUILT, CLUSTER, CREATED_BY, ConfigMap, ENTRIES, Part, SEQUENCE, WRITER, WRITTEN,
+    is_part_of, parts_of, provenance_of, sequence_of, text_of,
 };
 use super::error::StoreError;
 use super::room::Taken;
 use crate::api::keys;
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::{Inventory, Provenance};
+
+/// The longest name of a program that has built objects, in bytes.
+const MAX_BUILT: usize = 256;
 
 /// An inventory as it was last read or written.
 #[derive(Clone, Debug, Default)]
@@ -154,6 +157,7 @@ impl Stored {
         (inventory.applied, inventory.written) = (key(APPLIED), key(WRITTEN));
         inventory.written.take_if(|_| inventory.applied.is_some());
         let begun = first.data.get(BEGUN).filter(|_| inventory.applied.is_none());
+        inventory.built = first.data.get(BUILT).filter(|built| built.len() <= MAX_BUILT).cloned();
         inventory.begun = begun.and_then(|begun| serde_json::from_str(begun).ok());
         Ok(stored)
     }
@@ -163,6 +167,18 @@ impl Stored {
 mod tests {
     use super::super::config_map::{NAME, part};
     use super::*;
+
+    #[test]
+    fn the_program_that_has_built_the_objects_is_read_if_it_is_one() {
+        let release = ReleaseId { namespace: "apps".into(), name: "web".into() };
+        let check = |built: &str, expected: Option<&str>| {
+            let first = part("inv-web", "1", &[("resources", "[]"), ("built", built)]);
+            let stored = Stored::assemble(&release, &first, &[]).unwrap();
+            assert_eq!(stored.inventory.built.as_deref(), expected);
+        };
+        check("kustomize v5.8.1", Some("kustomize v5.8.1"));
+        check(&"x".repeat(MAX_BUILT + 1), None);
+    }
 
     #[test]
     fn parts_that_a_cut_off_writer_left_count_until_they_are_removed() {

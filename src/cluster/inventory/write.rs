@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 
 use super::config_map::{
-    APPLIED, ARTIFACTS, BEGUN, CLUSTER, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE, WRITER,
+    APPLIED, ARTIFACTS, BEGUN, BUILT, CLUSTER, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE, WRITER,
     WRITTEN, part_name, path,
 };
 use super::error::StoreError;
@@ -103,6 +103,7 @@ impl Session {
             // Strings always serialize.
             let begun = inventory.begun.iter().filter_map(|begun| serde_json::to_string(begun).ok());
             data.extend(begun.map(|begun| (BEGUN.to_owned(), begun)));
+            data.extend(inventory.built.iter().map(|built| (BUILT.to_owned(), built.clone())));
             let artifacts = &stored.provenance.artifacts;
             if !artifacts.is_empty() {
                 data.insert(ARTIFACTS.to_owned(), serde_json::to_string(artifacts).unwrap_or_default());

@@ -38,6 +38,8 @@ pub struct ClusterCache {
     pub retained: HashMap<ObjectId, Mark>,
     /// Watches that were not synced in the last run.
     pub blind: Vec<Arc<Watched>>,
+    /// The program that has built the revision of the run, if it was built.
+    pub built: Option<String>,
     /// Objects that no watch showed in the last run, and that cannot be read.
     pub unread: BTreeSet<ObjectId>,
 }

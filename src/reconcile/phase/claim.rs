@@ -90,7 +90,7 @@ pub async fn claim<'a>(
         Trigger::Full | Trigger::Objects => {
             let now = stored.inventory.whole().is_none() && stored.inventory.begun.as_ref() != Some(&begun);
             let ahead = ahead.or_else(|| now.then(|| Inventory::clone(&stored.inventory)));
-            ahead.map(|ahead| ahead.with_begun(&begun))
+            ahead.map(|ahead| ahead.with_begun(&begun, cache.built.as_deref()))
         }
     };
     if let Some(ahead) = ahead {

@@ -52,6 +52,12 @@ pub async fn read(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), Rec
         known.entries.extend(stored.inventory.entries.iter().map(|(id, e)| (id.clone(), e.clone())));
         stored.inventory = Arc::new(known);
     }
+    if let Some(program) = &stored.inventory.built
+        && scope.env.builder.is_other(program).await
+    {
+        // The same artifact may be built to something else: it is rendered, and compared, once more.
+        stored.inventory = Arc::new(Inventory::clone(&stored.inventory).unattributed());
+    }
     cache.remember(scope.env, &scope.release.id, stored);
     Ok(())
 }

@@ -124,6 +124,7 @@ pub async fn obtain_within(
     // On the heap: the future of a run is deep enough without it.
     match Box::pin(rendered).await {
         Ok((content, rendered)) => {
+            caches.cluster.built = content.built().map(str::to_owned);
             let began = caches.rollout.progress.began();
             Ok(Obtained { artifact: Some(status), content, rendered, rollout, began })
         }

@@ -139,7 +139,7 @@ async fn write(
     let Some(mut stored) = cache.stored.take() else { return Err(ReconcileError::InventoryConflict) };
     let mut settled = settled_by(&stored.inventory, fates, extent);
     if scope.trigger != Trigger::Restore {
-        settled = settled.with_begun(&begun_rollout(scope.release, revision));
+        settled = settled.with_begun(&begun_rollout(scope.release, revision), cache.built.as_deref());
     }
     let settled = cache.mark_ended(&settled).unwrap_or(settled);
     let adopted = stored.exists() && finalizer == FinalizerPolicy::Set && !stored.operators;

@@ -40,6 +40,8 @@ pub struct Admitted {
     form: Form,
     room: Room,
     images: Option<Arc<ImageDemand>>,
+    /// The program that has built it, if it was built.
+    built: Option<String>,
 }
 
 impl Admission {
@@ -94,7 +96,7 @@ impl Admission {
             return Err(failure(Reason::DigestMismatch, message));
         }
         let Artifact { files, form, room, .. } = artifact;
-        Ok(Admitted { files, form, room, images: self.images.clone() })
+        Ok(Admitted { files, form, room, images: self.images.clone(), built: None })
     }
 
     /// Adds the signers to the outcome, those of the container images too as far as they are known.
@@ -125,7 +127,7 @@ impl Admitted {
     /// Manifests from the command line, applied with the person's own rights: no signature is
     /// required.
     pub(in crate::reconcile) fn from_command_line(files: Vec<(String, Bytes)>) -> Self {
-        Self { files, form: Form::Manifests, room: Room::default(), images: None }
+        Self { files, form: Form::Manifests, room: Room::default(), images: None, built: None }
     }
 
     /// The required signatures of its container images.
@@ -144,8 +146,14 @@ impl Admitted {
     }
 
     /// The output of the build of its kustomization, instead of the files.
-    pub(in crate::reconcile) fn set_built(&mut self, manifests: Bytes) {
+    pub(in crate::reconcile) fn set_built(&mut self, manifests: Bytes, program: String) {
         self.files = vec![(BUILT.to_owned(), manifests)];
+        self.built = Some(program);
+    }
+
+    /// The program that has built it, if it was built.
+    pub fn built(&self) -> Option<&str> {
+        self.built.as_deref()
     }
 
     /// Manifests by the names of their files.

@@ -1,5 +1,7 @@
 //! Overlays that the operator builds and applies.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::json;
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Profiles, processes, story};
@@ -72,6 +74,54 @@ async fn an_overlay_is_built_applied_and_kept() {
     scene.reconcile("app", "restarted").await;
     scene.story.wait_ready("app", "2@").await;
     assert_eq!(scene.config_map("prod-a").await, before);
+}
+
+#[story]
+async fn another_kustomize_builds_each_kustomization_once_more() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = directory.path().join("kustomize");
+    let official = std::fs::read(Tools::image().path("kustomize")).expect("read it");
+    let install = |bytes: &[u8]| {
+        std::fs::write(&program, bytes).expect("write it");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set its mode");
+    };
+    install(&official);
+    let argument = format!("--kustomize-binary={}", program.display());
+    let mut scene = Scene::builder("kustomize-other").await.argument(&argument).start();
+    push(&scene, "app", "1", &overlay("1"));
+    scene.create("app", json!({"path": "prod"}));
+    scene.story.wait_ready("app", "1@").await;
+    scene.install("plain", &config_map("plain", "1"), json!({})).await;
+    let inventory = async |scene: &Scene<'_>, name: &str| scene.config_map(name).await.expect("an inventory");
+    assert_eq!(text(&inventory(&scene, "inv-app").await, "/data/built"), "kustomize v5.8.1");
+    let plain = inventory(&scene, "inv-plain").await;
+    assert!(plain["data"]["built"].is_null());
+
+    // The same program builds nothing again.
+    let mark = scene.mark();
+    scene.restart();
+    scene.reconcile("app", "restarted").await;
+    assert_eq!((builds(&scene, "built"), builds(&scene, "cached")), (0.0, 0.0));
+    assert_eq!(scene.object_writes(mark), Vec::<String>::new());
+
+    // One of another version may build it to something else.
+    let mut other = official;
+    let places: Vec<usize> =
+        other.windows(6).enumerate().filter(|(_, w)| *w == b"v5.8.1").map(|(at, _)| at + 5).collect();
+    places.into_iter().for_each(|at| other[at] = b'2');
+    std::fs::remove_file(&program).expect("remove it");
+    install(&other);
+    scene.restart();
+    scene.reconcile("app", "other").await;
+    scene.wait_field("v1", "configmaps", "inv-app", "/data/built", &json!("kustomize v5.8.2")).await;
+    scene.story.wait_ready("app", "1@").await;
+    assert_eq!(builds(&scene, "built"), 1.0);
+    let settled = inventory(&scene, "inv-app").await;
+    scene.reconcile("app", "again").await;
+    scene.reconcile("plain", "again").await;
+    assert_eq!((builds(&scene, "built"), builds(&scene, "cached")), (1.0, 0.0));
+    assert_eq!(inventory(&scene, "inv-app").await, settled);
+    assert_eq!(inventory(&scene, "inv-plain").await, plain);
 }
 
 #[story]

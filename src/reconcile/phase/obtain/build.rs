@@ -39,7 +39,7 @@ pub async fn build(
         RegistryWait::Preempted => Err(ReconcileError::SUPERSEDED),
         RegistryWait::Done(Ok(output)) => {
             count(if output.took.is_some() { BuildResult::Built } else { BuildResult::Cached });
-            content.set_built(output.manifests);
+            content.set_built(output.manifests, output.identity);
             Ok(content)
         }
         RegistryWait::Done(Err(error)) => {
