@@ -1,7 +1,22 @@
 //! Lists in messages: the first few of the items, and how many more there are. No
-//! other place joins them.
+//! other place joins them. Also errors with their causes.
 
 use std::fmt::Display;
+
+/// An error and everything that caused it, in one line. A cause that the text has already is left out.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
 
 /// How a list is written in a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
 use crate::domain::gate::{Blocker, Decision, WakeOn};
 use crate::domain::identity::ObjectId;
+pub use crate::domain::message::chain;
 use crate::domain::object::Object;
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::preflight::shortened;
@@ -92,21 +93,6 @@ pub fn masked_in(object: &Object, message: &str) -> String {
         Some(_) => "the API server rejects it (message hidden: it may contain sensitive values)".into(),
         None => masked(&object.id(), message),
     }
-}
-
-/// An error and everything that caused it, in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// An error of the release's own registry with everything that caused it, and the field of the

@@ -7,6 +7,7 @@ use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use crate::cluster::error::ApiError;
+use crate::domain::message::chain;
 use crate::domain::proxy::{Environment, ProxyUrl};
 
 /// The values of kubectl's flags of the same names. Absent: the kubeconfig decides.
@@ -108,14 +109,7 @@ impl From<KubeconfigError> for ConnectionError {
                 Self::Kubeconfig(format!("it has no cluster {name:?}"))
             }
             other => {
-                let mut text = other.to_string();
-                let mut source = std::error::Error::source(&other);
-                while let Some(cause) = source {
-                    if !text.contains(&cause.to_string()) {
-                        text = format!("{text}: {cause}");
-                    }
-                    source = cause.source();
-                }
+                let text = chain(&other);
                 // A parser shows the place on several lines.
                 Self::Kubeconfig(text.lines().next().unwrap_or_default().to_owned())
             }

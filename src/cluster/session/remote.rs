@@ -17,6 +17,7 @@ use super::transport::{ApiTransport, Lane};
 use super::{Call, Identity, Session, Shared};
 use crate::cluster::error::ApiError;
 use crate::domain::capacity::Capacity;
+use crate::domain::message::chain;
 use crate::domain::remote::kubeconfig::{RemoteAccess, RemoteReach};
 
 /// How often a cluster that is away is probed, and how long an answer may take.
@@ -235,17 +236,6 @@ fn config(access: &RemoteAccess) -> Result<Config, ApiError> {
     let proxy = access.proxy.as_ref().map(|proxy| proxy.url().parse()).transpose();
     config.proxy_url = proxy.map_err(ApiError::configuration)?;
     Ok(config)
-}
-
-/// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
