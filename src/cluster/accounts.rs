@@ -135,6 +135,32 @@ impl Session {
         }
     }
 
+    /// The annotations of a ServiceAccount; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// When the identity may not read it, or the API server does not answer.
+    pub async fn account_annotations(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, ApiError> {
+        #[derive(Deserialize)]
+        struct Raw {
+            metadata: Annotated,
+        }
+        #[derive(Deserialize)]
+        struct Annotated {
+            #[serde(default)]
+            annotations: BTreeMap<String, String>,
+        }
+        let path = format!("/api/v1/namespaces/{}/serviceaccounts/{}", escape(namespace), escape(name));
+        match self.call(Call::get(path)).await {
+            Ok(answer) => Ok(Some(answer.json::<Raw>()?.metadata.annotations)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A Secret; `None` when it does not exist.
     ///
     /// # Errors

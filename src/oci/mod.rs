@@ -5,7 +5,7 @@
 //! Inside, each line imports only from the lines below it, not from its own:
 //!
 //! ```text
-//! evidence, push
+//! evidence, push, cluster
 //! pull
 //! registry
 //! auth
@@ -17,6 +17,7 @@
 
 mod artifact;
 mod auth;
+mod cluster;
 mod content;
 mod credentials;
 mod error;
@@ -32,7 +33,8 @@ pub use artifact::{
     ArtifactKind, Composition, Form, Identities, Labels, LayerUse, Package, Recipients, content_of,
     is_reserved, pack, unpack_layer, unpack_layers,
 };
-pub use auth::{TokenHost, Variables};
+pub use auth::{Assertion, TokenHost, Variables, WorkloadPool};
+pub use cluster::CloudError;
 pub use content::{CacheEvent, CacheObserver, Mirror, Queue, Room, Size};
 pub use credentials::{Access, AccessParts, HelperCall, Keyring, Proxy};
 pub use error::{Denial, OciError, Outage};

@@ -7,6 +7,7 @@ mod cli_artifacts;
 mod cli_output;
 mod cli_proxy;
 mod cli_verify;
+mod cloud_clusters;
 mod fuzz_corpus;
 mod health;
 mod images;

@@ -14,7 +14,7 @@ pub struct KubeConfig {
     /// Secret with a kubeconfig, in the release's namespace. Only server, tls-server-name, certificate-authority-data, proxy-url, token, username, password, client-certificate-data and client-key-data may be set in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<KubeConfigSecret>,
-    /// ConfigMap with the address of a cluster that accepts tokens of a ServiceAccount of this cluster, in the release's namespace. Keys: `provider` (generic), `address`, `ca.crt`, `audiences` and `serviceAccountName`.
+    /// ConfigMap with the address of a cluster that accepts tokens of a ServiceAccount of this cluster, or the tokens that a cloud gives for them, in the release's namespace. Keys: `provider` (generic, aws, azure or gcp), `cluster`, `address`, `ca.crt`, `audiences` and `serviceAccountName`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_ref: Option<LocalObjectReference>,
 }

@@ -9,6 +9,7 @@ mod token;
 mod token_hosts;
 
 pub(super) use context::{RequestContext, TokenScope};
-pub use provider::Variables;
+pub use provider::{Assertion, Variables, WorkloadPool};
+pub(super) use provider::{cluster_token, own_pool};
 pub(super) use session::Sessions;
 pub use token_hosts::TokenHost;

@@ -50,6 +50,11 @@ impl Sessions {
         Self { known: Mutex::default(), token_hosts, providers: Providers::new(variables) }
     }
 
+    /// The environment of this process.
+    pub fn variables(&self) -> &Variables {
+        self.providers.variables()
+    }
+
     /// Sends a request to the registry with the credentials that it requires. A session
     /// that the registry no longer accepts is renewed once.
     pub async fn send(

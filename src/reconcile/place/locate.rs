@@ -93,7 +93,7 @@ async fn connect(
         failure(Reason::SecretInvalid, message)
     })?;
     if let ClusterConnection::Trusting(trusting) = connection {
-        token::begin(&cluster, trusting, release, session).await?;
+        token::begin(env, &cluster, trusting, release, session).await?;
     }
     if !cache.member.as_ref().is_some_and(|member| Arc::ptr_eq(&member.cluster, &cluster)) {
         cache.member = Some(cluster.join(&release.id));

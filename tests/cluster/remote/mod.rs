@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use supercargo_testbed::audit::{Mark, Request};
+use supercargo_testbed::operator::Options;
 use supercargo_testbed::{Bed, Profile};
 
 use crate::scene::{Scene, SceneBuilder};
@@ -38,7 +39,16 @@ impl There<'static> {
 
 impl<'a> There<'a> {
     fn built(builder: SceneBuilder<'a>, bed: &'a Bed) -> There<'a> {
-        let scene = builder.argument("--allow-local-clusters").start();
+        Self::started(builder, bed, |options| options)
+    }
+
+    /// The same, with other options of the operator.
+    fn started(
+        builder: SceneBuilder<'a>,
+        bed: &'a Bed,
+        change: impl FnOnce(Options) -> Options,
+    ) -> There<'a> {
+        let scene = builder.argument("--allow-local-clusters").start_with(change);
         let there = There { scene, bed };
         there.prepare(there.scene.namespace());
         there.give(&there.kubeconfig());

@@ -1,9 +1,16 @@
-//! The provider `generic`: the other API server trusts the issuer of this cluster, and no credentials are
-//! stored.
+//! No credentials are stored: the other API server trusts the issuer of this cluster (the provider
+//! `generic`), or a cloud that does. A stand-in of the cloud gives what it gets, so that the other API
+//! server can verify it.
 
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{StatusCode, Uri};
 use serde_json::json;
 use supercargo_testbed::proxy::{Fate, Seen};
 use supercargo_testbed::{Bed, Profile, Profiles, Proxy, story};
+use tokio::sync::mpsc;
 
 use super::There;
 use crate::scene::{Scene, config_map};
@@ -29,11 +36,8 @@ fn issuer(home: &Bed) -> Proxy {
     server
 }
 
-#[story]
-async fn a_cluster_that_trusts_this_one_needs_no_stored_credentials() {
-    let builder = Scene::builder("remote-generic").await.profile(Profile::Least);
-    let home = Bed::shared();
-    let issuer = issuer(home);
+/// A cluster that accepts the tokens of that issuer for an audience.
+fn trusting(home: &Bed, issuer: &Proxy, audience: &str) -> Bed {
     let authentication = json!({
         "apiVersion": "apiserver.config.k8s.io/v1beta1",
         "kind": "AuthenticationConfiguration",
@@ -42,12 +46,20 @@ async fn a_cluster_that_trusts_this_one_needs_no_stored_credentials() {
                 "url": "https://testbed.invalid",
                 "discoveryURL": format!("{}/.well-known/openid-configuration", issuer.url()),
                 "certificateAuthority": home.authority().certificate(),
-                "audiences": ["the-other-cluster"],
+                "audiences": [audience],
             },
             "claimMappings": {"username": {"claim": "sub", "prefix": "home:"}},
         }],
     });
-    let bed = Bed::trusting(&authentication.to_string());
+    Bed::trusting(&authentication.to_string())
+}
+
+#[story]
+async fn a_cluster_that_trusts_this_one_needs_no_stored_credentials() {
+    let builder = Scene::builder("remote-generic").await.profile(Profile::Least);
+    let home = Bed::shared();
+    let issuer = issuer(home);
+    let bed = trusting(home, &issuer, "the-other-cluster");
     let there = There::built(builder, &bed);
     let (scene, namespace) = (&there.scene, there.scene.namespace().to_owned());
     let user = format!("home:system:serviceaccount:{namespace}:remote");
@@ -75,10 +87,75 @@ async fn a_cluster_that_trusts_this_one_needs_no_stored_credentials() {
     assert_eq!(there.data("a").as_deref(), Some("one"));
     let asked = bed.audit().since(mark, &user);
     assert!(asked.iter().any(|request| request.writes()), "as the account of this cluster");
-    // A provider of a cloud is refused in words.
-    let cloud = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "trusting"},
-        "data": {"provider": "aws", "cluster": "arn:aws:eks:eu-west-1:1:cluster/a"}});
-    scene.story.apply(&cloud.to_string());
-    scene.wait_says("app", "Ready", &["aws, azure and gcp are not supported yet"]).await;
-    assert_eq!(there.data("a").as_deref(), Some("one"), "nothing is lost");
+}
+
+/// Microsoft's token service: it takes a token of a ServiceAccount for the right application, and gives it
+/// back.
+async fn entra(asked: mpsc::UnboundedSender<String>) -> String {
+    let answer = move |uri: Uri, body: String| {
+        let asked = asked.clone();
+        async move {
+            // The test may be over.
+            let _ = asked.send(uri.path().to_owned());
+            let field = |name: &str| body.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+            let scope = field("scope") == Some("6dae42f8-4368-4678-94ff-3960e28e3630%2F.default");
+            match field("client_assertion").filter(|_| scope && field("client_id") == Some("deployer")) {
+                Some(token) => (StatusCode::OK, json!({"access_token": token, "expires_in": 15}).to_string()),
+                None => (StatusCode::UNAUTHORIZED, json!({"error": "invalid_client"}).to_string()),
+            }
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
+    format!("http://{address}")
+}
+
+#[story]
+async fn a_cloud_gives_a_token_for_that_of_an_account_and_it_is_renewed() {
+    let (sender, mut asked) = mpsc::unbounded_channel();
+    let authority = entra(sender).await;
+    let builder = Scene::builder("remote-cloud").await.profile(Profile::Least);
+    let home = Bed::shared();
+    let issuer = issuer(home);
+    let bed = trusting(home, &issuer, "api://AzureADTokenExchange");
+    let there = There::started(builder, &bed, |options| options.env("AZURE_AUTHORITY_HOST", &authority));
+    let (scene, namespace) = (&there.scene, there.scene.namespace().to_owned());
+    let user = format!("home:system:serviceaccount:{namespace}:remote");
+    bed.kubectl(
+        &["create", "clusterrolebinding", "remote", "--clusterrole=cluster-admin", "--user", &user],
+        "",
+    );
+    scene.story.apply(&crate::scene::account("remote"));
+    let data = json!({"provider": "azure", "address": bed.url(), "ca.crt": bed.authority().certificate(),
+        "serviceAccountName": "remote"});
+    let map =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "trusting"}, "data": data});
+    scene.story.apply(&map.to_string());
+    scene.push("app", "1", &config_map("a", "one"));
+    let spec = json!({"kubeConfig": {"configMapRef": {"name": "trusting"}}, "interval": "1h", "retryInterval": "1s"});
+    scene.create("app", spec);
+    let message = scene.wait_reason("app", "Ready", "False", "ClusterUnreachable").await;
+    let says = format!("no token of the cloud for ServiceAccount/{namespace}/remote: it has no annotation");
+    assert!(message.starts_with(&says), "{message}");
+    let annotate = |client: &str| {
+        let client = format!("azure.workload.identity/client-id={client}");
+        let tenant = "azure.workload.identity/tenant-id=shop.example";
+        scene.story.kubectl(&["annotate", "--overwrite", "serviceaccount", "remote", tenant, &client], "");
+    };
+    annotate("somebody");
+    scene
+        .wait_says("app", "Ready", &["the account's identity was refused", "answered 401 (invalid_client)"])
+        .await;
+    annotate("deployer");
+    scene.story.wait_ready("app", "1@").await;
+    assert_eq!(there.data("a").as_deref(), Some("one"));
+    let mark = bed.audit().mark();
+    scene.upgraded("app", "2", &config_map("a", "two")).await;
+    assert!(bed.audit().since(mark, &user).iter().any(|request| request.writes()), "as the account");
+    // It is renewed before it ends, without a run.
+    let first = async |asked: &mut mpsc::UnboundedReceiver<String>| asked.recv().await;
+    while asked.try_recv().is_ok() {}
+    let path = tokio::time::timeout(Duration::from_secs(60), first(&mut asked)).await.expect("a renewal");
+    assert_eq!(path.as_deref(), Some("/shop.example/oauth2/v2.0/token"));
 }

@@ -1,9 +1,11 @@
-//! A cluster that trusts tokens of ours, as a ConfigMap names it.
+//! A cluster that trusts tokens of ours, or tokens of a cloud that are given for ours, as a ConfigMap
+//! names it.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::cloud::{ClusterProvider, is_google_provider};
 use super::kubeconfig::{RemoteAccess, RemoteReach};
 use crate::domain::process::configuration::{Wrong, read_single, wrong};
 use crate::domain::release::object_name;
@@ -11,13 +13,17 @@ use crate::domain::release::object_name;
 /// The longest list of audiences, in bytes, and how many there may be.
 const MAX_AUDIENCES: (usize, usize) = (4 << 10, 8);
 
-/// A cluster whose API server accepts tokens of a ServiceAccount of the operator's cluster.
+/// A cluster whose API server accepts tokens of a ServiceAccount of the operator's cluster, or what a
+/// cloud gives for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustingCluster {
     /// The API server; without credentials.
     pub access: RemoteAccess,
-    /// The audiences of the token; the API server's URL when the ConfigMap names none.
-    pub audiences: Vec<String>,
+    /// Whose tokens the API server accepts.
+    pub provider: ClusterProvider,
+    /// The audiences of the ServiceAccount's token. Absent: that of Google's pool of the operator's own
+    /// cluster.
+    pub audiences: Option<Vec<String>>,
     /// The ServiceAccount of the token, in the namespace of the release; that of the release when
     /// absent.
     pub service_account: Option<String>,
@@ -40,19 +46,6 @@ impl TrustingCluster {
             let value = data.get(key).and_then(|value| std::str::from_utf8(value).ok());
             value.map(str::trim).filter(|value| !value.is_empty())
         };
-        match text("provider") {
-            Some("generic") => {}
-            Some("aws" | "azure" | "gcp") => {
-                return Err(wrong(
-                    "data.provider",
-                    "aws, azure and gcp are not supported yet: use generic, or a kubeconfig in a Secret",
-                ));
-            }
-            _ => return Err(wrong("data.provider", "must be generic")),
-        }
-        if text("cluster").is_some() {
-            return Err(wrong("data.cluster", "is for the providers of clouds: remove it, and set address"));
-        }
         let address = text("address").ok_or_else(|| wrong("data.address", "is not set"))?;
         let mut access =
             RemoteAccess::at(address, reach).map_err(|problem| wrong("data.address", problem))?;
@@ -61,18 +54,32 @@ impl TrustingCluster {
             Some(pem) if pem.starts_with("-----BEGIN CERTIFICATE-----") => Some(pem.as_bytes().to_vec()),
             Some(_) => return Err(wrong("data.ca.crt", "must be a certificate in PEM")),
         };
+        let bad = |(key, problem): (&str, &str)| wrong(format!("data.{key}"), problem);
+        let provider = ClusterProvider::read(text("provider"), text("cluster"), &access.host).map_err(bad)?;
+        if access.authority.is_none() && provider.has_own_authority(&access.host) {
+            return Err(bad(("ca.crt", "is not set: it is not looked up in the cloud")));
+        }
         let audiences = match text("audiences") {
-            None => vec![access.server.clone()],
-            Some(list) => audiences(list)?,
+            None => provider.audiences(&access.server),
+            Some(list) => Some(audiences(list)?),
         };
+        if let (ClusterProvider::Gcp, Some(named)) = (&provider, &audiences)
+            && !matches!(named.as_slice(), [one] if is_google_provider(one))
+        {
+            return Err(bad((
+                "audiences",
+                "must be one provider of a workload identity pool: //iam.googleapis.com/projects/…/providers/…",
+            )));
+        }
         let service_account = text("serviceAccountName").map(object_name).transpose();
         let service_account = service_account.map_err(|problem| wrong("data.serviceAccountName", problem))?;
-        Ok(Self { access, audiences, service_account })
+        Ok(Self { access, provider, audiences, service_account })
     }
 
     /// Identifies everything in it.
     pub fn fingerprint(&self) -> String {
-        format!("{}|{:?}|{:?}", self.access.fingerprint(), self.audiences, self.service_account)
+        let Self { access, provider, audiences, service_account } = self;
+        format!("{}|{provider:?}|{audiences:?}|{service_account:?}", access.fingerprint())
     }
 }
 
@@ -103,7 +110,7 @@ mod tests {
                 data.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
             let read = TrustingCluster::read(&map, RemoteReach { local: false });
             let read = read.map_err(|wrong| wrong.to_string());
-            let read = read.map(|c| (c.audiences.clone(), c.service_account.clone()));
+            let read = read.map(|c| (c.audiences.clone().unwrap_or_default(), c.service_account.clone()));
             let expected = expected
                 .map(|(all, account)| {
                     (all.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>(), account.map(str::to_owned))
@@ -119,11 +126,29 @@ mod tests {
         );
         check(&[provider, address, ("audiences", "one")], Ok((&["one"], None)));
         check(&[provider], Err("data.address: is not set"));
-        check(&[address], Err("data.provider: must be generic"));
-        let cloud = "data.provider: aws, azure and gcp are not supported yet: use generic, or a kubeconfig in a Secret";
-        for name in ["aws", "azure", "gcp"] {
-            check(&[("provider", name), address], Err(cloud));
-        }
+        check(&[address], Err("data.provider: must be generic, aws, azure or gcp"));
+        let (authority, cluster) = (("ca.crt", "-----BEGIN CERTIFICATE-----"), ("cluster", "prod"));
+        let eks = ("address", "https://A.gr7.eu-west-1.eks.amazonaws.com");
+        check(&[("provider", "aws"), eks, authority, cluster], Ok((&["sts.amazonaws.com"], None)));
+        check(&[("provider", "azure"), address, authority], Ok((&["api://AzureADTokenExchange"], None)));
+        check(&[("provider", "gcp"), address, authority], Ok((&[], None)));
+        check(&[("provider", "gcp"), ("address", "https://gke-1.eu.gke.goog")], Ok((&[], None)));
+        let own = "data.ca.crt: is not set: it is not looked up in the cloud";
+        check(&[("provider", "aws"), eks, cluster], Err(own));
+        check(&[("provider", "azure"), address], Err(own));
+        check(&[("provider", "gcp"), address], Err(own));
+        check(&[("provider", "azure"), authority, cluster], Err("data.address: is not set"));
+        check(
+            &[("provider", "aws"), eks, authority],
+            Err("data.cluster: is not set: name the EKS cluster, or its ARN"),
+        );
+        let pool = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/k";
+        check(&[("provider", "gcp"), address, authority, ("audiences", pool)], Ok((&[pool], None)));
+        check(
+            &[("provider", "gcp"), address, authority, ("audiences", "a")],
+            Err("data.audiences: must be one provider of a workload identity pool: \
+                 //iam.googleapis.com/projects/…/providers/…"),
+        );
         check(&[provider, address, ("token", "x")], Err("data.token: is not known: remove it"));
         check(
             &[provider, address, ("cluster", "x")],

@@ -1,10 +1,11 @@
 //! Amazon ECR: the pod's role by IRSA (a web identity) or EKS Pod Identity, and
-//! with it the registry's token of 12 hours.
+//! with it the registry's token of 12 hours. Amazon EKS: the role of a ServiceAccount, and with it a
+//! token for a cluster.
 
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::Method;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -12,6 +13,7 @@ use serde::Deserialize;
 
 use super::call::{Caller, element, form};
 use super::sigv4::{self, Keys, Signed};
+use crate::domain::remote::cloud::EksCluster;
 use crate::oci::credentials::{Access, Credential, Ecr};
 use crate::oci::error::OciError;
 use crate::oci::reference::authority;
@@ -19,6 +21,12 @@ use crate::oci::transport::Request;
 
 /// How long a token of ECR is valid, by its documentation.
 const TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
+/// How long a token for a cluster is used. EKS accepts it for 15 minutes.
+const EKS_TOKEN_LIFE: Duration = Duration::from_secs(14 * 60);
+/// What AWS's own tools write for it, in seconds: older API servers accept no more, and none goes by it.
+const EKS_EXPIRES: u32 = 60;
+/// The hash of an empty body.
+const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 #[derive(Deserialize)]
 struct Answer {
@@ -129,24 +137,34 @@ async fn keys(caller: Caller<'_>, ecr: &Ecr) -> Result<Keys, OciError> {
     ))
 }
 
-/// IRSA: `AssumeRoleWithWebIdentity` of STS.
+/// IRSA: the role of the pod.
 async fn web_identity(caller: Caller<'_>, ecr: &Ecr, path: &str) -> Result<Keys, OciError> {
     let role = caller.required("AWS_ROLE_ARN", "IRSA")?;
     let token = caller.file(path).await?;
     let region = caller.variable("AWS_REGION").or_else(|| caller.variable("AWS_DEFAULT_REGION"));
     let region = region.unwrap_or_else(|| ecr.region.clone());
-    let host = format!("sts.{region}.{}", ecr.domain);
+    let session = caller.variable("AWS_ROLE_SESSION_NAME").unwrap_or_else(|| "supercargo".to_owned());
+    assume(caller, (&region, ecr.domain), (&role, &session), &token).await
+}
+
+/// `AssumeRoleWithWebIdentity` of STS: the keys of a role, for a token of a ServiceAccount.
+async fn assume(
+    caller: Caller<'_>,
+    (region, domain): (&str, &str),
+    (role, session): (&str, &str),
+    token: &str,
+) -> Result<Keys, OciError> {
+    let host = format!("sts.{region}.{domain}");
     let url = caller.url(&endpoint(caller, "AWS_ENDPOINT_URL_STS", &host))?;
     let host = authority(&url);
-    let session = caller.variable("AWS_ROLE_SESSION_NAME").unwrap_or_else(|| "supercargo".to_owned());
     let request = form(
         url,
         &[
             ("Action", "AssumeRoleWithWebIdentity"),
             ("Version", "2011-06-15"),
-            ("RoleArn", &role),
-            ("RoleSessionName", &session),
-            ("WebIdentityToken", &token),
+            ("RoleArn", role),
+            ("RoleSessionName", session),
+            ("WebIdentityToken", token),
         ],
     );
     let answer = caller.send(request, &Access::anonymous()).await?;
@@ -157,6 +175,34 @@ async fn web_identity(caller: Caller<'_>, ecr: &Ecr, path: &str) -> Result<Keys,
         (Some(id), Some(secret), session @ Some(_)) => Ok(Keys { id, secret, session }),
         _ => Err(caller.denied(&format!("{host} returned no credentials"))),
     }
+}
+
+/// A token for a cluster of EKS: a signed request, which its API server sends to STS to learn the
+/// caller. It is bound to the name of the cluster by a signed header.
+pub(super) async fn cluster_token(
+    caller: Caller<'_>,
+    cluster: &EksCluster,
+    as_role: (&str, &str),
+    assertion: &str,
+) -> Result<(String, Duration), OciError> {
+    let EksCluster { name, region, domain } = cluster;
+    let keys = assume(caller, (region, domain), as_role, assertion).await?;
+    // Not an endpoint of the environment: the API server accepts AWS's own only.
+    let host = format!("sts.{region}.{domain}");
+    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let signed = Signed {
+        method: "GET",
+        path: "/",
+        headers: &[("host", &host), ("x-k8s-aws-id", name)],
+        body: b"",
+        region,
+        service: "sts",
+        time: &time,
+    };
+    let parameters = [("Action", "GetCallerIdentity"), ("Version", "2011-06-15")];
+    let query = sigv4::presigned(&keys, &signed, &parameters, EKS_EXPIRES, EMPTY);
+    let url = format!("https://{host}/?{query}");
+    Ok((format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(url)), EKS_TOKEN_LIFE))
 }
 
 #[derive(Deserialize)]

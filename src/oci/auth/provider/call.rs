@@ -28,7 +28,12 @@ pub(super) struct Caller<'a> {
     pub variables: &'a Variables,
     /// The requested artifact, for messages.
     pub subject: &'a str,
+    /// Whose identity is shown, for messages.
+    pub whose: &'static str,
 }
+
+/// That of this process.
+pub(super) const POD: &str = "the pod's identity";
 
 /// The media type of a form.
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -78,7 +83,8 @@ impl Caller<'_> {
         url.filter(|url| url.scheme() == "https" || near(url)).ok_or_else(|| {
             let shown: String = text.chars().take(200).collect();
             self.denied(&format!(
-                "{shown:?} cannot receive the pod's identity: it is neither HTTPS nor an address of the node"
+                "{shown:?} cannot receive {}: it is neither HTTPS nor an address of the node",
+                self.whose
             ))
         })
     }
@@ -105,7 +111,7 @@ impl Caller<'_> {
         let answer = format!("answered {}{code}", status.as_u16());
         match status.as_u16() {
             429 | 500..=599 => Err(OciError::Unavailable { host, why: format!("it {answer}").into() }),
-            _ => Err(self.denied(&format!("the pod's identity was refused: {host} {answer}"))),
+            _ => Err(self.denied(&format!("{} was refused: {host} {answer}", self.whose))),
         }
     }
 

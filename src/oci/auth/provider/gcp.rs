@@ -1,5 +1,6 @@
 //! Google's Artifact Registry and Container Registry: a token of the metadata
-//! server (GKE Workload Identity), or of Workload Identity Federation.
+//! server (GKE Workload Identity), or of Workload Identity Federation. Google Kubernetes Engine: a token
+//! for that of a ServiceAccount, by the same federation.
 
 use std::time::Duration;
 
@@ -11,12 +12,12 @@ use serde::Deserialize;
 use super::call::{Caller, form, plain, seconds};
 use crate::oci::credentials::{Access, Credential};
 use crate::oci::error::OciError;
+use crate::oci::reference::authority;
 use crate::oci::transport::Request;
 
 /// How long a token is used when its lifetime is not given.
 const TOKEN_LIFE: Duration = Duration::from_secs(10 * 60);
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
-const TOKEN_PATH: &str = "computeMetadata/v1/instance/service-accounts/default/token";
 
 #[derive(Deserialize)]
 struct Token {
@@ -75,9 +76,7 @@ pub(super) async fn credential(caller: Caller<'_>) -> Result<(Credential, Durati
 }
 
 async fn of_metadata(caller: Caller<'_>) -> Result<(String, Duration), OciError> {
-    let host = caller.variable("GCE_METADATA_HOST").unwrap_or_else(|| "metadata.google.internal".to_owned());
-    let mut request = Request::new(Method::GET, caller.url(&format!("http://{host}/{TOKEN_PATH}"))?);
-    request.headers.push(plain("metadata-flavor", "Google"));
+    let request = metadata_request(caller, "instance/service-accounts/default/token")?;
     let Token { access_token, expires_in } = caller.json(request, &Access::anonymous()).await?;
     Ok((access_token, seconds(expires_in, TOKEN_LIFE)))
 }
@@ -101,26 +100,118 @@ async fn federated(caller: Caller<'_>, path: &str) -> Result<(String, Duration),
         let token = value.as_ref().and_then(|v| v.get(&format.subject_token_field_name)?.as_str());
         subject = token.ok_or_else(|| unusable("its credential_source contains no token"))?.to_owned();
     }
-    let request = form(
-        caller.url(&file.token_url)?,
-        &[
-            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
-            ("audience", &file.audience),
-            ("scope", SCOPE),
-            ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
-            ("subject_token_type", &file.subject_token_type),
-            ("subject_token", &subject),
-        ],
-    );
-    let Token { access_token, expires_in } = caller.json(request, &Access::anonymous()).await?;
-    let Some(url) = file.service_account_impersonation_url else {
-        return Ok((access_token, seconds(expires_in, TOKEN_LIFE)));
+    let exchange = Exchange {
+        token_url: &file.token_url,
+        audience: &file.audience,
+        subject: (&file.subject_token_type, &subject),
+        impersonation_url: file.service_account_impersonation_url.as_deref(),
+        scopes: &[SCOPE],
     };
-    let mut request = Request::new(Method::POST, caller.url(&url)?);
-    request.headers.push((AUTHORIZATION, caller.header(&format!("Bearer {access_token}"))?));
-    let body = Bytes::from(serde_json::json!({"scope": [SCOPE]}).to_string());
-    request.body = Some(("application/json".to_owned(), body));
-    let Impersonated { access_token, expire_time } = caller.json(request, &Access::anonymous()).await?;
-    let left = expire_time.and_then(|at| Duration::try_from(at.duration_since(jiff::Timestamp::now())).ok());
-    Ok((access_token, left.unwrap_or(TOKEN_LIFE)))
+    exchange.token(caller).await
+}
+
+/// An exchange of a token for one of Google (RFC 8693), and of that for one of a service account of
+/// Google.
+struct Exchange<'a> {
+    token_url: &'a str,
+    audience: &'a str,
+    /// The type of the token, and the token.
+    subject: (&'a str, &'a str),
+    impersonation_url: Option<&'a str>,
+    /// What the last token is for.
+    scopes: &'a [&'a str],
+}
+
+impl Exchange<'_> {
+    async fn token(self, caller: Caller<'_>) -> Result<(String, Duration), OciError> {
+        let scope = match self.impersonation_url {
+            Some(_) => SCOPE.to_owned(),
+            None => self.scopes.join(" "),
+        };
+        let request = form(
+            caller.url(self.token_url)?,
+            &[
+                ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+                ("audience", self.audience),
+                ("scope", &scope),
+                ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+                ("subject_token_type", self.subject.0),
+                ("subject_token", self.subject.1),
+            ],
+        );
+        let Token { access_token, expires_in } = caller.json(request, &Access::anonymous()).await?;
+        let Some(url) = self.impersonation_url else {
+            return Ok((access_token, seconds(expires_in, TOKEN_LIFE)));
+        };
+        let mut request = Request::new(Method::POST, caller.url(url)?);
+        request.headers.push((AUTHORIZATION, caller.header(&format!("Bearer {access_token}"))?));
+        let body = Bytes::from(serde_json::json!({"scope": self.scopes}).to_string());
+        request.body = Some(("application/json".to_owned(), body));
+        let Impersonated { access_token, expire_time } = caller.json(request, &Access::anonymous()).await?;
+        let left =
+            expire_time.and_then(|at| Duration::try_from(at.duration_since(jiff::Timestamp::now())).ok());
+        Ok((access_token, left.unwrap_or(TOKEN_LIFE)))
+    }
+}
+
+/// The audience of a ServiceAccount's token, and that of its exchange, in the pool of the cluster that
+/// this process runs in.
+pub(super) async fn own_pool(caller: Caller<'_>) -> Result<(String, String), OciError> {
+    let project = metadata(caller, "project/project-id").await?;
+    let location = metadata(caller, "instance/attributes/cluster-location").await?;
+    let cluster = metadata(caller, "instance/attributes/cluster-name").await?;
+    let pool = format!("{project}.svc.id.goog");
+    let provider = format!(
+        "https://container.googleapis.com/v1/projects/{project}/locations/{location}/clusters/{cluster}"
+    );
+    let exchange = format!("identitynamespace:{pool}:{provider}");
+    Ok((pool, exchange))
+}
+
+/// A token for the API servers of Google Kubernetes Engine.
+pub(super) async fn cluster_token(
+    caller: Caller<'_>,
+    audience: &str,
+    email: Option<&str>,
+    assertion: &str,
+) -> Result<(String, Duration), OciError> {
+    let endpoint = |variable: &str, own: &str| {
+        let named = caller.variable(variable).unwrap_or_else(|| own.to_owned());
+        named.trim_end_matches('/').to_owned()
+    };
+    let sts = endpoint("CLOUDSDK_API_ENDPOINT_OVERRIDES_STS", "https://sts.googleapis.com");
+    let iam =
+        endpoint("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", "https://iamcredentials.googleapis.com");
+    let impersonation_url =
+        email.map(|email| format!("{iam}/v1/projects/-/serviceAccounts/{email}:generateAccessToken"));
+    let exchange = Exchange {
+        token_url: &format!("{sts}/v1/token"),
+        audience,
+        subject: ("urn:ietf:params:oauth:token-type:jwt", assertion),
+        impersonation_url: impersonation_url.as_deref(),
+        // By the second, the API server knows the email of the user.
+        scopes: &[SCOPE, "https://www.googleapis.com/auth/userinfo.email"],
+    };
+    exchange.token(caller).await
+}
+
+/// A text of the metadata server.
+async fn metadata(caller: Caller<'_>, path: &str) -> Result<String, OciError> {
+    let request = metadata_request(caller, path)?;
+    let host = authority(&request.url);
+    let body = caller.send(request, &Access::anonymous()).await?;
+    let text = std::str::from_utf8(&body).map(str::trim).unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':');
+    match !text.is_empty() && text.len() <= 100 && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err(caller.denied(&format!("{host} does not name {path}"))),
+    }
+}
+
+fn metadata_request(caller: Caller<'_>, path: &str) -> Result<Request, OciError> {
+    let host = caller.variable("GCE_METADATA_HOST").unwrap_or_else(|| "metadata.google.internal".to_owned());
+    let mut request =
+        Request::new(Method::GET, caller.url(&format!("http://{host}/computeMetadata/v1/{path}"))?);
+    request.headers.push(plain("metadata-flavor", "Google"));
+    Ok(request)
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::call::{Caller, Variables};
+use super::call::{Caller, POD, Variables};
 use super::{aws, azure, gcp};
 use crate::api::release::RegistryProvider;
 use crate::oci::auth::context::RequestContext;
@@ -42,6 +42,10 @@ impl Providers {
         Self { variables, held: Mutex::default() }
     }
 
+    pub fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
     /// The credential of the access' provider for the registry, whose challenge came from
     /// that zone; `None` without a provider.
     ///
@@ -59,7 +63,8 @@ impl Providers {
             return Ok(None);
         }
         let (provider, registry) = (parts.provider, context.repository.registry());
-        let caller = Caller { transport, variables: &self.variables, subject: context.subject };
+        let (variables, subject) = (&self.variables, context.subject);
+        let caller = Caller { transport, variables, subject, whose: POD };
         let target = CloudRegistry::of(provider, registry).ok_or_else(|| {
             caller.denied(&format!(
                 "the provider {provider} has no credentials for {registry}: {}",
