@@ -55,6 +55,7 @@ pub const PLURAL: &str = "ociartifactreleases";
     printcolumn = r#"{"name":"Drifted","type":"string","jsonPath":".status.conditions[?(@.type==\"Drifted\")].status","priority":1}"#,
     printcolumn = r#"{"name":"Verified","type":"string","jsonPath":".status.conditions[?(@.type==\"Verified\")].status","priority":1}"#,
     printcolumn = r#"{"name":"Source","type":"string","jsonPath":".spec.url","priority":1}"#,
+    printcolumn = r#"{"name":"Cluster","type":"string","jsonPath":".status.cluster","priority":1}"#,
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#,
     validation = Rule::new("self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label: at most 63 lower case letters, digits or '-'"),
     validation = Rule::new("!has(self.spec.rollback) || self.spec.rollback.mode == 'Off' || (has(self.spec.wait) && self.spec.wait) || (has(self.spec.healthChecks) && self.spec.healthChecks.size() > 0)").message("rollback.mode needs wait or healthChecks: without them no revision is known to be healthy"),

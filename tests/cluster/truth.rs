@@ -410,7 +410,7 @@ async fn the_table_has_room_for_what_a_person_looks_for() {
     assert_eq!(row, ["app", "True", "ReconciliationSucceeded", &short, "false"]);
     let wide = scene.story.kubectl(&["get", "oar", "-o", "wide"], "");
     let head: Vec<&str> = wide.lines().next().expect("a line").split_whitespace().skip(6).collect();
-    assert_eq!(head, ["LAST", "APPLIED", "DRIFTED", "VERIFIED", "SOURCE", "MESSAGE"]);
+    assert_eq!(head, ["LAST", "APPLIED", "DRIFTED", "VERIFIED", "SOURCE", "CLUSTER", "MESSAGE"]);
     let ours = Person::of(&scene.story).run(&["get", "releases"], "").stdout;
     let head: Vec<&str> = ours.lines().next().expect("a line").split_whitespace().collect();
     assert_eq!(head, ["NAME", "READY", "REASON", "REVISION", "SUSPENDED", "AGE", "MESSAGE"]);

@@ -27,7 +27,8 @@ use crate::domain::identity::ReleaseId;
 ///
 /// Reads OCIArtifactReleases and writes nothing to the cluster. READY, REASON and MESSAGE are those
 /// of the Ready condition, REVISION is the last revision that was applied completely, SUSPENDED is
-/// spec.suspend. With -o json or yaml the objects are printed in kubectl's format: a single named
+/// spec.suspend. CLUSTER is the API server of the objects, if any release has them in another cluster; -o wide
+/// has the column always. With -o json or yaml the objects are printed in kubectl's format: a single named
 /// release as an object, otherwise a List.
 ///
 /// Exit codes: 0 success, also if there are no releases; 1 when a named release does not exist, or
@@ -104,7 +105,8 @@ impl GetReleases {
                 None => printer.say("no releases found"),
             },
             None if !found.is_empty() => {
-                let columns = Columns { namespace: *all_namespaces, wide: output.output == Output::Wide };
+                let wide = output.output == Output::Wide;
+                let columns = Columns { namespace: *all_namespaces, wide, cluster: has_cluster(&found) };
                 columns.table(&found, Timestamp::now()).print(printer, !output.no_headers)?;
             }
             None => {}
@@ -136,6 +138,13 @@ async fn named(
 struct Columns {
     namespace: bool,
     wide: bool,
+    /// That of the objects' cluster; a wide table has it anyway.
+    cluster: bool,
+}
+
+/// Whether a release has its objects in another cluster.
+fn has_cluster(releases: &[Value]) -> bool {
+    releases.iter().any(|release| !text(release, "/status/cluster").is_empty())
 }
 
 impl Columns {
@@ -146,6 +155,9 @@ impl Columns {
         }
         if self.wide {
             headers.extend(["LAST APPLIED", "DRIFTED", "VERIFIED", "SOURCE"]);
+        }
+        if self.wide || self.cluster {
+            headers.push("CLUSTER");
         }
         // The longest column is the last.
         headers.push("MESSAGE");
@@ -188,6 +200,9 @@ impl Columns {
                 cell("/spec/url"),
             ]);
         }
+        if self.wide || self.cluster {
+            row.push(cell("/status/cluster"));
+        }
         row.push(text(ready, "/message").into());
         row
     }
@@ -203,7 +218,7 @@ async fn follow(
     let GetReleases { names, selector, output, .. } = arguments;
     // A kind that is not served is an error, and not something to wait for.
     session.list_releases(namespace.as_deref(), selector.as_deref()).await?;
-    let columns = Columns { namespace: namespace.is_none(), wide: output.output == Output::Wide };
+    let (mut columns, all) = (None, namespace.is_none());
     let (sender, mut seen) = mpsc::unbounded_channel();
     let watching = session.clone().follow_releases(namespace, selector.clone(), sender);
     tokio::pin!(watching);
@@ -237,6 +252,11 @@ async fn follow(
             }
         };
         if !change.is_empty() {
+            // The columns are those of the list.
+            let columns = columns.get_or_insert_with(|| {
+                let wide = output.output == Output::Wide;
+                Columns { namespace: all, wide, cluster: has_cluster(&change) }
+            });
             let table = columns.table(&change, Timestamp::now());
             table.print_below(printer, std::mem::take(&mut headers), &mut widths)?;
             printer.finish()?;
@@ -267,7 +287,8 @@ mod tests {
         ];
         let printed = |namespace: bool, wide: bool| {
             let (mut out, mut err) = (Vec::new(), Vec::new());
-            let table = Columns { namespace, wide }.table(&releases, Timestamp::UNIX_EPOCH);
+            let cluster = has_cluster(&releases);
+            let table = Columns { namespace, wide, cluster }.table(&releases, Timestamp::UNIX_EPOCH);
             table.print(&mut Printer::new(&mut out, &mut err), true).unwrap();
             String::from_utf8(out).unwrap()
         };
@@ -296,6 +317,7 @@ mod tests {
                 "DRIFTED",
                 "VERIFIED",
                 "SOURCE",
+                "CLUSTER",
                 "MESSAGE"
             ]
         );
@@ -317,5 +339,24 @@ mod tests {
             ]
         );
         assert_eq!(cells(2), ["b", "new", "false", "<unknown>", "oci://r/new"]);
+    }
+
+    #[test]
+    fn the_cluster_of_the_objects_is_shown_where_a_release_has_one() {
+        let release = |name: &str, cluster: Option<&str>| {
+            json!({"metadata": {"name": name, "creationTimestamp": "1969-12-31T23:59:00Z"}, "spec": {"url": "oci://r/web"},
+                "status": {"cluster": cluster}})
+        };
+        let releases = [release("web", None), release("far", Some("https://api.far.example:6443"))];
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let columns = Columns { namespace: false, wide: false, cluster: has_cluster(&releases) };
+        let table = columns.table(&releases, Timestamp::UNIX_EPOCH);
+        table.print(&mut Printer::new(&mut out, &mut err), true).unwrap();
+        let printed = String::from_utf8(out).unwrap();
+        let lines: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0][6..], ["CLUSTER", "MESSAGE"]);
+        assert_eq!(lines[1][1..], ["false", "60s"]);
+        assert_eq!(lines[2][1..], ["false", "60s", "https://api.far.example:6443"]);
+        assert!(!has_cluster(&releases[..1]));
     }
 }
