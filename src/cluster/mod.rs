@@ -18,7 +18,7 @@ pub mod sources;
 pub mod steps;
 
 pub use collections::watch::State;
-pub use collections::{by_name, named, store};
+pub use collections::{by_name, changes, named, store};
 pub use kinds::discovery;
 pub use objects::{adopt, apply, delete};
 pub use session::connection;

@@ -12,11 +12,12 @@ use super::options::Options;
 use super::specs::Specs;
 use crate::api::status::ReleaseStatus;
 use crate::builder::Builder;
+use crate::cluster::changes::WatchChange;
 use crate::cluster::inventory::Stored;
 use crate::cluster::named::{NamedObjects, ObjectKey};
 use crate::cluster::releases::ReleaseEvent;
 use crate::cluster::session::Session;
-use crate::cluster::store::{Store, WatchChange};
+use crate::cluster::store::Store;
 use crate::domain::identity::ReleaseId;
 use crate::domain::observed::ObservedRelease;
 use crate::domain::release::{has_begun, id_of};
@@ -144,7 +145,10 @@ impl Engine {
                 Some(event) = self.releases.recv() => self.release(event, &mut listed),
                 Some(change) = self.changes.recv() => {
                     if let Some(handle) = self.handles.get(&change.owner) {
-                        handle.signals.touch(change.id);
+                        match &change.id {
+                            Some(id) => handle.signals.touch(id.clone()),
+                            None => handle.signals.supersede(),
+                        }
                     }
                 }
                 Some(key) = self.objects.recv() => {

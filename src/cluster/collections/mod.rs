@@ -1,6 +1,7 @@
 //! Collections of objects: page by page, followed by watches, and what was seen of them.
 
 pub mod by_name;
+pub mod changes;
 pub mod named;
 pub(super) mod pages;
 pub mod store;

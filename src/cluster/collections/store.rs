@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::changes::{There, WatchChange};
 use super::watch::{Event, State, run_kind};
 use crate::api::keys;
 use crate::cluster::error::ApiError;
@@ -20,6 +21,9 @@ const MAX_COMPLETED: usize = 4096;
 
 /// How many objects a watch over another cluster remembers: a release may name any server.
 const MAX_ELSEWHERE: usize = 50_000;
+
+/// How much memory the places in the order take that a watch there remembers, in bytes.
+const MAX_PLACES: usize = 8 << 20;
 
 /// The longest names, uids and values of labels of objects there, in bytes.
 const MAX_NAME: usize = 253;
@@ -46,23 +50,14 @@ impl WatchScope {
     }
 }
 
-/// An object of a release was changed or deleted.
-#[derive(Clone, Debug)]
-pub struct WatchChange {
-    /// The release that its labels name or named.
-    pub owner: ReleaseId,
-    /// The object.
-    pub id: ObjectId,
-}
-
 /// The watches.
 #[derive(Clone)]
 pub struct Store {
     session: Session,
     watches: Arc<Mutex<HashMap<Key, Weak<Watched>>>>,
     changes: mpsc::UnboundedSender<WatchChange>,
-    /// The namespace of the releases that are notified; `None` is all.
-    only: Option<Arc<str>>,
+    /// For another cluster.
+    there: Option<There>,
 }
 
 /// One watch and what it has seen. It ends when the last holder drops it.
@@ -82,13 +77,29 @@ struct RecordTable {
     records: HashMap<Place, Record>,
     /// Jobs that had completed when they were deleted, with their uids; the latest last.
     completed: VecDeque<(Place, String)>,
+    /// The memory of the places in the order, in bytes.
+    places: usize,
 }
 
 impl RecordTable {
+    /// Adds an object, and returns what it was before. Beyond `most` bytes, its place in the order is
+    /// not remembered: it is removed as one without.
+    fn insert(&mut self, key: &Place, mut record: Record, most: usize) -> Option<Record> {
+        let before = self.records.remove(key);
+        self.places -= before.as_ref().map_or(0, weight);
+        if self.places.saturating_add(weight(&record)) > most {
+            record.placement = None;
+        }
+        self.places += weight(&record);
+        self.records.insert(key.clone(), record);
+        before
+    }
+
     /// Removes an object; `last` is its last state, where that is known. A Job may be
     /// deleted at the moment it completes: its end is recorded before it disappears.
     fn remove(&mut self, key: &Place, last: Option<&Record>) -> Option<Record> {
         let before = self.records.remove(key);
+        self.places -= before.as_ref().map_or(0, weight);
         if let Some(gone) = last.or(before.as_ref()).filter(|r| r.run == JobRun::Completed) {
             self.completed.push_back((key.clone(), gone.uid.clone()));
             if self.completed.len() > MAX_COMPLETED {
@@ -97,6 +108,10 @@ impl RecordTable {
         }
         before
     }
+}
+
+fn weight(record: &Record) -> usize {
+    record.placement.as_ref().map_or(0, |placement| placement.weight())
 }
 
 impl Drop for Watched {
@@ -171,7 +186,7 @@ impl Store {
     pub fn new(session: &Session) -> (Self, mpsc::UnboundedReceiver<WatchChange>) {
         let (changes, receiver) = mpsc::unbounded_channel();
         let watches = Arc::default();
-        (Self { session: session.as_process(), watches, changes, only: None }, receiver)
+        (Self { session: session.as_process(), watches, changes, there: None }, receiver)
     }
 
     /// A store without watches over another cluster, for releases of a namespace. Its changes go to
@@ -179,7 +194,8 @@ impl Store {
     #[must_use]
     pub fn over(&self, session: &Session, namespace: &str) -> Self {
         let (changes, watches) = (self.changes.clone(), Arc::default());
-        Self { session: session.as_process(), watches, changes, only: Some(namespace.into()) }
+        let there = Some(There::new(namespace));
+        Self { session: session.as_process(), watches, changes, there }
     }
 
     /// The watch of a scope, started if there is none. It lasts as long as a holder
@@ -194,7 +210,7 @@ impl Store {
             return Ok(watched);
         }
         let session = self.session.impersonate(scope.identity.clone())?;
-        let watched = Arc::new(start(session, scope, self.changes.clone(), self.only.clone()));
+        let watched = Arc::new(start(session, scope, self.changes.clone(), self.there.clone()));
         watches.retain(|_, w| w.strong_count() > 0);
         watches.insert(key, Arc::downgrade(&watched));
         Ok(watched)
@@ -216,7 +232,7 @@ fn start(
     session: Session,
     scope: WatchScope,
     changes: mpsc::UnboundedSender<WatchChange>,
-    only: Option<Arc<str>>,
+    there: Option<There>,
 ) -> Watched {
     let seen = Arc::<RwLock<RecordTable>>::default();
     let (state, receiver) = watch::channel(State::Syncing);
@@ -230,7 +246,7 @@ fn start(
         unseen: BTreeSet::new(),
         held: None,
         changes,
-        only,
+        there,
         state,
     };
     let (resource, namespace) = (Arc::clone(&scope.resource), scope.namespace.clone());
@@ -254,7 +270,7 @@ struct Observer {
     held: Option<Vec<WatchChange>>,
     changes: mpsc::UnboundedSender<WatchChange>,
     /// See [`Store`].
-    only: Option<Arc<str>>,
+    there: Option<There>,
     state: watch::Sender<State>,
 }
 
@@ -306,9 +322,11 @@ impl Observer {
         if self.mark.is_some() && seen.records.len() >= MAX_ELSEWHERE && !seen.records.contains_key(&key) {
             return;
         }
-        let before = seen.records.insert(key.clone(), record.clone());
+        let most = if self.mark.is_some() { MAX_PLACES } else { usize::MAX };
+        let before = seen.insert(&key, record.clone(), most);
+        let is_same = before.as_ref() == seen.records.get(&key);
         drop(seen);
-        if before.as_ref() == Some(&record) {
+        if is_same {
             return;
         }
         let old = before.and_then(|b| b.owner).filter(|o| Some(o) != record.owner.as_ref());
@@ -323,10 +341,10 @@ impl Observer {
     }
 
     fn notify(&mut self, (namespace, name): &Place, owners: impl Iterator<Item = ReleaseId>) {
-        let only = self.only.clone();
-        let is_notified = |owner: &ReleaseId| only.as_deref().is_none_or(|only| owner.namespace == only);
+        let there = self.there.clone();
+        let is_notified = |owner: &ReleaseId| there.as_ref().is_none_or(|there| there.notifies(owner));
         for owner in owners.filter(is_notified) {
-            let change = WatchChange { owner, id: self.resource.id(namespace, name) };
+            let change = WatchChange::of(owner, self.resource.id(namespace, name));
             match &mut self.held {
                 // A release that is not notified finds the change in its next run.
                 Some(held) if self.mark.is_some() && held.len() >= MAX_ELSEWHERE => {}
@@ -337,6 +355,11 @@ impl Observer {
     }
 
     fn send(&self, change: WatchChange) {
+        let change = match &self.there {
+            Some(there) => there.pass(change),
+            None => Some(change),
+        };
+        let Some(change) = change else { return };
         // The receiver is gone while the process ends.
         let _ = self.changes.send(change);
     }
@@ -377,8 +400,8 @@ mod tests {
             reports: crate::domain::health::Reports::Unknown,
         };
         let (seen, unseen) = (Arc::default(), BTreeSet::new());
-        let (mark, resource, held, only) = (None, Arc::new(resource), None, None);
-        let mut observer = Observer { mark, resource, seen, unseen, held, changes, only, state };
+        let (mark, resource, held, there) = (None, Arc::new(resource), None, None);
+        let mut observer = Observer { mark, resource, seen, unseen, held, changes, there, state };
         let object = r#"{"metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": "1",
             "labels": {"supercargo.dev/name": "app", "supercargo.dev/namespace": "n"}}}"#;
         observer.observe(Event::Listing);
@@ -390,16 +413,54 @@ mod tests {
         assert!(changed.try_recv().is_err());
         observer.observe(Event::Listed);
         assert_eq!(*watched.borrow(), State::Synced);
-        assert_eq!(changed.try_recv().expect("it is reported").id.name, "a");
+        assert_eq!(
+            changed.try_recv().expect("it is reported").id.as_ref().map(|id| id.name.as_str()),
+            Some("a")
+        );
         // Events are reported at once, and another list reports deletions.
         observer.observe(Event::Absent(object));
-        assert_eq!(changed.try_recv().expect("it is reported").id.name, "a");
+        assert_eq!(
+            changed.try_recv().expect("it is reported").id.as_ref().map(|id| id.name.as_str()),
+            Some("a")
+        );
         observer.observe(Event::Present(object));
         assert!(changed.try_recv().is_ok());
         observer.observe(Event::Listing);
         observer.observe(Event::Listed);
-        assert_eq!(changed.try_recv().expect("it is reported").id.name, "a");
+        assert_eq!(
+            changed.try_recv().expect("it is reported").id.as_ref().map(|id| id.name.as_str()),
+            Some("a")
+        );
         assert!(changed.try_recv().is_err());
+    }
+
+    #[test]
+    fn the_places_of_objects_take_bounded_memory() {
+        let references: Vec<String> =
+            (0..256).map(|n| format!("apps/namespaces/n/Deployment/{n:0>200}")).collect();
+        let object = |name: &str, references: &str| {
+            let object = serde_json::json!({"metadata": {"namespace": "n", "name": name, "uid": "u",
+                "annotations": {"config.kubernetes.io/depends-on": references}}});
+            seen_last(&object.to_string(), Some("home")).expect("it is an object")
+        };
+        let mut table = RecordTable::default();
+        let (key, large) = object("a", &references.join(","));
+        let most = weight(&large) * 3;
+        for n in 0..10 {
+            table.insert(&("n".to_owned(), format!("a{n}")), large.clone(), most);
+            assert!(table.places <= most);
+        }
+        let placed = |table: &RecordTable| table.records.values().filter(|r| r.placement.is_some()).count();
+        assert_eq!((table.records.len(), placed(&table)), (10, 3), "the objects themselves are remembered");
+        // The same again takes no more, and what is gone takes none.
+        table.insert(&("n".to_owned(), "a0".to_owned()), large.clone(), most);
+        assert_eq!(placed(&table), 3);
+        for n in 0..10 {
+            table.remove(&("n".to_owned(), format!("a{n}")), None);
+        }
+        assert_eq!(table.places, 0);
+        table.insert(&key, large, most);
+        assert_eq!(placed(&table), 1);
     }
 
     #[test]

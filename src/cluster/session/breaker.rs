@@ -1,7 +1,7 @@
 //! Whether another cluster answers. After a request without an answer, no other is sent until a
 //! probe is answered: a cluster that is away costs nobody the time of a request.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::HeaderValue;
@@ -15,12 +15,15 @@ pub struct Breaker {
     failure: RwLock<Option<Arc<str>>>,
     /// How often it was opened.
     outages: AtomicU64,
+    /// Whether the API server is being asked if it answers itself.
+    suspected: AtomicBool,
     changed: watch::Sender<bool>,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { failure: RwLock::default(), outages: AtomicU64::new(0), changed: watch::channel(false).0 }
+        let (failure, outages) = (RwLock::default(), AtomicU64::new(0));
+        Self { failure, outages, suspected: AtomicBool::new(false), changed: watch::channel(false).0 }
     }
 }
 
@@ -41,6 +44,16 @@ impl Breaker {
         // Under the lock: what followers see last is the state.
         self.changed.send_replace(true);
         true
+    }
+
+    /// Something before the API server may have answered for it. Returns whether it has to be asked now.
+    pub fn suspect(&self) -> bool {
+        !self.suspected.swap(true, Ordering::Relaxed)
+    }
+
+    /// The API server was asked.
+    pub fn asked(&self) {
+        self.suspected.store(false, Ordering::Relaxed);
     }
 
     /// How often the cluster was away until now.

@@ -151,14 +151,17 @@ impl Session {
         match &error {
             ApiError::Unreachable(_) | ApiError::Timeout(_) => {
                 let why = chain(&error);
-                if remote.breaker.open(&why) {
-                    tracing::warn!(server = &*remote.server, why, "a cluster is away");
-                    tokio::spawn(probe(Arc::downgrade(&self.shared)));
-                }
+                open(&self.shared, remote, &why);
                 remote.away(&remote.breaker.failure().unwrap_or_else(|| why.into()))
             }
             ApiError::Status(status) if status.code == 401 || error.is_transient() => {
-                remote.away(&said(&status.message))
+                let why = said(&status.message);
+                if matches!(status.code, 502..=504) && remote.breaker.suspect() {
+                    // A load balancer answers for a dead API server, and an API server for a dead
+                    // aggregated one.
+                    tokio::spawn(confirm(Arc::downgrade(&self.shared), why.clone()));
+                }
+                remote.away(&why)
             }
             ApiError::Answer(_) => remote.away(&chain(&error)),
             _ => error,
@@ -184,6 +187,25 @@ fn is_uid(text: &str) -> bool {
 fn said(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ").chars().take(MAX_SAID).collect()
+}
+
+/// Ends requests to a cluster until it answers.
+fn open(shared: &Arc<Shared>, remote: &Remote, why: &str) {
+    if remote.breaker.open(why) {
+        tracing::warn!(server = &*remote.server, why, "a cluster is away");
+        tokio::spawn(probe(Arc::downgrade(shared)));
+    }
+}
+
+/// Asks the API server itself whether it answers.
+async fn confirm(shared: Weak<Shared>, why: String) {
+    let Some(shared) = shared.upgrade() else { return };
+    let Some(remote) = &shared.remote else { return };
+    let answers = tokio::time::timeout(PROBE_TIMEOUT, answers(&shared)).await.unwrap_or(false);
+    remote.breaker.asked();
+    if !answers {
+        open(&shared, remote, &why);
+    }
 }
 
 /// Probes a cluster until it answers, or nobody needs it any more.

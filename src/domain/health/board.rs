@@ -14,7 +14,7 @@ use super::early::report::PodsVerdict;
 use super::fields::Reports;
 use super::rules::RuleSet;
 use super::storage::{ClassAnswer, ClassQuestion};
-use super::verdict::{Health, HealthState};
+use super::verdict::{Health, HealthState, failures_of};
 use crate::api::reason::Reason;
 use crate::domain::message::List;
 use crate::domain::objects::identity::ObjectId;
@@ -242,6 +242,11 @@ impl Board {
         (judged.own.changes_at, judged.health.changes_at) = (again, again);
     }
 
+    /// Whether the last read of an object was not answered.
+    pub fn is_unsure(&self, id: &ObjectId) -> bool {
+        self.objects.get(id).and_then(Option::as_ref).is_some_and(|judged| judged.unsure)
+    }
+
     /// The objects whose judgement is missing, or out of date according to `sight`.
     pub fn outdated(&self, sight: impl Fn(&ObjectId) -> Sight, now: Timestamp) -> Vec<ObjectId> {
         let is_outdated = |id: &ObjectId, judged: &Option<Judged>| {
@@ -376,19 +381,6 @@ impl Board {
         let message = listed(&headline, named);
         Assessment { status: Some(false), reason: Reason::Unhealthy, message }
     }
-}
-
-/// Objects that fail a run, for that reason.
-pub fn failures_of<'a>(
-    reason: Reason,
-    objects: impl Iterator<Item = (&'a ObjectId, &'a Health)>,
-) -> Vec<ObjectFailure> {
-    let failure = |(id, health): (&ObjectId, &Health)| ObjectFailure {
-        id: id.clone(),
-        reason,
-        message: health.message.clone(),
-    };
-    objects.map(failure).collect()
 }
 
 /// A headline and the first of the objects that it is about.

@@ -18,10 +18,10 @@ mod verdict;
 mod workloads;
 
 pub use as_of::as_of;
-pub use board::{Board, Sight, failures_of, listed};
+pub use board::{Board, Sight, listed};
 pub use cause::runs_pods;
 pub use fields::Reports;
 pub use rules::RuleSet;
 pub use rules::expressions::{ExpressionRule, ExpressionRules};
 pub use storage::{ClassAnswer, ClassQuestion, is_default_class};
-pub use verdict::{Health, HealthState};
+pub use verdict::{Health, HealthState, failures_of};

@@ -4,6 +4,10 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::api::reason::Reason;
+use crate::domain::objects::identity::ObjectId;
+use crate::domain::outcome::ObjectFailure;
+
 /// The most bytes of a message. Conditions of other controllers may be long (they
 /// quote admission errors); a status that lists twenty of them must remain small.
 pub(super) const MAX_MESSAGE: usize = 512;
@@ -119,6 +123,19 @@ pub(super) fn cut(mut message: String, most: usize) -> String {
         message.push('…');
     }
     message
+}
+
+/// Objects that fail a run, for that reason.
+pub fn failures_of<'a>(
+    reason: Reason,
+    objects: impl Iterator<Item = (&'a ObjectId, &'a Health)>,
+) -> Vec<ObjectFailure> {
+    let failure = |(id, health): (&ObjectId, &Health)| ObjectFailure {
+        id: id.clone(),
+        reason,
+        message: health.message.clone(),
+    };
+    objects.map(failure).collect()
 }
 
 #[cfg(test)]

@@ -63,6 +63,12 @@ impl Placement {
         Ok(Some(Self { wave, depends_on }))
     }
 
+    /// How much memory it takes, about, in bytes.
+    pub fn weight(&self) -> usize {
+        let text = |id: &ObjectId| id.namespace.len() + id.name.len() + id.group.len() + id.kind.len();
+        size_of::<Self>() + self.depends_on.iter().map(|id| size_of::<ObjectId>() + text(id)).sum::<usize>()
+    }
+
     /// The place that the annotations of an object in the cluster name. Anybody may have edited
     /// them: what is invalid is left out.
     pub fn lenient(wave: Option<&str>, references: Option<&str>) -> Option<Self> {

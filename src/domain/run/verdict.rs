@@ -112,7 +112,9 @@ fn is_environment(reason: Reason, failure: &ObjectFailure) -> bool {
     let says = |text: &str| failure.message.contains(text);
     let full = says("is not scheduled: ") && (says("Insufficient ") || says("Too many pods"));
     match reason {
-        Reason::HealthCheckFailed | Reason::HealthTimeout => full || says("exceeded quota"),
+        Reason::HealthCheckFailed | Reason::HealthTimeout => {
+            full || says("exceeded quota") || failure.message.starts_with("cannot read its status: ")
+        }
         Reason::ApplyFailed | Reason::PreflightFailed => {
             // A webhook that is down, a quota that is not computed in time.
             says("Internal error occurred: ")
@@ -157,6 +159,9 @@ mod tests {
         check(HealthTimeout, true, &[(HealthTimeout, full)], Environment);
         check(HealthTimeout, true, &[(HealthTimeout, full), (HealthTimeout, "0 of 1 replicas ready")], Bad);
         check(HealthTimeout, true, &[(HealthTimeout, nowhere)], Bad);
+        let unread = "cannot read its status: deployments.apps is forbidden";
+        check(HealthTimeout, true, &[(HealthTimeout, unread)], Environment);
+        check(HealthTimeout, true, &[(HealthTimeout, unread), (HealthTimeout, "0 of 1 replicas ready")], Bad);
         check(
             HealthTimeout,
             true,

@@ -4,6 +4,7 @@
 //! Encryption hides the manifests from readers of the repository. It is no proof of
 //! origin: anyone with the public key can encrypt.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -14,14 +15,12 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::unpack::{self, Form, Order, StoredLayer, Unpacked};
+use super::unpack::{self, EXTENSION, Form, Order, StoredLayer, Unpacked};
 use crate::oci::error::OciError;
 use crate::oci::limits::{ContentLimits, MAX_AGE_HEADER_BYTES, MAX_KEY_FILE_BYTES};
 
 /// The value of the annotation `encrypted`.
 pub(super) const SCHEME: &str = "age-encryption.org/v1";
-/// The extension of an encrypted file.
-pub(super) const EXTENSION: &str = ".age";
 /// The beginning of the last line of an age header.
 const HEADER_END: &[u8] = b"\n---";
 
@@ -87,6 +86,14 @@ impl Identities {
     ) -> Result<Vec<(String, Bytes)>, OciError> {
         let mut left = limits.unpacked;
         let mut opened = Vec::with_capacity(files.len());
+        let plain: HashSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        let twice = files.iter().find_map(|(name, _)| plain.get(name.strip_suffix(EXTENSION)?));
+        if let Some(name) = twice {
+            return Err(OciError::invalid(format!(
+                "file {name:?} is there twice: in clear, and as {:?}",
+                format!("{name}{EXTENSION}")
+            )));
+        }
         for (name, content) in files {
             let bare = name.strip_suffix(EXTENSION).map(str::to_owned);
             if bare.is_none() && !all {
@@ -214,6 +221,27 @@ mod tests {
         let opened = identities.open(files, true, limits).map_err(|e| e.to_string())?;
         assert_eq!(opened[0].0, "all.yaml");
         Ok(String::from_utf8(opened[0].1.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_file_in_clear_and_encrypted_is_there_twice() {
+        let (public, private) = key();
+        let sealed = Recipients::parse(public.as_bytes()).unwrap().encrypt(b"kind: Secret\n").unwrap();
+        let files = |names: [&str; 2]| {
+            names.map(|name| {
+                let content = if name.ends_with(EXTENSION) { sealed.clone() } else { b"a: 1\n".to_vec() };
+                (name.to_owned(), Bytes::from(content))
+            })
+        };
+        let open = |names: [&str; 2]| {
+            let opened = identities(&private).open(files(names).to_vec(), false, &ContentLimits::default());
+            opened.map(|files| files.len()).map_err(|error| error.to_string())
+        };
+        let twice = "file \"a.yaml\" is there twice: in clear, and as \"a.yaml.age\"";
+        for names in [["a.yaml", "a.yaml.age"], ["a.yaml.age", "a.yaml"]] {
+            assert!(open(names).is_err_and(|error| error.ends_with(twice)), "{names:?}");
+        }
+        assert_eq!(open(["a.yaml", "b.yaml.age"]), Ok(2));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use super::encryption::{EXTENSION, Recipients, SCHEME};
+use super::encryption::{Recipients, SCHEME};
+use super::unpack::EXTENSION;
 use crate::oci::error::OciError;
 use crate::oci::limits::ContentLimits;
 use crate::oci::reference::Digest;

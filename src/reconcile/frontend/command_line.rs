@@ -140,7 +140,8 @@ impl Local {
         let mailbox = Arc::clone(&signals);
         let carrier = tokio::spawn(async move {
             while let Some(change) = changes.recv().await {
-                mailbox.touch(change.id);
+                // They come one by one in the own cluster.
+                change.id.iter().for_each(|id| mailbox.touch(id.clone()));
             }
         });
         let slot = WorkerSlot::new(&WorkerPool::new(1, &metrics));

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::api::reason::Reason;
 use crate::cluster::discovery::Resource;
 use crate::cluster::session::Session;
 use crate::cluster::store::Watched;
@@ -36,6 +37,10 @@ pub struct Checkup {
     pub ready: String,
     /// The claims whose class was read since they were.
     classed: BTreeSet<ObjectId>,
+    /// What the last look did not get an answer for: the reason and the message.
+    unanswered: Option<(Reason, String)>,
+    /// How many looks in a row got no answer of their cluster.
+    away: u32,
 }
 
 impl Checkup {
@@ -107,6 +112,8 @@ impl Checkup {
         for id in &ids {
             self.classed.remove(id);
         }
+        let is_look = !ids.is_empty();
+        let (mut unanswered, mut is_answered) = (None, false);
         let due = ids.into_iter().filter_map(|id| Some((self.resources.get(&id).cloned()?, id)));
         let mut answers = unordered(due.map(|(resource, id)| async move {
             let answer = session.get(&resource, &id).await;
@@ -115,14 +122,40 @@ impl Checkup {
         while let Some((id, reports, answer)) = answers.next().await {
             let now = Timestamp::now();
             match answer.and_then(|answer| answer.json::<Value>()) {
-                Ok(object) => self.board.judge(&id, reports, Some(&object), now),
-                Err(error) if error.is_not_found() => self.board.judge(&id, reports, None, now),
-                Err(error) if error.is_transient() => self.board.unanswered(&id, &chain(&error), now),
+                Ok(object) => {
+                    is_answered = true;
+                    self.board.judge(&id, reports, Some(&object), now);
+                }
+                Err(error) if error.is_not_found() => {
+                    is_answered = true;
+                    self.board.judge(&id, reports, None, now);
+                }
+                Err(error) if error.is_transient() => {
+                    let why = chain(&error);
+                    self.board.unanswered(&id, &why, now);
+                    unanswered = Some((error.reason(), why));
+                }
                 Err(error) => self.board.refused(&id, &chain(&error), now),
             }
         }
         drop(answers);
+        if is_look {
+            let is_away = matches!(unanswered, Some((Reason::ClusterUnreachable, _))) && !is_answered;
+            self.away = if is_away { self.away + 1 } else { 0 };
+            self.unanswered = unanswered;
+        }
         self.look_at_classes(session).await;
+    }
+
+    /// Why the awaited objects cannot be judged: the last read of one of them was not answered.
+    pub fn unjudgeable(&self) -> Option<&(Reason, String)> {
+        let is_unsure = self.board.needed().any(|(id, _)| self.board.is_unsure(id));
+        self.unanswered.as_ref().filter(|_| is_unsure)
+    }
+
+    /// Whether another cluster answers no look any more. One look alone says little.
+    pub fn is_away(&self) -> bool {
+        self.away > 1
     }
 
     /// Reads the StorageClasses that decide about claims, once for all claims that were read.

@@ -82,9 +82,11 @@ pub fn check_place(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), Re
     let objects = if entries == 1 { "1 object".to_owned() } else { format!("{entries} objects") };
     if scope.release.leaves_cluster.as_deref() == Some(left_name(inventory.place.as_deref())) {
         // A person gives them up there.
-        let left = if inventory.place.is_none() { Some(&scope.env.home) } else { None };
-        let waiting = left.map(|home| home.claims.publish(&scope.release.id, &Arc::default()));
-        scope.env.wake(waiting.into_iter().flatten());
+        let id = &scope.release.id;
+        scope.env.wake(match inventory.place {
+            None => scope.env.home.claims.publish(id, &Arc::default()),
+            Some(_) => scope.env.clusters.forget(id),
+        });
         let (place, empty) = (now.clone(), Inventory::default());
         stored.inventory = Arc::new(Inventory { place, ..empty });
         cache.inventory = Arc::clone(&stored.inventory);

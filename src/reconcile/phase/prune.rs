@@ -14,7 +14,7 @@ use crate::domain::message::List;
 use crate::domain::outcome::Note;
 use crate::domain::plan::Plan;
 use crate::observe::labels::Phase;
-use crate::reconcile::error::{ReconcileError, RunFailure, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, failure, unreachable};
 use crate::reconcile::phase::apply::Applied;
 use crate::reconcile::phase::apply::executed::Executed;
 use crate::reconcile::removal::in_order::remove_in_order;
@@ -114,7 +114,9 @@ fn conclude(scope: &Scope<'_>, removed: Removed, executed: &mut Executed) -> (bo
     executed.changes.failed += i32::try_from(failures.len()).unwrap_or(i32::MAX);
     executed.fates.extend(fates);
     executed.notes.extend(notes);
-    if let Some(first) = failures.first() {
+    if let Some(away) = unreachable(&failures) {
+        executed.ended = Some(away);
+    } else if let Some(first) = failures.first() {
         let count = failures.len();
         let s = if count == 1 { "" } else { "s" };
         let headline = format!("cannot delete {count} object{s} no longer in the manifests");

@@ -25,7 +25,7 @@ use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::RolloutCache;
-use crate::reconcile::error::ReconcileError;
+use crate::reconcile::error::{ReconcileError, failure};
 use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::live::named::named;
 use crate::reconcile::phase::apply::Applied;
@@ -147,6 +147,8 @@ pub async fn wait<'a>(
             executed.ended = Some(executed.unhealthy(reason, "unhealthy".to_owned(), failures));
         }
         Some(Over::Superseded) => executed.ended = Some(ReconcileError::SUPERSEDED),
+        // No verdict: nobody knows how healthy they are.
+        Some(Over::Unanswered(reason, why)) => executed.ended = Some(failure(reason, why).into()),
         Some(Over::TimedOut) => {
             let word = scope.policy.words.timeout;
             let headline = format!("not healthy within {word} ({}s)", scope.release.timeout.as_secs());
@@ -172,6 +174,8 @@ enum Over {
     /// Something else is more urgent: a newer spec or revision, or drift. The next run continues.
     Superseded,
     TimedOut,
+    /// The API server does not answer, or not to these credentials: the reason and the message.
+    Unanswered(Reason, String),
 }
 
 /// Whether the wait is over. Before all count as healthy, changed objects are judged again.
@@ -202,7 +206,12 @@ async fn follow(
         show(scope, &checkup.board);
         let look = match pace.pause(registry, checkup, None).await {
             WaitTick::Superseded => return Some(Over::Superseded),
-            WaitTick::TimedOut => return Some(Over::TimedOut),
+            WaitTick::TimedOut => {
+                let unanswered = checkup.unjudgeable().cloned();
+                return Some(
+                    unanswered.map_or(Over::TimedOut, |(reason, why)| Over::Unanswered(reason, why)),
+                );
+            }
             WaitTick::Look(look) => look,
         };
         if look.all {
@@ -211,6 +220,9 @@ async fn follow(
         }
         let due = pace.due(checkup, checkup.board.waiting().map(|(id, _)| id), look);
         checkup.look(update.session, due).await;
+        if let Some((reason, why)) = checkup.unjudgeable().filter(|_| checkup.is_away()) {
+            return Some(Over::Unanswered(*reason, why.clone()));
+        }
         pace.pods.follow(&mut checkup.board).await;
     }
     None

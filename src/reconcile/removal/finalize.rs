@@ -97,7 +97,10 @@ async fn attempt(
         }
     } else {
         await_dependents(scope).await?;
-        delete_all(scope, caches, &mut notes).await?;
+        delete_all(scope, caches, &mut notes).await.map_err(|error| match error.reason() {
+            Some(Reason::ClusterUnreachable) => kept(release, error),
+            _ => error,
+        })?;
     }
     let cluster = &mut caches.cluster;
     let Some(stored) = cluster.stored.take() else { return Err(ReconcileError::InventoryConflict) };
@@ -153,7 +156,11 @@ async fn delete_all(
 ) -> Result<(), ReconcileError> {
     let (env, release) = (scope.env, scope.release);
     // Forgets the watch over another account.
-    let session = caches.session(scope).map_err(|error| kept(release, error))?;
+    let session = caches.session(scope).map_err(|error| match error.reason() {
+        // The caller says so.
+        Some(Reason::ClusterUnreachable) => error,
+        _ => kept(release, error),
+    })?;
     check_place(scope, &mut caches.cluster)?;
     let identity = session.identity().clone();
     // The namespace of that name in another cluster stays.
@@ -283,7 +290,9 @@ async fn settle_removed(
             cluster.stored = None;
         }
     }
-    let (reason, message) = match failures.first() {
+    let away = failures.iter().find(|failed| failed.reason == Reason::ClusterUnreachable);
+    let (reason, message) = match away.or(failures.first()) {
+        Some(away) if away.reason == Reason::ClusterUnreachable => (away.reason, away.message.clone()),
         None if !waiting.is_empty() => held_up(scope, &holders, waiting.len()),
         Some(first) => (
             Reason::PruneFailed,

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::removed::Removed;
+use super::removed::{Removed, removal_reason};
 use super::terminating::holder_of;
-use crate::api::reason::Reason;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
 use crate::domain::inventory::Fate;
@@ -40,7 +39,8 @@ pub async fn hold_up(
             Err(error) => {
                 is_unknown = true;
                 let message = format!("cannot check its finalizers: {}", chain(&error));
-                removed.failures.push(ObjectFailure { id, reason: Reason::PruneFailed, message });
+                let reason = removal_reason(&error);
+                removed.failures.push(ObjectFailure { id, reason, message });
             }
         }
     }

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 use super::remove::{Removal, remove};
-use super::removed::{Deletion, Removed};
+use super::removed::{Deletion, Removed, removal_reason};
 use super::terminating::holder_of;
 use crate::api::reason::Reason;
 use crate::cluster::error::ApiError;
@@ -152,5 +152,5 @@ async fn hold(removal: Removal<'_>, holding: &[&Leaving], removed: &mut Removed)
 
 fn unreadable(id: ObjectId, error: &ApiError) -> ObjectFailure {
     let message = format!("cannot check its finalizers: {}", chain(error));
-    ObjectFailure { id, reason: Reason::PruneFailed, message }
+    ObjectFailure { id, reason: removal_reason(error), message }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::hold::hold_up;
-use super::removed::{Deletion, Removed};
+use super::removed::{Deletion, Removed, removal_reason};
 use crate::api::reason::Reason;
 use crate::cluster::delete::Deleted;
 use crate::cluster::discovery::ApiDiscovery;
@@ -226,7 +226,8 @@ fn settle(leaving: &Leaving, answer: Answer, other: &str, removed: &mut Removed)
                 true => format!("cannot delete it: {}", chain(&error)),
                 false => chain(&error),
             };
-            removed.failures.push(ObjectFailure { id: id.clone(), reason: Reason::PruneFailed, message });
+            let reason = removal_reason(&error);
+            removed.failures.push(ObjectFailure { id: id.clone(), reason, message });
             Fate::Remains
         }
     };

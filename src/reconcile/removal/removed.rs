@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::api::reason::Reason;
+use crate::cluster::error::ApiError;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::Fate;
 use crate::domain::outcome::{Note, ObjectFailure};
@@ -45,6 +47,15 @@ impl Removed {
         self.failures.extend(more.failures);
         self.notes.extend(more.notes);
         self.interrupted |= more.interrupted;
+    }
+}
+
+/// The reason of an object that could not be deleted, or looked at. A cluster that is away says nothing
+/// about the object.
+pub fn removal_reason(error: &ApiError) -> Reason {
+    match error.reason() {
+        away @ Reason::ClusterUnreachable => away,
+        _ => Reason::PruneFailed,
     }
 }
 

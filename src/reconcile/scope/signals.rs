@@ -7,6 +7,9 @@ use tokio::sync::Notify;
 
 use crate::domain::identity::ObjectId;
 
+/// How many changed objects are remembered. A release has fewer, but its labels may be on others.
+const MAX_TOUCHED: usize = 50_000;
+
 /// The mailbox of a release. Written by watches, read by its runs.
 #[derive(Debug, Default)]
 pub struct Signals {
@@ -28,10 +31,20 @@ impl Signals {
         change(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// An object of the release has changed.
+    /// An object of the release has changed. After too many changes that nobody has taken, the release
+    /// looks at all objects.
     pub fn touch(&self, id: ObjectId) {
-        self.with(|p| p.touched.insert(id));
-        self.notify.notify_one();
+        let is_full = self.with(|p| {
+            let is_full = p.touched.len() >= MAX_TOUCHED && !p.touched.contains(&id);
+            if !is_full {
+                p.touched.insert(id);
+            }
+            is_full
+        });
+        match is_full {
+            true => self.supersede(),
+            false => self.notify.notify_one(),
+        }
     }
 
     /// The release or something that it depends on has changed: the current run is out of date.

@@ -6,6 +6,7 @@ mod managers;
 mod outages;
 mod refused;
 mod tokens;
+mod verdicts;
 
 use std::sync::OnceLock;
 

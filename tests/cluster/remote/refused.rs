@@ -217,4 +217,13 @@ async fn objects_are_not_forgotten_when_the_spec_means_another_cluster() {
     assert_eq!(there.data("a").as_deref(), Some("one"));
     let inventory = scene.config_map("inv-app").await.expect("it exists");
     assert_eq!(text(&inventory, "/data/cluster"), "");
+    // They belong to nobody now: another release takes them over, and it alone corrects and deletes them.
+    scene.install("heir", &config_map("a", "two"), There::spec(json!({"interval": "1h"}))).await;
+    assert_eq!(there.data("a").as_deref(), Some("two"));
+    scene.upgraded("app", "2", &config_map("a", "three")).await;
+    assert_eq!(there.data("a").as_deref(), Some("two"));
+    scene.story.kubectl(&["delete", "ociartifactrelease", "heir", "--wait=false"], "");
+    scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", "heir").await;
+    there.wait_data("a", None).await;
+    assert_eq!(scene.data("a").await.as_deref(), Some("three"));
 }

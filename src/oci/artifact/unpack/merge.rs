@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::archive::{Keep, Part, Reading};
 use super::layer::read_layer;
-use super::order::{Form, Order, SHOWN, StoredLayer, Unpacked, path_missing, shorten};
+use super::order::{EXTENSION, Form, Order, SHOWN, StoredLayer, Unpacked, path_missing, shorten};
 use crate::oci::error::OciError;
 
 /// Files by their names.
@@ -48,9 +48,11 @@ fn merged(layers: &[StoredLayer], order: &Order, keep: Keep) -> Result<Option<(F
         left.entries = left.entries.saturating_sub(part.entries);
         is_named |= !part.names.is_empty();
         for name in part.names.into_iter().filter(|_| is_merged) {
-            if let Some(earlier) = places.insert(name.clone(), &layer.name) {
+            // An encrypted file is the file of the name that it has in clear.
+            let plain = name.strip_suffix(EXTENSION).unwrap_or(&name).to_owned();
+            if let Some(earlier) = places.insert(plain.clone(), &layer.name) {
                 return Err(OciError::invalid(format!(
-                    "file {name:?} is in {earlier} and in {}; with layers: All, a file can be in one layer only",
+                    "file {plain:?} is in {earlier} and in {}; with layers: All, a file can be in one layer only",
                     layer.name
                 )));
             }
@@ -189,6 +191,12 @@ mod tests {
             "file \"a.yaml\" is in layer 1 and in layer 3; with layers: All, a file can be in one layer only";
         invalid(vec![plain(&["a.yaml"]), plain(&["b.yaml"]), plain(&["./a.yaml"])], twice);
         invalid(vec![plain(&["a.yaml"]), yaml("b.yaml"), yaml("./a.yaml")], twice);
+        // In clear and encrypted.
+        invalid(
+            vec![plain(&["a.yaml"]), plain(&["b.yaml"]), yaml("a.yaml.age")],
+            "file \"a.yaml\" is in layer 1 and in layer 3",
+        );
+        invalid(vec![yaml("a.yaml.age"), plain(&["a.yaml"])], "file \"a.yaml\" is in layer 1 and in layer 2");
         // The same layer twice, and a file that no manifest is.
         invalid(vec![plain(&["a.yaml"]), plain(&["a.yaml"])], "is in layer 1 and in layer 2");
         invalid(vec![plain(&["a.yaml", "x.txt"]), plain(&["x.txt"])], "file \"x.txt\"");

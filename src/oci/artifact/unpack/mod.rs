@@ -13,8 +13,8 @@ mod stream;
 pub(in crate::oci) use merge::unpack;
 pub(super) use merge::unpack_everything;
 pub use order::Form;
+pub(super) use order::{EXTENSION, check_sum, is_below, is_manifest_name};
 pub(in crate::oci) use order::{Order, StoredLayer, Unpacked, normal_path};
-pub(super) use order::{check_sum, is_below, is_manifest_name};
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use crate::oci::error::OciError;
 use crate::oci::limits::ContentLimits;
 
+/// The extension of an encrypted file.
+pub(in crate::oci::artifact) const EXTENSION: &str = ".age";
 /// How many names a message lists.
 pub(super) const SHOWN: usize = 8;
 
@@ -106,7 +108,7 @@ pub(in crate::oci::artifact) fn is_manifest_name(name: &str) -> bool {
 /// Whether it is the kustomization of that directory; it can be encrypted.
 pub(super) fn is_kustomization(name: &str, directory: &str) -> bool {
     let (parent, file) = name.rsplit_once('/').unwrap_or(("", name));
-    let file = file.strip_suffix(".age").unwrap_or(file);
+    let file = file.strip_suffix(EXTENSION).unwrap_or(file);
     parent == directory && matches!(file, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
 }
 

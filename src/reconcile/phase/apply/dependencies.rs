@@ -23,7 +23,7 @@ use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::drift::{DriftCache, Sightings};
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::RolloutCache;
-use crate::reconcile::error::ReconcileError;
+use crate::reconcile::error::{ReconcileError, failure};
 use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::phase::wait::pace::{RECHECK, WaitPace, WaitTick};
 use crate::reconcile::phase::wait::pods::PodWatches;
@@ -147,6 +147,8 @@ impl RoundGate {
                 return Ok(survey);
             }
             Ended::Superseded => Err(ReconcileError::SUPERSEDED),
+            // No verdict: nobody knows how healthy they are.
+            Ended::Unanswered(reason, why) => Err(failure(reason, why).into()),
             Ended::Failed(mut survey) => {
                 survey.awaited.retain(|n| self.has_failed(&plan.steps[*n].id));
                 let what = match survey.awaited.len() {
@@ -198,9 +200,10 @@ impl RoundGate {
                     let ignored = awaited(&survey).into_iter().filter(|id| self.checkup.board.ignores(id));
                     self.let_go.extend(ignored.cloned());
                     survey = self.survey(applying, cluster, executed);
-                    return match survey.ready.is_empty() {
-                        true => Ended::TimedOut(survey),
-                        false => Ended::Ready(survey),
+                    return match (survey.ready.is_empty(), self.checkup.unjudgeable()) {
+                        (false, _) => Ended::Ready(survey),
+                        (true, Some((reason, why))) => Ended::Unanswered(*reason, why.clone()),
+                        (true, None) => Ended::TimedOut(survey),
                     };
                 }
                 WaitTick::Look(look) => look,
@@ -214,6 +217,9 @@ impl RoundGate {
             // when a Job has completed and is gone.
             let is_read = !due.is_empty();
             self.read(applying, executed, due).await;
+            if let Some((reason, why)) = self.checkup.unjudgeable().filter(|_| self.checkup.is_away()) {
+                return Ended::Unanswered(*reason, why.clone());
+            }
             let is_news = pace.pods.follow(&mut self.checkup.board).await;
             if is_read || is_news || look.unwatched {
                 survey = self.look(applying, cluster, executed).await;
@@ -329,6 +335,8 @@ enum Ended {
     /// All of the rest waits for what has failed.
     Failed(Survey),
     TimedOut(Survey),
+    /// The API server does not answer: the reason and the message.
+    Unanswered(Reason, String),
     /// Something else is more urgent. The next run continues.
     Superseded,
 }
