@@ -28,7 +28,8 @@ use crate::reconcile::frontend::command_line::Local;
 /// Resolves, verifies, pulls and renders the artifact according to the release's spec (path,
 /// patches, images, namespaces, labels). Server-side dry runs show what an apply would change and
 /// prune, and which steps would run. Uses your own rights, not those of the release's ServiceAccount, and reads the Secrets
-/// named in the spec. With --from, compares the objects of two revisions with each other, each rendered
+/// named in the spec. Objects in another cluster are reached by the kubeconfig in the Secret of
+/// spec.kubeConfig. With --from, compares the objects of two revisions with each other, each rendered
 /// with the present spec. Does not check the administrator's rules, such as a trust policy. Writes
 /// nothing to the cluster; also works while the release is suspended. Values of Secrets are masked.
 ///

@@ -25,7 +25,8 @@ use crate::domain::message::and_more;
 /// Show release status, including failing pods.
 ///
 /// Reads the release, its inventory (the ConfigMap inv-NAME) and every object in it with your own
-/// rights; an object that you cannot read is shown as Unknown. For a workload that is not ready,
+/// rights; an object that you cannot read is shown as Unknown. Objects in another cluster are read by the
+/// kubeconfig in the Secret of spec.kubeConfig, if you may read that. For a workload that is not ready,
 /// its ReplicaSets and pods are listed with the cause. Writes nothing to the cluster.
 ///
 /// Exit codes: 0 for any state of the release; 1 when it does not exist or cannot be read. With
@@ -66,7 +67,16 @@ impl StatusRelease {
         let release = release_named(session, name);
         let found = find(session, &release).await?;
         let stored = session.read_inventory(&release).await?;
-        let objects = tree::read(session, &stored.inventory).await?;
+        let objects = match &stored.inventory.place {
+            None => tree::read(session, &stored.inventory).await?,
+            Some(place) => match tree::read_there(session, &found, &stored.inventory).await {
+                Ok(objects) => objects,
+                Err(why) => {
+                    let why = format!("in the cluster {}, which cannot be read: {why}", place.server);
+                    tree::unread(&stored.inventory, &why)
+                }
+            },
+        };
         match page.output {
             Some(format) => output::data(printer, format, &report(&found, &objects))?,
             None => {

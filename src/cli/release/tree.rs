@@ -7,10 +7,11 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fields::text;
+use crate::api::release::OCIArtifactRelease;
 use crate::cli::print::subjects::Subjects;
 use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
@@ -18,8 +19,11 @@ use crate::cluster::session::Session;
 use crate::domain::health::{HealthState, RuleSet};
 use crate::domain::identity::{GroupKind, ObjectId, api_version};
 use crate::domain::inventory::Inventory;
-use crate::domain::message::and_more;
+use crate::domain::message::{and_more, chain};
+use crate::domain::outcome::Verdict;
+use crate::domain::release::Release;
 use crate::domain::stage::order;
+use crate::reconcile::frontend::command_line::Local;
 
 /// Objects that are read at once.
 const PARALLEL: usize = 32;
@@ -56,19 +60,20 @@ pub(super) struct Node {
     pub children: Vec<Node>,
 }
 
-/// Reads the objects that an inventory names, in the order of the apply.
+/// The objects that an inventory names, where they cannot be read.
+pub(super) fn unread(inventory: &Inventory, why: &str) -> Vec<Node> {
+    let nodes = inventory.entries.iter().map(|(id, entry)| {
+        Node::without(id, api_version(&id.group, &entry.version), "Unknown", why.to_owned())
+    });
+    nodes.collect()
+}
+
+/// Reads the objects that an inventory names, in the order of the apply. The session is one in their
+/// cluster.
 ///
 /// # Errors
 /// When the API server does not list its kinds.
 pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec<Node>, ApiError> {
-    if let Some(place) = &inventory.place {
-        // The kubeconfig of the person leads to the cluster of the release.
-        let there = inventory.entries.iter().map(|(id, entry)| {
-            let api_version = api_version(&id.group, &entry.version);
-            Node::without(id, api_version, "Unknown", format!("in the cluster {}", place.server))
-        });
-        return Ok(there.collect());
-    }
     let kinds = inventory.entries.keys().map(ObjectId::group_kind);
     let discovery = session.discovery_of(kinds).await?;
     // Boxed: see rust-lang/rust#102211.
@@ -83,6 +88,23 @@ pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec
         })
         .collect();
     Ok(futures::stream::iter(reads).buffered(PARALLEL).collect().await)
+}
+
+/// Reads objects in another cluster, by what the spec names: with the rights of the person to read that.
+pub(super) async fn read_there(
+    session: &Session,
+    release: &Value,
+    inventory: &Inventory,
+) -> Result<Vec<Node>, String> {
+    let mut resource = OCIArtifactRelease::deserialize(release).map_err(|error| error.to_string())?;
+    resource.spec.service_account_name = None;
+    let release = Release::parse(&resource).map_err(|error| error.to_string())?;
+    let mut local = Local::new(session.clone()).map_err(|error| error.to_string())?;
+    let there = local.session_there(&release).await.map_err(|failed| match &failed.verdict {
+        Verdict::Failed { message, .. } => message.clone(),
+        _ => "it did not finish".to_owned(),
+    })?;
+    read(&there, inventory).await.map_err(|error| chain(&error))
 }
 
 async fn node(session: &Session, discovery: &ApiDiscovery, id: &ObjectId, version: &str, left: bool) -> Node {

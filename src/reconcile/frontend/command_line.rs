@@ -1,6 +1,8 @@
 //! The runs of the command line: the same plan, dry run, writes, prune and inventory as the
 //! operator's, with the person's own rights.
 
+mod of_release;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,14 +19,13 @@ use crate::cluster::session::Session;
 use crate::cluster::store::Store;
 use crate::domain::allowed::Allowed;
 use crate::domain::identity::ReleaseId;
-use crate::domain::ledger::{Ledger, next};
-use crate::domain::object::Object;
+use crate::domain::ledger::Ledger;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::changeset::{ChangeSet, PlanInputs, PlanKey, PlanToken};
 use crate::domain::release::Release;
-use crate::domain::remote::kubeconfig::RemoteSettings;
+use crate::domain::remote::kubeconfig::{RemoteReach, RemoteSettings};
 use crate::observe::metrics::{Metrics, MetricsError, PhaseTimer};
-use crate::oci::{Digest, Registry, RegistryOptions, Size};
+use crate::oci::{Digest, Registry, RegistryOptions};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::driver;
@@ -35,12 +36,9 @@ use crate::reconcile::env::target::TargetCluster;
 use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::error::{ReconcileError, chain};
 use crate::reconcile::flow::retry::{InventoryRetry, written_by_other};
-use crate::reconcile::phase::admit::admit;
-use crate::reconcile::phase::begin::{facts_of, ledger_of};
 use crate::reconcile::phase::inventory::{ensure_read, refuse_elsewhere, refuse_unusable};
+use crate::reconcile::phase::obtain::Obtained;
 use crate::reconcile::phase::obtain::render::render;
-use crate::reconcile::phase::obtain::{Obtained, obtain_within};
-use crate::reconcile::phase::resolve::resolve;
 use crate::reconcile::preview::{Preview, change_set, preview};
 use crate::reconcile::removal::uninstall::{UninstallReport, uninstall};
 use crate::reconcile::scope::progress::{NoProgress, Progress};
@@ -48,9 +46,6 @@ use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::{WorkerPool, WorkerSlot};
 use crate::reconcile::scope::{ReportedStatus, RunPolicy, Scope, Trigger, Words};
-use crate::reconcile::source::access::check_account;
-use crate::reconcile::source::allowed::check_registry;
-use crate::reconcile::source::inputs::read_inputs;
 use crate::reconcile::trust::admission::Admitted;
 
 /// The policy for runs of the command line.
@@ -121,8 +116,11 @@ impl Local {
             target: Arc::clone(&home),
             home,
             session,
-            // A person names the cluster by the kubeconfig.
-            clusters: Clusters::new(RemoteSettings::default(), &metrics),
+            // A person may reach what the person's machine reaches.
+            clusters: Clusters::new(
+                RemoteSettings { enabled: true, reach: RemoteReach { local: true } },
+                &metrics,
+            ),
             named,
             dependencies: Arc::default(),
             registry: Registry::new(RegistryOptions::default()),
@@ -224,63 +222,6 @@ impl Local {
         Box::pin(planned).await.map_err(|error| failed_outcome(error, &release.id))
     }
 
-    /// Resolves, verifies, fetches, renders and plans a release that may not exist yet, with the
-    /// rights that it would have, and dry-runs all of it on the API server. Writes nothing.
-    ///
-    /// # Errors
-    /// What would keep the release from being applied.
-    pub async fn preview_release(&mut self, release: &Release) -> Result<Preview, Box<Outcome>> {
-        // A suspended release is compared as well.
-        let mut release = release.clone();
-        release.suspend = false;
-        let release = &release;
-        let scope = &self.party.scope(&self.env, release, &NoProgress);
-        let caches = &mut self.caches;
-        let looked = async {
-            check_registry(&scope.env.allowed, release)?;
-            let session = &caches.session(scope)?;
-            check_account(scope, session).await?;
-            let complete = complete(scope, caches).await?;
-            let scope = &Scope { release: &complete, ..*scope };
-            let release = scope.release;
-            ensure_read(scope, &mut caches.cluster).await?;
-            refuse_elsewhere(scope, &caches.cluster)?;
-            let ledger = &ledger_of(scope, caches);
-            let command = next(ledger, release, &facts_of(scope, caches));
-            let revision = &resolve(scope, session, caches.into(), ledger, command).await?;
-            let admission = admit(scope, session, caches.into(), revision).await?;
-            let update = Update { session, ledger, revision };
-            let discovery = session.discovery().await?;
-            let obtained = obtain_within(scope, caches, &update, &admission, discovery, Size::Large).await?;
-            preview(scope, caches, &update, obtained).await
-        };
-        Box::pin(looked).await.map_err(|error| failed_outcome(error, &release.id))
-    }
-
-    /// Resolves, verifies, fetches and renders a release.
-    ///
-    /// # Errors
-    /// Why it cannot be rendered.
-    pub async fn render_release(&mut self, release: &Release) -> Result<Vec<Object>, Box<Outcome>> {
-        let scope = &self.party.scope(&self.env, release, &NoProgress);
-        let caches = &mut self.caches;
-        let looked = async {
-            let session = &caches.session(scope)?;
-            let complete = complete(scope, caches).await?;
-            let scope = &Scope { release: &complete, ..*scope };
-            let release = scope.release;
-            let ledger = &Ledger::default();
-            let command = next(ledger, release, &facts_of(scope, caches));
-            let revision = &resolve(scope, session, caches.into(), ledger, command).await?;
-            let admission = admit(scope, session, caches.into(), revision).await?;
-            let update = Update { session, ledger, revision };
-            let discovery = session.discovery().await?;
-            let obtained = obtain_within(scope, caches, &update, &admission, discovery, Size::Large).await?;
-            Ok(obtained.rendered.objects)
-        };
-        Box::pin(looked).await.map_err(|error| failed_outcome(error, &release.id))
-    }
-
     /// Deletes all objects of an inventory, then the inventory. `release` has the timeout of each
     /// wait, and whether to wait at all.
     ///
@@ -324,13 +265,6 @@ pub fn not_found(id: &ReleaseId) -> String {
         "inventory {} not found in namespace {}; list all with `supercargo get inventories`",
         id.name, id.namespace
     )
-}
-
-/// The release with the inputs of its rendering.
-async fn complete(scope: &Scope<'_>, caches: &mut Caches) -> Result<Release, ReconcileError> {
-    let inputs = read_inputs(scope, caches).await?;
-    let with = |inputs| scope.release.with_inputs(inputs, Arc::clone(caches.inputs.redaction()));
-    Ok(inputs.map_or_else(|| scope.release.clone(), with))
 }
 
 async fn attempt(

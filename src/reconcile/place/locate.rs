@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::source::{ClusterConnection, connection};
 use super::token;
 use crate::api::reason::Reason;
-use crate::cluster::session::Session;
+use crate::cluster::session::{Identity, Session};
 use crate::domain::release::Release;
 use crate::domain::remote::source::ClusterSource;
 use crate::reconcile::cache::place::PlaceCache;
@@ -72,10 +72,19 @@ async fn connect(
     session: &Session,
     cache: &mut PlaceCache,
 ) -> Result<(), Box<RunFailure>> {
+    if let (ClusterConnection::Trusting(_), Identity::User) = (connection, session.identity()) {
+        // The author of the release chooses the account and the server: the person may do more.
+        let message = "spec.kubeConfig.configMapRef: a command requests no tokens of accounts for another cluster; only a \
+                       kubeconfig in a Secret (spec.kubeConfig.secretRef) is used";
+        return Err(failure(Reason::AccessDenied, message));
+    }
     let home = env.clusters.home(&env.session).await.map_err(|e| failure(e.reason(), chain(&e)))?;
     let Some(mark) = home else {
-        let message = "the id of this cluster cannot be read, which objects in another cluster carry: allow the \
-                       controller's own account to get the Namespace kube-system";
+        let message = format!(
+            "the id of this cluster cannot be read, which objects in another cluster carry: allow {} to get the \
+             Namespace kube-system",
+            env.session.identity()
+        );
         return Err(failure(Reason::AccessDenied, message));
     };
     let fingerprint = match connection {

@@ -4,6 +4,7 @@
 mod basics;
 mod managers;
 mod outages;
+mod person;
 mod refused;
 mod tokens;
 mod verdicts;

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::There;
 use crate::scene::{Scene, config_map};
+use crate::shell::Shell;
 
 const PROFILES: Profiles = Profiles::First("it names its own rights");
 
@@ -85,6 +86,9 @@ async fn a_cluster_that_trusts_this_one_needs_no_stored_credentials() {
     scene.story.apply(&data("the-other-cluster", "remote"));
     scene.story.wait_ready("app", "1@").await;
     assert_eq!(there.data("a").as_deref(), Some("one"));
+    // A person may do more than the author of the release: no command requests a token for another server.
+    let status = Shell::admin(&scene.story).run(&["status", "release", "app"]).done();
+    assert!(status.contains("a command requests no tokens of accounts for another cluster"), "{status}");
     let asked = bed.audit().since(mark, &user);
     assert!(asked.iter().any(|request| request.writes()), "as the account of this cluster");
 }
