@@ -88,17 +88,31 @@ pub struct Remote {
     pub breaker: Breaker,
     /// A token that is exchanged while the process runs.
     bearer: RwLock<Option<HeaderValue>>,
+    /// Whether credentials were rejected since that token was set.
+    rejected: AtomicBool,
 }
 
 impl Remote {
     /// The cluster of an API server. Nothing is known of it yet.
     pub fn new(server: &str) -> Self {
-        Self { server: server.into(), breaker: Breaker::default(), bearer: RwLock::default() }
+        let (bearer, rejected) = (RwLock::default(), AtomicBool::new(false));
+        Self { server: server.into(), breaker: Breaker::default(), bearer, rejected }
     }
 
     /// Sets what a token that is exchanged while the process runs is sent as.
     pub fn set_authorization(&self, value: HeaderValue) {
         *self.bearer.write().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        self.rejected.store(false, Ordering::Relaxed);
+    }
+
+    /// The API server rejects the credentials.
+    pub fn reject(&self) {
+        self.rejected.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has rejected them since the last token was set.
+    pub fn is_rejected(&self) -> bool {
+        self.rejected.load(Ordering::Relaxed)
     }
 
     /// What that token is sent as, if there is one.

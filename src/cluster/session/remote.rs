@@ -91,6 +91,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether another cluster rejects the token that was set last.
+    pub fn is_rejected(&self) -> bool {
+        self.shared.remote.as_ref().is_some_and(Remote::is_rejected)
+    }
+
     /// Follows whether another cluster is away; `None` for the process's own.
     pub fn follow(&self) -> Option<watch::Receiver<bool>> {
         self.shared.remote.as_ref().map(|remote| remote.breaker.follow())
@@ -156,6 +161,9 @@ impl Session {
             }
             ApiError::Status(status) if status.code == 401 || error.is_transient() => {
                 let why = said(&status.message);
+                if status.code == 401 {
+                    remote.reject();
+                }
                 if matches!(status.code, 502..=504) && remote.breaker.suspect() {
                     // A load balancer answers for a dead API server, and an API server for a dead
                     // aggregated one.

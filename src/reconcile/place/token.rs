@@ -39,7 +39,8 @@ struct Account {
     audiences: Option<Vec<String>>,
 }
 
-/// Gives the cluster its first token, and renews it as long as the cluster is used.
+/// Gives the cluster its first token, and renews it as long as the cluster is used. A token that was
+/// rejected is replaced now.
 ///
 /// # Errors
 /// When there is no token.
@@ -67,12 +68,14 @@ pub async fn begin(
     };
     let renewed = cluster.token.get_or_init(Mutex::default);
     let mut has_token = renewed.lock().await;
-    if *has_token {
+    // One that is rejected before its end may be of an account that was created again.
+    if *has_token && !cluster.reach.session.is_rejected() {
         return Ok(());
     }
     let lasts = account.renew(cluster).await?;
-    *has_token = true;
-    tokio::spawn(keep(Arc::downgrade(cluster), account, lasts));
+    if !std::mem::replace(&mut *has_token, true) {
+        tokio::spawn(keep(Arc::downgrade(cluster), account, lasts));
+    }
     Ok(())
 }
 

@@ -93,6 +93,40 @@ async fn a_cluster_that_trusts_this_one_needs_no_stored_credentials() {
     assert!(asked.iter().any(|request| request.writes()), "as the account of this cluster");
 }
 
+#[story]
+async fn a_token_that_is_rejected_before_its_end_is_replaced() {
+    let builder = Scene::builder("remote-replaced").await.profile(Profile::Least);
+    let home = Bed::shared();
+    let issuer = issuer(home);
+    let bed = trusting(home, &issuer, "the-other-cluster");
+    let proxy = Proxy::before_api_server(&bed);
+    let there = There::built(builder, &bed);
+    let (scene, namespace) = (&there.scene, there.scene.namespace());
+    let user = format!("home:system:serviceaccount:{namespace}:remote");
+    bed.kubectl(
+        &["create", "clusterrolebinding", "remote", "--clusterrole=cluster-admin", "--user", &user],
+        "",
+    );
+    scene.story.apply(&crate::scene::account("remote"));
+    let data = json!({"provider": "generic", "address": proxy.url(), "ca.crt": bed.authority().certificate(),
+        "audiences": "the-other-cluster", "serviceAccountName": "remote"});
+    let map =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "trusting"}, "data": data});
+    scene.story.apply(&map.to_string());
+    let spec = json!({"kubeConfig": {"configMapRef": {"name": "trusting"}}, "interval": "1h", "retryInterval": "1s"});
+    scene.install("app", &config_map("a", "one"), spec).await;
+    // As when the account was created again, or the issuer has other keys.
+    let first = proxy.seen().into_iter().find_map(|seen| seen.authorization).expect("it shows a token");
+    let rejected = json!({"kind": "Status", "message": "Unauthorized", "code": 401}).to_string();
+    proxy.rule(move |seen: &Seen| match seen.authorization.as_ref() == Some(&first) {
+        true => Fate::Answer(401, rejected.clone()),
+        false => Fate::Pass,
+    });
+    scene.upgrade("app", "2", &config_map("a", "two"));
+    scene.story.wait_ready("app", "2@").await;
+    assert_eq!(there.data("a").as_deref(), Some("two"));
+}
+
 /// Microsoft's token service: it takes a token of a ServiceAccount for the right application, and gives it
 /// back.
 async fn entra(asked: mpsc::UnboundedSender<String>) -> String {
