@@ -60,7 +60,7 @@ pub async fn measure(table: &mut Table) {
 const BASE: &str = "resources: [all.yaml]\nconfigMapGenerator:\n- {name: settings, literals: [a=b]}\n";
 const PROD: &str = "namespace: prod\nnamePrefix: p-\nresources: [../base]\nimages: [{name: nginx, newTag: '2.0'}]\nlabels: \
                     [{pairs: {env: prod}, includeSelectors: true}]\npatches:\n- target: {kind: Deployment}\n  patch: \
-                    '[{op: replace, path: /spec/replicas, value: 3}]'\n";
+                    '[{\"op\": \"replace\", \"path\": \"/spec/replicas\", \"value\": 3}]'\n";
 
 fn objects() -> String {
     let mut text = String::new();
