@@ -10,7 +10,7 @@
 # built with. Its base is the Debian whose glibc and CA roots go into the image.
 ARG RUST_VERSION=1.95.0
 ARG DEBIAN=bookworm
-# Builds kustomize, as image/programs/go.mod names it.
+# Builds kustomize and Helm, as the modules in image/programs name them.
 ARG GO_VERSION=1.26
 
 FROM rust:${RUST_VERSION}-${DEBIAN} AS build
@@ -36,6 +36,7 @@ LABEL org.opencontainers.image.title="supercargo" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /out/etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=programs /out/helm /helm
 COPY --from=programs /out/kustomize /kustomize
 COPY --from=build /out/supercargo /supercargo
 ENV PATH=/

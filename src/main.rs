@@ -77,6 +77,8 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         builds: controller::BuildFlags {
             kustomize: arguments.kustomize,
             binary: arguments.kustomize_binary,
+            helm: arguments.helm,
+            helm_binary: arguments.helm_binary,
             directory: arguments.build_dir,
             concurrent: arguments.concurrent_builds.into(),
             allow_unconfined: arguments.allow_unconfined_builds,

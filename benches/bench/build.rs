@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use supercargo::builder::{BuildOptions, Builder, Tree};
+use supercargo::builder::{BuildOptions, BuildProgram, Builder, Tree};
 use supercargo_testbed::processes;
 use supercargo_testbed::tools::Tools;
 
@@ -33,7 +33,7 @@ pub async fn measure(table: &mut Table) {
         launcher: env!("CARGO_BIN_EXE_supercargo").into(),
         ..BuildOptions::default()
     });
-    builder.availability().await;
+    builder.availability(BuildProgram::Kustomize).await;
     let (mut ours, mut alone) = (Vec::new(), Vec::new());
     // In turn, so that both meet the same machine.
     for _ in 0..RUNS {

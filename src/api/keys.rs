@@ -80,6 +80,8 @@ pub const STEP_CLEANUP: &str = "supercargo.dev/step-cleanup";
 pub const STEP_RUN: &str = "supercargo.dev/step-run";
 /// On a step: `true` says that what it does outlives a way back to an earlier revision.
 pub const SIDE_EFFECTS: &str = "supercargo.dev/side-effects";
+/// On the pods of a Job that is a hook of a chart: the revision and options that it runs for.
+pub const HOOK_RUN: &str = "supercargo.dev/hook-run";
 /// On a release: the revision, `tag@digest` or a digest, that is applied instead of what the
 /// reference names.
 pub const PIN: &str = "supercargo.dev/pin";

@@ -17,5 +17,5 @@ pub mod status;
 pub mod step;
 pub mod verify;
 
-pub use content::{layers, patch, post_build};
+pub use content::{helm, layers, patch, post_build};
 pub use delivery::{guards, kube_config, plan, rollback};

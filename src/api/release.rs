@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::content::helm::HelmOptions;
 use super::content::layers::LayersMode;
 use super::dependency::DependencyReference;
 pub use super::drift::{Drift, DriftMode, IgnoreRule, PointerPath};
@@ -140,6 +141,10 @@ pub struct OCIArtifactReleaseSpec {
     #[schemars(length(max = 1024))]
     #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.split('/').exists(p, p == '..')").message("path must be relative to the artifact and must not contain '..'"))]
     pub path: String,
+
+    /// Options of a Helm chart. Only for an artifact that is one; a chart is rendered also without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm: Option<HelmOptions>,
 
     /// Sets the namespace of every namespaced object. Namespace objects are never renamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! The door: builds, a few at a time, each tenant in its turn.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,19 +8,22 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::cache::{Known, OutputCache};
+use super::cache::{BuildKey, Known, OutputCache};
 use super::directory::{self, BuildRoot};
 use super::error::BuildError;
-use super::kustomize::{Prepared, Tree, arguments, is_out_of_memory, said};
 use super::limits::{LEAST_MEMORY, MAX_CPU, MAX_TIME, MOST_MEMORY, PROGRAM_BYTES};
+use super::prepared::{Prepared, Variant};
 use super::probe::{Availability, probe};
 use super::process::{Ended, Watch, run};
+use super::program::{BuildProgram, is_out_of_memory, is_too_deep, said};
 use super::sandbox::{Confinement, LaunchOrder, REFUSED};
+use super::source::BuildSource;
+use crate::domain::manifest::chart::{ClusterCapabilities, difference};
 use crate::fair::Gate;
 
-/// Whether kustomizations are built.
+/// Whether a kind of artifacts is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kustomize {
+pub enum BuildSwitch {
     /// They are.
     #[default]
     Enabled,
@@ -28,7 +31,7 @@ pub enum Kustomize {
     Disabled,
 }
 
-impl FromStr for Kustomize {
+impl FromStr for BuildSwitch {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -44,9 +47,13 @@ impl FromStr for Kustomize {
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
     /// Whether kustomizations are built.
-    pub kustomize: Kustomize,
-    /// The program; absent: the one on PATH.
+    pub kustomize: BuildSwitch,
+    /// Whether Helm charts are rendered.
+    pub helm: BuildSwitch,
+    /// The program for kustomizations; absent: the one on PATH.
     pub binary: Option<PathBuf>,
+    /// The program for Helm charts; absent: the one on PATH.
+    pub helm_binary: Option<PathBuf>,
     /// Whether builds run where they cannot be confined completely.
     pub allow_unconfined: bool,
     /// The directory for the files of builds; absent: that of the system.
@@ -69,8 +76,10 @@ impl Default for BuildOptions {
     /// For the process of a person.
     fn default() -> Self {
         Self {
-            kustomize: Kustomize::Enabled,
+            kustomize: BuildSwitch::Enabled,
+            helm: BuildSwitch::Enabled,
             binary: None,
+            helm_binary: None,
             allow_unconfined: false,
             directory: None,
             concurrent: 1,
@@ -105,6 +114,8 @@ pub struct BuildOutput {
     pub took: Option<Duration>,
     /// What has built them, see [`Availability`].
     pub identity: String,
+    /// What the cluster can, as far as the output depends on it; of a chart.
+    pub capabilities: Option<Arc<ClusterCapabilities>>,
 }
 
 /// Builds kustomizations. Clones share everything.
@@ -115,12 +126,13 @@ pub struct Builder(Arc<Shared>);
 struct Shared {
     options: BuildOptions,
     cache: OutputCache,
-    /// Who looks at trees, which is work too.
+    /// Who looks at trees and charts, which is work too.
     looks: Arc<Gate>,
     tenants: Arc<Gate>,
     places: Semaphore,
     root: OnceCell<BuildRoot>,
-    ready: OnceCell<Availability>,
+    kustomize: OnceCell<Availability>,
+    helm: OnceCell<Availability>,
 }
 
 impl Builder {
@@ -135,15 +147,20 @@ impl Builder {
             tenants: Gate::new(2 * concurrent as u64),
             places: Semaphore::new(concurrent),
             root: OnceCell::new(),
-            ready: OnceCell::new(),
+            kustomize: OnceCell::new(),
+            helm: OnceCell::new(),
             options,
         }))
     }
 
-    /// Whether builds are possible. What is missing is looked for again the next time.
-    pub async fn availability(&self) -> Availability {
-        let Shared { options, ready, .. } = &*self.0;
-        if options.kustomize == Kustomize::Disabled {
+    /// Whether builds are possible with a program. What is missing is looked for again the next time.
+    pub async fn availability(&self, program: BuildProgram) -> Availability {
+        let Shared { options, kustomize, helm, .. } = &*self.0;
+        let (switch, ready, binary) = match program {
+            BuildProgram::Kustomize => (options.kustomize, kustomize, &options.binary),
+            BuildProgram::Helm => (options.helm, helm, &options.helm_binary),
+        };
+        if switch == BuildSwitch::Disabled {
             return Availability::Disabled;
         }
         let probed = ready.get_or_try_init(|| async {
@@ -151,8 +168,8 @@ impl Builder {
                 Ok(root) => root,
                 Err(error) => return Err(Availability::NoProgram(error.to_string())),
             };
-            let found =
-                probe(&options.launcher, root, options.binary.as_deref(), options.allow_unconfined).await;
+            let program = (program, binary.as_deref());
+            let found = probe(&options.launcher, root, program, options.allow_unconfined).await;
             if matches!(found, Availability::Ready { .. }) { Ok(found) } else { Err(found) }
         });
         probed.await.cloned().unwrap_or_else(|found| found)
@@ -161,74 +178,111 @@ impl Builder {
     /// What has built something, if it is a program that may build it to something else than the one
     /// that is here.
     pub async fn is_other(&self, identity: &str) -> bool {
-        match self.availability().await {
+        let program = match identity.split(' ').next() {
+            Some("helm") => BuildProgram::Helm,
+            _ => BuildProgram::Kustomize,
+        };
+        match self.availability(program).await {
             Availability::Ready { identity: own, .. } => own != identity,
             // Nothing would be built now.
             Availability::Disabled | Availability::NoProgram(_) | Availability::Unconfined(_) => false,
         }
     }
 
-    /// Builds the tree of a tenant to at most so many bytes. A caller that is gone ends the build.
+    /// Builds what a tenant has to at most so many bytes. A caller that is gone ends the build.
     ///
     /// # Errors
     /// Why there is no output.
-    pub async fn build(&self, tenant: &str, tree: Tree, most: u64) -> Result<BuildOutput, BuildError> {
-        let shared = &*self.0;
-        if shared.options.kustomize == Kustomize::Disabled {
-            return Err(BuildError::NotAllowed(
-                "the operator does not build kustomizations (--kustomize=Disabled); build it in CI and push the \
-                 manifests"
-                    .to_owned(),
-            ));
-        }
-        let prepared = self.look(tenant, tree).await?;
-        let program = self.program().await?;
-        match shared.cache.get(&prepared.key) {
-            Some(Known::Output(manifests)) if manifests.len() as u64 <= most => {
-                return Ok(BuildOutput { manifests, took: None, identity: program.identity });
+    pub async fn build(
+        &self,
+        tenant: &str,
+        source: impl Into<BuildSource>,
+        most: u64,
+    ) -> Result<BuildOutput, BuildError> {
+        let (shared, source) = (&*self.0, source.into());
+        self.refuse_disabled(source.program())?;
+        let prepared = self.look(tenant, source).await?;
+        let program = self.program(prepared.program).await?;
+        for Variant { key, capabilities, .. } in [&prepared.variant].into_iter().chain(&prepared.wide) {
+            match shared.cache.get(key) {
+                Some(Known::Output(manifests)) if manifests.len() as u64 <= most => {
+                    let (identity, capabilities) = (program.identity, capabilities.clone());
+                    return Ok(BuildOutput { manifests, took: None, identity, capabilities });
+                }
+                Some(Known::Output(_)) => return Err(too_large(&prepared, most)),
+                Some(Known::MoreThan(limit)) if limit >= most => return Err(too_large(&prepared, most)),
+                Some(Known::MoreThan(_)) | None => {}
             }
-            Some(Known::Output(_)) => return Err(too_large(most)),
-            Some(Known::MoreThan(limit)) if limit >= most => return Err(too_large(most)),
-            Some(Known::MoreThan(_)) | None => {}
         }
         let _turn = shared.tenants.enter(tenant, 1).await;
         let _place = shared.places.acquire().await.map_err(|e| BuildError::Unavailable(e.to_string()))?;
-        let key = prepared.key;
-        let built = self.run(program, prepared, most).await;
-        match &built {
-            Ok(output) => shared.cache.put(key, Known::Output(output.manifests.clone())),
-            Err(BuildError::TooLarge(_)) => shared.cache.put(key, Known::MoreThan(most)),
-            Err(_) => {}
+        let key = prepared.variant.key;
+        match self.run(program, prepared, most).await {
+            Ok((output, key)) => {
+                shared.cache.put(key, Known::Output(output.manifests.clone()));
+                Ok(output)
+            }
+            Err(error) => {
+                if matches!(error, BuildError::TooLarge(_)) {
+                    shared.cache.put(key, Known::MoreThan(most));
+                }
+                Err(error)
+            }
         }
-        built
     }
 
-    /// Looks at a tree before anything runs. The large trees of one tenant do not take the processor
-    /// from the others: each has its turns, and keeps one as long as the thread works, even when the
-    /// caller is gone. These are not the turns of builds: a known output waits for no build.
-    async fn look(&self, tenant: &str, tree: Tree) -> Result<Prepared, BuildError> {
+    /// Looks at it before anything runs. The large trees of one tenant do not take the processor from the
+    /// others: each has its turns, and keeps one as long as the thread works, even when the caller is gone.
+    /// These are not the turns of builds: a known output waits for no build.
+    async fn look(&self, tenant: &str, source: BuildSource) -> Result<Prepared, BuildError> {
         let turn = self.0.looks.enter(tenant, 1).await;
         let looking = move || {
-            let prepared = tree.prepare();
+            let prepared = source.prepare();
             drop(turn);
             prepared
         };
         blocking(looking).await?
     }
 
-    async fn program(&self) -> Result<Program, BuildError> {
-        match self.availability().await {
+    fn refuse_disabled(&self, program: BuildProgram) -> Result<(), BuildError> {
+        let Shared { options, .. } = &*self.0;
+        let (switch, why) = match program {
+            BuildProgram::Kustomize => (
+                options.kustomize,
+                "the operator does not build kustomizations (--kustomize=Disabled); build it in CI and push the manifests",
+            ),
+            BuildProgram::Helm => (
+                options.helm,
+                "the operator does not render Helm charts (--helm=Disabled); render it in CI (helm template) and push \
+                 the manifests",
+            ),
+        };
+        match switch {
+            BuildSwitch::Enabled => Ok(()),
+            BuildSwitch::Disabled => Err(BuildError::NotAllowed(why.to_owned())),
+        }
+    }
+
+    async fn program(&self, program: BuildProgram) -> Result<Program, BuildError> {
+        match self.availability(program).await {
             Availability::Ready { program, identity, confined, .. } => {
                 Ok(Program { path: program, identity, confined })
             }
             Availability::Disabled => Err(BuildError::NotAllowed("builds are disabled".to_owned())),
-            Availability::NoProgram(why) => {
-                Err(BuildError::Unavailable(format!("cannot build kustomizations: {why}")))
-            }
-            Availability::Unconfined(why) => Err(BuildError::NotAllowed(format!(
-                "kustomizations are not built because builds cannot be confined here: {why} \
-                 (--allow-unconfined-builds builds them nevertheless)"
-            ))),
+            Availability::NoProgram(why) => Err(BuildError::Unavailable(match program {
+                BuildProgram::Kustomize => format!("cannot build kustomizations: {why}"),
+                BuildProgram::Helm => format!("cannot render Helm charts: {why}"),
+            })),
+            Availability::Unconfined(why) => Err(BuildError::NotAllowed(match program {
+                BuildProgram::Kustomize => format!(
+                    "kustomizations are not built because builds cannot be confined here: {why} \
+                     (--allow-unconfined-builds builds them nevertheless)"
+                ),
+                BuildProgram::Helm => format!(
+                    "Helm charts are not rendered because builds cannot be confined here: {why} \
+                     (--allow-unconfined-builds renders them nevertheless)"
+                ),
+            })),
         }
     }
 
@@ -242,69 +296,51 @@ impl Builder {
         self.0.root.get_or_try_init(open).await
     }
 
-    async fn run(&self, program: Program, prepared: Prepared, most: u64) -> Result<BuildOutput, BuildError> {
-        let BuildOptions { launcher, memory, time, cpu, .. } = &self.0.options;
+    /// Runs it, and again if its output could be another one each time. Also returns the key of the
+    /// output.
+    async fn run(
+        &self,
+        program: Program,
+        prepared: Prepared,
+        most: u64,
+    ) -> Result<(BuildOutput, BuildKey), BuildError> {
         let disk = |e: std::io::Error| {
             BuildError::Unavailable(format!("cannot write the files of the build (--build-dir): {e}"))
         };
         let place = self.root().await?.place().map_err(disk)?;
         let path = place.path().to_path_buf();
-        let Prepared { tree, has_secrets, .. } = prepared;
-        let shown = tree.shown();
-        let order = LaunchOrder {
-            program: program.path.display().to_string(),
-            arguments: arguments(&tree.directory),
-            directory: path.display().to_string(),
-            memory: *memory,
-            cpu_seconds: cpu.as_secs(),
-            confinement: if program.confined { Confinement::Required } else { Confinement::BestEffort },
-            parent: std::process::id(),
+        let Prepared { variant, wide, files, shown, has_secrets, is_repeated, .. } = prepared;
+        let attempt = Attempt {
+            options: &self.0.options,
+            program: prepared.program,
+            order: LaunchOrder {
+                program: program.path.display().to_string(),
+                arguments: Vec::new(),
+                directory: path.display().to_string(),
+                memory: self.0.options.memory,
+                cpu_seconds: self.0.options.cpu.as_secs(),
+                confinement: if program.confined { Confinement::Required } else { Confinement::BestEffort },
+                parent: std::process::id(),
+            },
+            shown,
+            has_secrets,
+            most,
         };
-        let write = move || directory::write(place.path(), &tree.files).map(|()| place);
+        let write = move || directory::write(place.path(), &files).map(|()| place);
         let place = blocking(write).await?.map_err(disk)?;
         let started = Instant::now();
-        let ended = run(launcher, &order, Watch { output: most, time: *time }).await;
+        let built = match is_repeated {
+            true => attempt.steady(&path, &variant, wide.as_ref()).await,
+            false => attempt.run(&path, &variant).await.map(|output| (output, &variant)),
+        };
         let took = started.elapsed();
         // Removing many files takes time.
         drop(tokio::task::spawn_blocking(move || drop(place)));
-        let ended = ended.map_err(|e| BuildError::Unavailable(format!("cannot run kustomize: {e}")))?;
-        let (status, output, messages) = match ended {
-            Ended::Exited { status, output, messages } => (status, output, messages),
-            Ended::TooMuchOutput => return Err(too_large(most)),
-            Ended::OutOfCpu => {
-                let seconds = order.cpu_seconds;
-                let why =
-                    format!("kustomize build {shown} needs more than {seconds} seconds of processor time");
-                return Err(BuildError::Failed(why));
-            }
-            Ended::OutOfTime => {
-                let why = format!("kustomize build {shown} has not ended within {}s", time.as_secs());
-                return Err(BuildError::Unavailable(why));
-            }
-        };
-        match status.code() {
-            Some(0) => {
-                let identity = program.identity;
-                Ok(BuildOutput { manifests: output.into(), took: Some(took), identity })
-            }
-            Some(code) if code == i32::from(REFUSED) => {
-                let why = said(&messages, &path);
-                Err(BuildError::Unavailable(format!("cannot run kustomize: {why}")))
-            }
-            _ if is_out_of_memory(&messages) => Err(BuildError::Failed(format!(
-                "kustomize build {shown} needs more than {} MiB of memory",
-                memory >> 20
-            ))),
-            // Killed from outside, most likely by the kernel when the pod's memory was used up.
-            None => Err(BuildError::Unavailable(format!("kustomize build {shown} was ended: {status}"))),
-            Some(_) if has_secrets => Err(BuildError::Failed(format!(
-                "kustomize build {shown} failed (message hidden: it may contain Secret values); run it on your \
-                 machine to see why"
-            ))),
-            Some(_) => {
-                Err(BuildError::Failed(format!("kustomize build {shown} failed: {}", said(&messages, &path))))
-            }
-        }
+        let (output, variant) = built?;
+        let capabilities = variant.capabilities.clone();
+        let identity = program.identity;
+        let output = BuildOutput { manifests: output.into(), took: Some(took), identity, capabilities };
+        Ok((output, variant.key))
     }
 }
 
@@ -315,8 +351,102 @@ struct Program {
     confined: bool,
 }
 
-fn too_large(most: u64) -> BuildError {
-    BuildError::TooLarge(format!("the kustomization builds to more than {most} bytes"))
+/// A build that is about to run.
+struct Attempt<'a> {
+    options: &'a BuildOptions,
+    program: BuildProgram,
+    order: LaunchOrder,
+    shown: String,
+    has_secrets: bool,
+    most: u64,
+}
+
+impl Attempt<'_> {
+    /// The output, if it is the same each time, and the variant that it depends on: the narrow one if the
+    /// wide one makes no difference.
+    async fn steady<'v>(
+        &self,
+        path: &Path,
+        narrow: &'v Variant,
+        wide: Option<&'v Variant>,
+    ) -> Result<(Vec<u8>, &'v Variant), BuildError> {
+        let first = self.run(path, wide.unwrap_or(narrow)).await?;
+        let second = self.run(path, narrow).await?;
+        if first == second {
+            return Ok((second, narrow));
+        }
+        let Some(wide) = wide else { return Err(self.unsteady(&first, &second)) };
+        for (variant, before) in [(narrow, &second), (wide, &first)] {
+            let again = self.run(path, variant).await?;
+            if again != *before {
+                return Err(self.unsteady(before, &again));
+            }
+        }
+        Ok((first, wide))
+    }
+
+    /// Runs it once, in the directory with its files.
+    async fn run(&self, path: &Path, variant: &Variant) -> Result<Vec<u8>, BuildError> {
+        let Self { options, program, order, shown, has_secrets, most } = self;
+        let BuildOptions { launcher, memory, time, .. } = options;
+        let order = &LaunchOrder { arguments: variant.arguments.clone(), ..order.clone() };
+        let ended = run(launcher, order, Watch { output: *most, time: *time }).await;
+        let name = program.name();
+        let ended = ended.map_err(|e| BuildError::Unavailable(format!("cannot run {name}: {e}")))?;
+        let (status, output, messages) = match ended {
+            Ended::Exited { status, output, messages } => (status, output, messages),
+            Ended::TooMuchOutput => return Err(more_than(*program, *most)),
+            Ended::OutOfCpu => {
+                let seconds = order.cpu_seconds;
+                let why = format!("{shown} needs more than {seconds} seconds of processor time");
+                return Err(BuildError::Failed(why));
+            }
+            Ended::OutOfTime => {
+                let why = format!("{shown} has not ended within {}s", time.as_secs());
+                return Err(BuildError::Unavailable(why));
+            }
+        };
+        match status.code() {
+            Some(0) => Ok(output),
+            Some(code) if code == i32::from(REFUSED) => {
+                let why = said(&messages, path);
+                Err(BuildError::Unavailable(format!("cannot run {name}: {why}")))
+            }
+            _ if is_out_of_memory(&messages) => {
+                Err(BuildError::Failed(format!("{shown} needs more than {} MiB of memory", memory >> 20)))
+            }
+            _ if is_too_deep(&messages) => {
+                Err(BuildError::Failed(format!("{shown} failed: its templates call each other without end")))
+            }
+            // Killed from outside, most likely by the kernel when the pod's memory was used up.
+            None => Err(BuildError::Unavailable(format!("{shown} was ended: {status}"))),
+            Some(_) if *has_secrets => Err(BuildError::Failed(format!(
+                "{shown} failed (message hidden: it may contain Secret values); run it on your machine to see why"
+            ))),
+            Some(_) => Err(BuildError::Failed(format!("{shown} failed: {}", said(&messages, path)))),
+        }
+    }
+
+    /// Why two outputs for the same input are refused.
+    fn unsteady(&self, first: &[u8], second: &[u8]) -> BuildError {
+        BuildError::Failed(format!(
+            "{} gives another output each time: {}; set the value that the chart makes by chance or by the time, or let \
+             it refer to a Secret that exists",
+            self.shown,
+            difference(first, second)
+        ))
+    }
+}
+
+fn too_large(prepared: &Prepared, most: u64) -> BuildError {
+    more_than(prepared.program, most)
+}
+
+fn more_than(program: BuildProgram, most: u64) -> BuildError {
+    BuildError::TooLarge(match program {
+        BuildProgram::Kustomize => format!("the kustomization builds to more than {most} bytes"),
+        BuildProgram::Helm => format!("the Helm chart renders to more than {most} bytes"),
+    })
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BuildError> {
@@ -329,6 +459,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::builder::Tree;
 
     #[test]
     fn all_builds_together_have_no_more_than_their_memory() {

@@ -1,14 +1,13 @@
 //! The build of a kustomization: what is read, what is run, and what its end means.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
-use super::cache::BuildKey;
 use super::error::BuildError;
 use super::limits::MAX_FILES;
+use super::prepared::{KeyHash, Prepared, Variant};
+use super::program::BuildProgram;
 use crate::domain::manifest::kustomization::{look, tree_conflict};
 
 /// The longest name of a file or directory that file systems have, in bytes.
@@ -21,13 +20,6 @@ pub struct Tree {
     pub files: Vec<(String, Bytes)>,
     /// The directory, from the root of the artifact; empty for the root.
     pub directory: String,
-}
-
-/// A tree that was looked at.
-pub(super) struct Prepared {
-    pub tree: Tree,
-    pub key: BuildKey,
-    pub has_secrets: bool,
 }
 
 impl Tree {
@@ -56,71 +48,35 @@ impl Tree {
         let files: BTreeMap<&str, &[u8]> =
             self.files.iter().map(|(name, content)| (name.as_str(), &content[..])).collect();
         let looked = look(&files, &self.directory).map_err(BuildError::Refused)?;
-        let mut hash = Sha256::new();
-        let mut part = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        part(self.directory.as_bytes());
+        let mut hash = KeyHash::new(BuildProgram::Kustomize);
+        hash.part(self.directory.as_bytes());
         for (name, content) in files {
-            part(name.as_bytes());
-            part(content);
+            hash.part(name.as_bytes());
+            hash.part(content);
         }
-        let key = hash.finalize().into();
-        Ok(Prepared { tree: self, key, has_secrets: looked.has_secrets })
+        Ok(Prepared {
+            program: BuildProgram::Kustomize,
+            variant: Variant { arguments: arguments(&self.directory), key: hash.key(), capabilities: None },
+            wide: None,
+            has_secrets: looked.has_secrets,
+            shown: format!("kustomize build {}", self.shown()),
+            files: self.files,
+            // It has no functions of time or chance.
+            is_repeated: false,
+        })
     }
 }
 
 /// The arguments that build that directory.
-pub(super) fn arguments(directory: &str) -> Vec<String> {
+fn arguments(directory: &str) -> Vec<String> {
     let directory = if directory.is_empty() { "." } else { directory };
     // Files above the directory are read, as by Flux: the sandbox says where the artifact ends.
     ["build", "--load-restrictor", "LoadRestrictionsNone", "--", directory].map(str::to_owned).to_vec()
 }
 
-/// The longest message that is shown, in characters.
-const MAX_SHOWN: usize = 600;
-
-/// What the program has said, for people: without the place on this machine, in one line.
-pub(super) fn said(messages: &str, place: &Path) -> String {
-    let place = place.display().to_string();
-    let text = messages.replace(&format!("{place}/"), "").replace(&place, ".");
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let lines = lines.filter(|line| !line.starts_with("# Warning:"));
-    let text = lines.collect::<Vec<_>>().join("; ");
-    let text = text.strip_prefix("Error: ").unwrap_or(&text);
-    let shown: String = text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect();
-    if shown.len() < text.len() { format!("{shown}…") } else { shown }
-}
-
-/// Whether the program has run out of its memory.
-pub(super) fn is_out_of_memory(messages: &str) -> bool {
-    let begins = |what: &str| messages.lines().any(|line| line.starts_with(what));
-    begins("fatal error: runtime: out of memory")
-        || begins("fatal error: out of memory")
-        || begins("fatal error: runtime: cannot allocate memory")
-        || begins("runtime: out of memory")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_said_names_no_place_of_this_machine() {
-        let check = |messages: &str, expected: &str| {
-            assert_eq!(said(messages, Path::new("/tmp/builds-x/build-y")), expected);
-        };
-        check(
-            "# Warning: 'bases' is deprecated.\nError: accumulating resources: open /tmp/builds-x/build-y/prod/a.yaml: \
-             no such file\n",
-            "accumulating resources: open prod/a.yaml: no such file",
-        );
-        check("Error: no kustomization in '/tmp/builds-x/build-y'\n", "no kustomization in '.'");
-        check("", "");
-        let long = "x".repeat(2000);
-        assert_eq!(said(&long, Path::new("/a")).chars().count(), MAX_SHOWN + 1);
-    }
 
     #[test]
     fn the_key_is_of_all_that_is_read() {
@@ -129,7 +85,7 @@ mod tests {
                 .iter()
                 .map(|(name, content)| ((*name).to_owned(), Bytes::copy_from_slice(content.as_bytes())));
             let tree = Tree { files: files.collect(), directory: directory.to_owned() };
-            tree.prepare().map(|prepared| prepared.key).map_err(|e| e.to_string())
+            tree.prepare().map(|prepared| prepared.variant.key).map_err(|e| e.to_string())
         };
         let one = key(&[("kustomization.yaml", ""), ("a", "b")], "").unwrap();
         assert_eq!(key(&[("a", "b"), ("kustomization.yaml", "")], "").unwrap(), one);

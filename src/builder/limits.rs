@@ -22,5 +22,9 @@ pub const MOST_MEMORY: u64 = 1 << 30;
 pub const THREADS: u32 = 2;
 /// Files and directories of one build.
 pub const MAX_FILES: usize = 20_000;
+/// How many kinds and versions of an API server a chart may ask about.
+pub const MAX_CAPABILITIES: usize = 20_000;
+/// The longest argument of a program, in bytes: the kernel allows twice as many.
+pub const ARGUMENT_BYTES: usize = 64 << 10;
 /// How often the processor time of a build is read.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(100);

@@ -2,17 +2,25 @@
 //! confined to the directory of its files, without network, with limits. This room does not know
 //! registries or Kubernetes, and does not decide about trust.
 
+mod archive;
 mod cache;
+mod chart;
 mod directory;
 mod door;
 mod error;
 mod kustomize;
 pub mod limits;
+mod prepared;
 mod probe;
 mod process;
+mod program;
 pub mod sandbox;
+mod source;
 
-pub use door::{BuildOptions, BuildOutput, Builder, Kustomize};
+pub use chart::Chart;
+pub use door::{BuildOptions, BuildOutput, BuildSwitch, Builder};
 pub use error::BuildError;
 pub use kustomize::Tree;
 pub use probe::Availability;
+pub use program::BuildProgram;
+pub use source::BuildSource;

@@ -6,13 +6,10 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::directory::BuildRoot;
-use super::kustomize::said;
 use super::limits::LEAST_MEMORY;
 use super::process::{Ended, Watch, run};
+use super::program::{BuildProgram, said};
 use super::sandbox::{Confinement, LaunchOrder, REFUSED};
-
-/// The name of the program in its identity.
-const NAME: &str = "kustomize";
 
 /// How long the program may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,31 +41,32 @@ pub enum Availability {
 pub(super) async fn probe(
     launcher: &Path,
     root: &BuildRoot,
-    program: Option<&Path>,
+    (kind, program): (BuildProgram, Option<&Path>),
     unconfined: bool,
 ) -> Availability {
-    let program = match find(program) {
+    let program = match find(kind, program) {
         Ok(program) => program,
         Err(why) => return Availability::NoProgram(why),
     };
-    match version(launcher, root, &program, Confinement::Required).await {
-        Ok(version) => ready(program, version, true),
+    match version(launcher, root, (kind, &program), Confinement::Required).await {
+        Ok(version) => ready(kind, program, version, true),
         Err(Trouble::Confinement(why)) if !unconfined => Availability::Unconfined(why),
         Err(Trouble::Program(why)) if !unconfined => Availability::NoProgram(why),
-        Err(_) => match version(launcher, root, &program, Confinement::BestEffort).await {
-            Ok(version) => ready(program, version, false),
+        Err(_) => match version(launcher, root, (kind, &program), Confinement::BestEffort).await {
+            Ok(version) => ready(kind, program, version, false),
             Err(Trouble::Program(why) | Trouble::Confinement(why)) => Availability::NoProgram(why),
         },
     }
 }
 
-fn ready(program: PathBuf, version: String, confined: bool) -> Availability {
+fn ready(kind: BuildProgram, program: PathBuf, version: String, confined: bool) -> Availability {
+    let name = kind.name();
     let identity = match is_release(&version) {
-        true => format!("{NAME} {version}"),
+        true => format!("{name} {version}"),
         false => {
             // It has just been run, so it can be read.
             let hash = std::fs::read(&program).map(|bytes| hex::encode(&Sha256::digest(bytes)[..16]));
-            format!("{NAME} {}", hash.unwrap_or_default())
+            format!("{name} {}", hash.unwrap_or_default())
         }
     };
     Availability::Ready { program, version, identity, confined }
@@ -91,14 +89,14 @@ enum Trouble {
 async fn version(
     launcher: &Path,
     root: &BuildRoot,
-    program: &Path,
+    (kind, program): (BuildProgram, &Path),
     confinement: Confinement,
 ) -> Result<String, Trouble> {
     let failed = |why: String| Trouble::Program(format!("cannot run {}: {why}", program.display()));
     let place = root.place().map_err(|e| failed(e.to_string()))?;
     let order = LaunchOrder {
         program: program.display().to_string(),
-        arguments: vec!["version".to_owned()],
+        arguments: kind.version().iter().map(|argument| (*argument).to_owned()).collect(),
         directory: place.path().display().to_string(),
         memory: LEAST_MEMORY,
         cpu_seconds: PATIENCE.as_secs(),
@@ -124,14 +122,14 @@ async fn version(
 }
 
 /// The program: where it was named, or on PATH.
-fn find(named: Option<&Path>) -> Result<PathBuf, String> {
+fn find(kind: BuildProgram, named: Option<&Path>) -> Result<PathBuf, String> {
     let absolute = |path: &Path| path.canonicalize().ok().filter(|path| path.is_file());
     if let Some(named) = named {
         return absolute(named).ok_or_else(|| format!("{} is not a file", named.display()));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).find_map(|directory| absolute(&directory.join("kustomize")));
-    found.ok_or_else(|| "kustomize is not on PATH".to_owned())
+    let found = std::env::split_paths(&path).find_map(|directory| absolute(&directory.join(kind.name())));
+    found.ok_or_else(|| format!("{} is not on PATH", kind.name()))
 }
 
 #[cfg(test)]
@@ -144,7 +142,9 @@ mod tests {
         let identity = |version: &str, content: &str| {
             let program = directory.path().join("kustomize");
             std::fs::write(&program, content).unwrap();
-            let Availability::Ready { identity, .. } = ready(program, version.to_owned(), true) else {
+            let Availability::Ready { identity, .. } =
+                ready(BuildProgram::Kustomize, program, version.to_owned(), true)
+            else {
                 return None;
             };
             Some(identity)

@@ -1,6 +1,5 @@
 //! One confined process: started, watched, bounded, and ended with the future that waits for it.
 
-use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -49,7 +48,7 @@ pub(super) struct Watch {
 pub(super) async fn run(launcher: &Path, order: &LaunchOrder, watch: Watch) -> io::Result<Ended> {
     let arguments = order.arguments().map_err(io::Error::other)?;
     let mut child = Command::new(launcher)
-        .args(arguments.map(OsString::from))
+        .args(arguments)
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::builder::Kustomize;
+use crate::builder::BuildSwitch;
 use crate::domain::allowed::Allowed;
 use crate::domain::patch::selector::Selector;
 use crate::domain::remote::kubeconfig::RemoteSettings;
@@ -53,7 +53,7 @@ pub struct Options {
     pub trusted_root: Option<PathBuf>,
     /// Token services on other domains than their registries.
     pub token_hosts: Vec<TokenHost>,
-    /// How kustomizations are built.
+    /// How kustomizations are built and charts rendered.
     pub builds: BuildFlags,
     /// Whether there are metrics for each release.
     pub release_metrics: bool,
@@ -61,13 +61,17 @@ pub struct Options {
     pub webhooks: Option<WebhookOptions>,
 }
 
-/// How kustomizations are built.
+/// How kustomizations are built and charts rendered.
 #[derive(Clone, Debug)]
 pub struct BuildFlags {
-    /// Whether they are.
-    pub kustomize: Kustomize,
-    /// The program; absent: the one on PATH.
+    /// Whether kustomizations are built.
+    pub kustomize: BuildSwitch,
+    /// Whether Helm charts are rendered.
+    pub helm: BuildSwitch,
+    /// The program for kustomizations; absent: the one on PATH.
     pub binary: Option<PathBuf>,
+    /// The program for charts; absent: the one on PATH.
+    pub helm_binary: Option<PathBuf>,
     /// The directory for the files of builds.
     pub directory: PathBuf,
     /// How many builds run at once.

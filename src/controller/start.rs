@@ -15,7 +15,7 @@ use super::options::{BuildFlags, Options};
 use super::receiver::{HookListener, Hooks, ListedReleases, WebhookFile};
 use super::specs::Specs;
 use super::trust_policy::{TrustPolicyFile, default_root};
-use crate::builder::{Availability, BuildOptions, Builder, Kustomize};
+use crate::builder::{Availability, BuildOptions, BuildProgram, BuildSwitch, Builder};
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
 use crate::domain::capacity::{Capacity, limit_of_group, memory_of_machine};
@@ -227,7 +227,7 @@ fn capacity(limit: Option<u64>) -> Capacity {
 fn builder(flags: &BuildFlags, capacity: Capacity) -> Builder {
     let asked = flags.concurrent;
     let (concurrent, memory) = BuildOptions::shares(capacity.builds, asked);
-    if concurrent < asked && flags.kustomize == Kustomize::Enabled {
+    if concurrent < asked && (flags.kustomize, flags.helm) != (BuildSwitch::Disabled, BuildSwitch::Disabled) {
         tracing::warn!(
             asked,
             concurrent,
@@ -237,7 +237,9 @@ fn builder(flags: &BuildFlags, capacity: Capacity) -> Builder {
     }
     Builder::new(BuildOptions {
         kustomize: flags.kustomize,
+        helm: flags.helm,
         binary: flags.binary.clone(),
+        helm_binary: flags.helm_binary.clone(),
         allow_unconfined: flags.allow_unconfined,
         directory: Some(flags.directory.clone()),
         concurrent,
@@ -247,20 +249,26 @@ fn builder(flags: &BuildFlags, capacity: Capacity) -> Builder {
     })
 }
 
-/// Logs whether kustomizations can be built. Releases with one say it too, but only then.
+/// Logs whether kustomizations can be built and charts rendered. Releases with one say it too, but only
+/// then.
 async fn report_builds(builder: Builder) {
-    match builder.availability().await {
-        Availability::Ready { version, confined: true, .. } => {
-            tracing::info!(kustomize = version, "builds kustomizations, confined by Landlock and seccomp");
-        }
-        Availability::Ready { version, confined: false, .. } => tracing::warn!(
-            kustomize = version,
-            "builds kustomizations without a complete sandbox (--allow-unconfined-builds)"
-        ),
-        Availability::Disabled => tracing::info!("refuses kustomizations (--kustomize=Disabled)"),
-        Availability::NoProgram(why) => tracing::warn!(why, "cannot build kustomizations"),
-        Availability::Unconfined(why) => {
-            tracing::warn!(why, "refuses kustomizations: builds cannot be confined here");
+    for program in [BuildProgram::Kustomize, BuildProgram::Helm] {
+        let (does, what) = match program {
+            BuildProgram::Kustomize => ("builds kustomizations", "kustomizations"),
+            BuildProgram::Helm => ("renders Helm charts", "Helm charts"),
+        };
+        match builder.availability(program).await {
+            Availability::Ready { version, confined: true, .. } => {
+                tracing::info!(version, "{does}, confined by Landlock and seccomp");
+            }
+            Availability::Ready { version, confined: false, .. } => {
+                tracing::warn!(version, "{does} without a complete sandbox (--allow-unconfined-builds)");
+            }
+            Availability::Disabled => tracing::info!("refuses {what} (--{}=Disabled)", program.name()),
+            Availability::NoProgram(why) => tracing::warn!(why, "cannot handle {what}"),
+            Availability::Unconfined(why) => {
+                tracing::warn!(why, "refuses {what}: builds cannot be confined here");
+            }
         }
     }
 }

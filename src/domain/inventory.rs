@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::manifest::chart::ChartRecord;
 use super::objects::identity::ObjectId;
 use super::process::remote::place::RemotePlace;
 
@@ -56,6 +57,8 @@ pub struct Inventory {
     pub built: Option<String>,
     /// The cluster of the objects, if it is not the operator's own.
     pub place: Option<Arc<RemotePlace>>,
+    /// What the chart was rendered for, if the artifact is one.
+    pub chart: Option<Arc<ChartRecord>>,
 }
 
 /// A rollout that has begun: objects of it may be in the cluster.
@@ -369,8 +372,8 @@ pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, extent: Exte
             }
         }
     }
-    let (built, place) = (before.built.clone(), before.place.clone());
-    let settled = Inventory { entries, built, place, ..Inventory::default() };
+    let (built, place, chart) = (before.built.clone(), before.place.clone(), before.chart.clone());
+    let settled = Inventory { entries, built, place, chart, ..Inventory::default() };
     let begun = before.begun.clone();
     match extent {
         Extent::Partial => Inventory { begun, ..settled },

@@ -48,7 +48,12 @@ async fn it_is_an_image_of_the_binary_and_the_roots_and_nothing_else() {
     }
     assert_eq!(
         files,
-        [(ROOTS.to_owned(), 0o644), ("kustomize".to_owned(), 0o755), ("supercargo".to_owned(), 0o755)]
+        [
+            (ROOTS.to_owned(), 0o644),
+            ("helm".to_owned(), 0o755),
+            ("kustomize".to_owned(), 0o755),
+            ("supercargo".to_owned(), 0o755)
+        ]
     );
     assert_eq!(interpreter(&binary), None, "it is static");
 }
@@ -248,7 +253,8 @@ async fn the_dockerfile_says_the_same() {
     assert_eq!(labels, assembled);
     let copied: Vec<String> =
         last.all("COPY").filter_map(|copy| copy.split(' ').next_back().map(str::to_owned)).collect();
-    assert_eq!(copied, [format!("/{ROOTS}"), "/kustomize".to_owned(), "/supercargo".to_owned()]);
+    let programs = ["/helm", "/kustomize", "/supercargo"].map(str::to_owned);
+    assert_eq!(copied, [vec![format!("/{ROOTS}")], programs.to_vec()].concat());
     assert_eq!(last.base, "scratch");
     assert!(text.contains("image/build "), "the binary is built by the same script");
     assert!(text.contains("image/programs/build "), "so are the programs");

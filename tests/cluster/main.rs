@@ -10,6 +10,7 @@ mod allowed;
 mod artifacts;
 mod bed;
 mod chart;
+mod charts;
 mod cli_output;
 mod cli_releases;
 mod config;

@@ -247,8 +247,8 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
         (
             "chart",
             json!({}),
-            "ArtifactInvalid",
-            &["it is a Helm chart; render it (helm template) and push the manifests instead"],
+            "BuildFailed",
+            &["the Helm chart cannot be rendered: chart/Chart.yaml: apiVersion must be v1 or v2, not \"\""],
         ),
         ("index", json!({}), "ArtifactInvalid", &["it is an image index with 2 manifests", "set ref.digest"]),
         ("twice", json!({"path": "nowhere"}), "ArtifactInvalid", &["nowhere"]),

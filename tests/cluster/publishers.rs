@@ -14,6 +14,7 @@ use supercargo_testbed::story::condition;
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Profiles, Signer, processes, repository, story};
 
+use super::charts::package::charts;
 use super::scene::{BINARY, Scene, config_map, message};
 
 const PROFILES: Profiles = Profiles::First("which artifacts can be read does not depend on rights");
@@ -311,7 +312,7 @@ fn ways() -> Vec<Way> {
             json!({}),
             Promise::Refused("it is a Timoni module; build it (timoni build) and push the manifests instead"),
         ),
-        way("`helm push`", helm, json!({}), Promise::Refused("it is a Helm chart")),
+        way("`helm push`", helm, json!({}), applied(&["a"], "a Helm chart")),
         way("`imgpkg push` of a bundle", imgpkg, json!({}), applied(&["a"], "a Docker image")),
         way(
             "an image index with one configuration",
@@ -469,7 +470,7 @@ fn every_kind_of_artifact_of_the_page_is_tried() {
 
 #[story]
 async fn what_people_push_is_pulled_verified_and_applied() {
-    let scene = Scene::begin("publishers").await;
+    let scene = charts("publishers").await.start();
     let signer = Signer::new(Algorithm::P256);
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"},
         "stringData": {"a.pub": signer.public_pem()}});
@@ -497,6 +498,7 @@ async fn what_people_push_is_pulled_verified_and_applied() {
         let inspected = Command::new(BINARY)
             .args(["inspect", "artifact", &url, "--key", key.to_str().expect("text"), "--layers", layers])
             .env("DOCKER_CONFIG", "/nonexistent")
+            .env("SUPERCARGO_HELM_BINARY", Tools::helm().path("helm"))
             .output()
             .expect("run supercargo");
         let (out, err) =

@@ -44,8 +44,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("opentelemetry_sdk", &["observe/otlp.rs"]),
     ("opentelemetry_otlp", &["observe/otlp.rs"]),
     ("tracing_opentelemetry", &["observe/otlp.rs"]),
-    ("tar", &["oci/"]),
-    ("flate2", &["oci/"]),
+    ("tar", &["oci/", "builder/archive.rs"]),
+    ("flate2", &["oci/", "builder/archive.rs"]),
     ("zstd", &["oci/"]),
     ("age", &["oci/"]),
     (

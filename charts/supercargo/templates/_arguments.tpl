@@ -16,6 +16,9 @@ older or newer image has nothing to complain about. */}}
 {{- if ne .Values.builds.kustomize "Enabled" }}
 - --kustomize={{ .Values.builds.kustomize }}
 {{- end }}
+{{- if ne .Values.builds.helm "Enabled" }}
+- --helm={{ .Values.builds.helm }}
+{{- end }}
 {{- if ne (int .Values.builds.concurrent) 2 }}
 - --concurrent-builds={{ .Values.builds.concurrent }}
 {{- end }}

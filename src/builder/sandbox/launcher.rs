@@ -24,8 +24,7 @@ pub fn launch() -> Option<ExitCode> {
     if arguments.next()? != VERB {
         return None;
     }
-    let order = arguments.next().and_then(|text| serde_json::from_slice(text.as_encoded_bytes()).ok());
-    let why = match order {
+    let why = match LaunchOrder::of(arguments) {
         Some(order) => match become_program(&order) {
             Ok(never) => match never {},
             Err(why) => why,

@@ -23,6 +23,15 @@ pub struct ReadingArgs {
     /// The kustomize that builds artifacts with a kustomization, a static executable (default: the one on PATH).
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_KUSTOMIZE_BINARY", value_name = "FILE")]
     pub kustomize_binary: Option<PathBuf>,
+    /// The Helm that renders charts, a static executable (default: the one on PATH).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_HELM_BINARY", value_name = "FILE")]
+    pub helm_binary: Option<PathBuf>,
+    /// Values for artifacts that are Helm charts; may be repeated, later ones win.
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
+    pub helm_values: Vec<PathBuf>,
+    /// Name of the release for artifacts that are Helm charts (default: the inventory, else the chart).
+    #[arg(long, hide_short_help = true, value_name = "NAME")]
+    pub helm_release_name: Option<String>,
     /// Build also where this machine cannot confine builds (Landlock, seccomp).
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_ALLOW_UNCONFINED_BUILDS", value_parser = clap::builder::FalseyValueParser::new())]
     pub allow_unconfined_builds: bool,

@@ -58,8 +58,8 @@ impl DiffArtifact {
         login::one_registry(reach, [before.as_str(), after.as_str()])?;
         let policy = signers::optional(verify, printer)?;
         let registry = login::registry(reach, printer);
-        let old = fetch::artifact(before, reach, keys, policy.as_ref(), &registry, printer).await?;
-        let new = fetch::artifact(after, reach, keys, policy.as_ref(), &registry, printer).await?;
+        let old = fetch::artifact(before, reach, keys.into(), policy.as_ref(), &registry, printer).await?;
+        let new = fetch::artifact(after, reach, keys.into(), policy.as_ref(), &registry, printer).await?;
         for fetched in [&old, &new] {
             if let Some(proof) = &fetched.proof {
                 evidence::say(printer, &fetched.name(), proof);

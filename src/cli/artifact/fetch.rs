@@ -1,6 +1,8 @@
 //! An artifact for a command: by its URL, verified where that is required,
 //! decrypted, and as objects.
 
+use super::chart;
+use super::reading::ArtifactReading;
 use crate::builder::limits::MAX_OUTPUT;
 use crate::builder::{BuildOptions, Builder, Tree};
 use crate::cli::args::{ReadingArgs, RegistryArgs};
@@ -67,11 +69,12 @@ pub(in crate::cli) async fn locate(
 pub(in crate::cli) async fn artifact(
     url: &str,
     reach: &RegistryArgs,
-    keys: &ReadingArgs,
+    reading: ArtifactReading<'_>,
     signers: Option<&Policy>,
     registry: &Registry,
     printer: &mut Printer<'_>,
 ) -> Result<Fetched, CliError> {
+    let keys = reading.keys;
     let identities = login::identities(keys)?;
     let located = locate(url, reach, registry, printer).await?;
     let proof = match signers {
@@ -79,7 +82,7 @@ pub(in crate::cli) async fn artifact(
         None => None,
     };
     let selection = Selection { identities, all_layers: keys.all_layers(), ..Selection::default() };
-    located.fetch(proof, selection, registry, keys).await
+    located.fetch(proof, selection, registry, reading).await
 }
 
 impl Located {
@@ -111,7 +114,7 @@ impl Located {
         proof: Option<Proof>,
         selection: Selection,
         registry: &Registry,
-        builds: &ReadingArgs,
+        reading: ArtifactReading<'_>,
     ) -> Result<Fetched, CliError> {
         let Self { repository, resolved, access } = &self;
         let mut artifact = registry.fetch(repository, &resolved.digest, access, &selection).await?;
@@ -119,10 +122,19 @@ impl Located {
             return Err(OciError::Encrypted { subject: self.name() }.into());
         }
         let refused = |e: &dyn std::fmt::Display| CliError::Input(format!("{}: {e}", self.name()));
-        if let Form::Kustomization { directory } = std::mem::take(&mut artifact.form) {
-            let tree = Tree { files: std::mem::take(&mut artifact.files), directory };
-            let built = builder(builds).build("", tree, MAX_OUTPUT).await.map_err(|e| refused(&e))?;
-            artifact.files = vec![("kustomize-build.yaml".to_owned(), built.manifests)];
+        let builder = builder(reading.keys);
+        match std::mem::take(&mut artifact.form) {
+            Form::Manifests => {}
+            Form::Kustomization { directory } => {
+                let tree = Tree { files: std::mem::take(&mut artifact.files), directory };
+                let built = builder.build("", tree, MAX_OUTPUT).await.map_err(|e| refused(&e))?;
+                artifact.files = vec![("kustomize-build.yaml".to_owned(), built.manifests)];
+            }
+            Form::Chart => {
+                let files = std::mem::take(&mut artifact.files);
+                let rendered = chart::render(files, resolved.digest.as_str(), &reading, &builder).await;
+                artifact.files = vec![(chart::RENDERED.to_owned(), rendered.map_err(|e| refused(&e))?)];
+            }
         }
         let other = refuse_kustomizations(artifact.files.iter().map(|(name, _)| name.as_str()));
         other.map_err(|e| refused(&e))?;
@@ -134,6 +146,7 @@ impl Located {
 fn builder(arguments: &ReadingArgs) -> Builder {
     Builder::new(BuildOptions {
         binary: arguments.kustomize_binary.clone(),
+        helm_binary: arguments.helm_binary.clone(),
         allow_unconfined: arguments.allow_unconfined_builds,
         ..BuildOptions::default()
     })

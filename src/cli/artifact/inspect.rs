@@ -136,7 +136,7 @@ impl InspectArtifact {
         let Self { url, container_images, verify, keys, output, registry: reach } = self;
         let policy = signers::optional(verify, printer)?;
         let registry = login::registry(reach, printer);
-        let fetched = fetch::artifact(url, reach, keys, policy.as_ref(), &registry, printer).await?;
+        let fetched = fetch::artifact(url, reach, keys.into(), policy.as_ref(), &registry, printer).await?;
         let objects = fetched.bundle(url)?.objects;
         if *container_images {
             let images = distinct_images(&objects);

@@ -51,7 +51,7 @@ impl PullArtifact {
         let Self { url, verify, keys, registry: reach } = self;
         let policy = signers::optional(verify, printer)?;
         let registry = login::registry(reach, printer);
-        let fetched = fetch::artifact(url, reach, keys, policy.as_ref(), &registry, printer).await?;
+        let fetched = fetch::artifact(url, reach, keys.into(), policy.as_ref(), &registry, printer).await?;
         if let Some(proof) = &fetched.proof {
             evidence::say(printer, &fetched.name(), proof);
         }

@@ -103,7 +103,7 @@ impl VerifyArtifact {
         if self.images {
             let host = located.repository.registry().to_owned();
             let selection = Selection { identities, all_layers: keys.all_layers(), ..Selection::default() };
-            let objects = located.fetch(None, selection, &registry, keys).await?.bundle(url)?.objects;
+            let objects = located.fetch(None, selection, &registry, keys.into()).await?.bundle(url)?.objects;
             let access = FromHere { reach, registry: &host };
             images = Some(images::verify(&registry, &objects, (&policy, exempt), &access).await?);
         }

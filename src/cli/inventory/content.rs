@@ -1,6 +1,7 @@
 //! Manifests of a cluster verb: overlay, files, artifacts, patched.
 
 use crate::cli::args::ContentArgs;
+use crate::cli::artifact::reading::ArtifactReading;
 use crate::cli::artifact::{evidence, fetch, signers};
 use crate::cli::input::bundle::Bundle;
 use crate::cli::input::variables::CommandVariables;
@@ -41,7 +42,7 @@ pub(super) async fn gather(
     let mut files = Vec::new();
     let mut provenance = Provenance::default();
     for url in artifacts {
-        let pulled = pull(url, arguments, policy.as_ref(), printer).await?;
+        let pulled = pull(url, arguments, session, policy.as_ref(), printer).await?;
         files.extend(pulled.files);
         provenance.artifacts.push(pulled.digest);
         if let [_] = artifacts.as_slice() {
@@ -78,6 +79,7 @@ struct Pulled {
 async fn pull(
     url: &str,
     arguments: &ContentArgs,
+    session: Option<&Session>,
     policy: Option<&Policy>,
     printer: &mut Printer<'_>,
 ) -> Result<Pulled, CliError> {
@@ -90,7 +92,8 @@ async fn pull(
     }
     let ContentArgs { registry: reach, keys, .. } = arguments;
     let registry = login::registry(reach, printer);
-    let fetched = fetch::artifact(url, reach, keys, policy, &registry, printer).await?;
+    let reading = ArtifactReading { keys, session };
+    let fetched = fetch::artifact(url, reach, reading, policy, &registry, printer).await?;
     if let Some(proof) = &fetched.proof {
         evidence::say(printer, &fetched.name(), proof);
     }

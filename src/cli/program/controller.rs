@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
-use crate::builder::Kustomize;
+use crate::builder::BuildSwitch;
 use crate::cli::args::{ClusterArgs, GlobalArgs, RouteArgs};
 use crate::domain::patch::selector::Selector;
 use crate::domain::prefix::Prefix;
@@ -84,10 +84,16 @@ pub struct ControllerArgs {
     pub verification_interval: Duration,
     /// Whether artifacts with a kustomization are built: Enabled or Disabled.
     #[arg(long, env = "SUPERCARGO_KUSTOMIZE", default_value = "Enabled", value_name = "Enabled|Disabled")]
-    pub kustomize: Kustomize,
+    pub kustomize: BuildSwitch,
     /// The kustomize that builds, a static executable (default: the one on PATH).
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_KUSTOMIZE_BINARY", value_name = "FILE")]
     pub kustomize_binary: Option<PathBuf>,
+    /// Whether Helm charts are rendered: Enabled or Disabled.
+    #[arg(long, env = "SUPERCARGO_HELM", default_value = "Enabled", value_name = "Enabled|Disabled")]
+    pub helm: BuildSwitch,
+    /// The Helm that renders charts, a static executable (default: the one on PATH).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_HELM_BINARY", value_name = "FILE")]
+    pub helm_binary: Option<PathBuf>,
     /// Directory for the files of builds.
     #[arg(
         long,

@@ -22,6 +22,8 @@ pub(super) const APPLIED: &str = "applied";
 pub(super) const WRITTEN: &str = "written";
 pub(super) const BEGUN: &str = "begun";
 pub(super) const BUILT: &str = "built";
+/// What the chart was rendered for.
+pub(super) const CHART: &str = "chart";
 pub(super) const CLUSTER: &str = "cluster";
 pub(super) const ARTIFACTS: &str = "artifacts";
 

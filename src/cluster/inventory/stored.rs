@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::config_map::{
-    APPLIED, BEGUN, BUILT, CLUSTER, CREATED_BY, ConfigMap, ENTRIES, Part, SEQUENCE, WRITER, WRITTEN,
+    APPLIED, BEGUN, BUILT, CHART, CLUSTER, CREATED_BY, ConfigMap, ENTRIES, Part, SEQUENCE, WRITER, WRITTEN,
     is_part_of, parts_of, provenance_of, sequence_of, text_of,
 };
 use super::error::StoreError;
@@ -11,6 +11,7 @@ use super::room::Taken;
 use crate::api::keys;
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::{Inventory, Provenance};
+use crate::domain::manifest::chart::ChartRecord;
 
 /// The longest name of a program that has built objects, in bytes.
 const MAX_BUILT: usize = 256;
@@ -159,6 +160,7 @@ impl Stored {
         let begun = first.data.get(BEGUN).filter(|_| inventory.applied.is_none());
         inventory.built = first.data.get(BUILT).filter(|built| built.len() <= MAX_BUILT).cloned();
         inventory.begun = begun.and_then(|begun| serde_json::from_str(begun).ok());
+        inventory.chart = first.data.get(CHART).and_then(|text| ChartRecord::read(text)).map(Arc::new);
         Ok(stored)
     }
 }

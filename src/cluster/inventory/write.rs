@@ -7,8 +7,8 @@ use http::Method;
 use serde_json::json;
 
 use super::config_map::{
-    APPLIED, ARTIFACTS, BEGUN, BUILT, CLUSTER, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE, WRITER,
-    WRITTEN, part_name, path,
+    APPLIED, ARTIFACTS, BEGUN, BUILT, CHART, CLUSTER, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE,
+    WRITER, WRITTEN, part_name, path,
 };
 use super::error::StoreError;
 use super::stored::Stored;
@@ -104,6 +104,8 @@ impl Session {
             let begun = inventory.begun.iter().filter_map(|begun| serde_json::to_string(begun).ok());
             data.extend(begun.map(|begun| (BEGUN.to_owned(), begun)));
             data.extend(inventory.built.iter().map(|built| (BUILT.to_owned(), built.clone())));
+            let chart = inventory.chart.as_ref().and_then(|chart| chart.text());
+            data.extend(chart.map(|chart| (CHART.to_owned(), chart)));
             let artifacts = &stored.provenance.artifacts;
             if !artifacts.is_empty() {
                 data.insert(ARTIFACTS.to_owned(), serde_json::to_string(artifacts).unwrap_or_default());

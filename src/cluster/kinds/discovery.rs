@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, PoisonError};
 
+use serde::Deserialize;
+
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Call, Session};
 use crate::domain::identity::GroupKind;
+use crate::domain::manifest::chart::{ClusterCapabilities, is_version};
 
 pub use super::resource::Resource;
 pub use super::served::ApiDiscovery;
@@ -12,6 +15,12 @@ pub use super::served::ApiDiscovery;
 /// The aggregated form (KEP-3352, stable since Kubernetes 1.30): two requests
 /// for all groups.
 const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ServerVersion {
+    git_version: String,
+}
 
 impl Session {
     /// The served kinds, as last read; reads them when nothing is known yet.
@@ -50,6 +59,23 @@ impl Session {
     ) -> Result<Arc<ApiDiscovery>, ApiError> {
         self.discovery_where(kinds, |discovery, (kind, version)| discovery.resource(kind, version).is_some())
             .await
+    }
+
+    /// What the cluster can, read now: a chart may ask for what was installed a moment ago.
+    ///
+    /// # Errors
+    /// When the API server gives no answer.
+    pub async fn capabilities(&self) -> Result<ClusterCapabilities, ApiError> {
+        let discovery = self.rediscover(&self.snapshot()).await?;
+        let answer = self.as_process().call(Call::get("/version")).await?;
+        let ServerVersion { git_version } = answer.json()?;
+        if !is_version(&git_version) {
+            return Err(ApiError::unreachable("the API server names no version of Kubernetes".to_owned()));
+        }
+        Ok(ClusterCapabilities {
+            kube_version: git_version,
+            api_versions: discovery.versions().map(str::to_owned).collect(),
+        })
     }
 
     async fn discovery_where<T>(

@@ -1,6 +1,6 @@
 //! What the API server serves, from its discovery.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::resource::Resource;
 use crate::cluster::error::ApiError;
 use crate::domain::health::Reports;
-use crate::domain::identity::GroupKind;
+use crate::domain::identity::{GroupKind, api_version};
 
 /// The served kinds, as last read.
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub struct DiscoveryCache {
 #[derive(Default)]
 pub struct ApiDiscovery {
     resources: HashMap<GroupKind, Vec<Arc<Resource>>>,
+    /// All API versions, and all kinds in them, also those that are no objects.
+    versions: BTreeSet<String>,
     /// Groups with a version that gave no answer: their server is unavailable.
     away: HashSet<String>,
 }
@@ -60,6 +62,11 @@ impl ApiDiscovery {
             ))),
             false => Ok(()),
         }
+    }
+
+    /// All API versions, and `version/Kind` of all kinds in them, as charts ask for them.
+    pub fn versions(&self) -> impl Iterator<Item = &str> {
+        self.versions.iter().map(String::as_str)
     }
 
     /// Every kind whose objects have namespaces, in its preferred version.
@@ -136,10 +143,13 @@ impl ApiDiscovery {
                 if version.freshness == "Stale" {
                     self.away.insert(group.metadata.name.clone());
                 }
+                let named = api_version(&group.metadata.name, &version.version);
+                self.versions.insert(named.clone());
                 for resource in version.resources {
                     // A resource without its own kind has an unavailable API server; one
                     // that cannot be patched is not an object.
                     let Some(kind) = resource.response_kind else { continue };
+                    self.versions.insert(format!("{named}/{}", kind.kind));
                     if !resource.verbs.iter().any(|v| v == "patch") {
                         continue;
                     }
@@ -180,6 +190,8 @@ mod tests {
         assert_eq!(discovery.resource(&kind, "v1").unwrap().api_version(), "apps/v1");
         assert_eq!(discovery.resource(&kind, "v1").unwrap().reports, Reports::Yes);
         assert_eq!(discovery.resource(&GroupKind::new("apps", "Note"), "v1").unwrap().reports, Reports::No);
+        let versions: Vec<&str> = discovery.versions().collect();
+        assert_eq!(versions, ["apps/v1", "apps/v1/Deployment", "apps/v1/Note", "metrics.k8s.io/v1"]);
         assert_eq!(discovery.namespaced(&kind), Some(true));
         assert!(discovery.resource(&kind, "v2").is_none());
         assert!(discovery.absent(&GroupKind::new("apps", "Ghost")).is_ok());

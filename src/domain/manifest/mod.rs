@@ -3,6 +3,7 @@
 
 pub mod budget;
 pub mod canonical;
+pub mod chart;
 pub mod decode;
 pub mod diff;
 pub mod encoding;
@@ -13,6 +14,5 @@ pub mod patch;
 pub mod render;
 pub mod scalar;
 pub mod split;
-pub(in crate::domain) mod strip;
 pub mod substitute;
 pub mod yaml;

@@ -3,6 +3,7 @@
 //! cluster accepts the objects is not decided here.
 
 mod namespace;
+pub(in crate::domain) mod strip;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -11,12 +12,12 @@ use std::sync::Arc;
 
 use self::namespace::{Namespacing, scope_of};
 use super::budget::{Budget, SCALAR_BYTES};
+use super::chart::{arrange, hide_values};
 use super::decode::{Decoded, DocumentError, ManifestFault, decode_within};
 use super::patch::PatchError;
 use super::patch::image::ImageChange;
 use super::patch::set::{MAX_ADDED_BYTES, Set};
 use super::patch::spec::ParsedPatch;
-use super::strip;
 use super::substitute::{Substitution, SubstitutionError, substitute};
 use crate::api::reason::Reason;
 use crate::domain::message::List;
@@ -35,6 +36,8 @@ pub struct RenderOptions {
     pub substitution: Option<Arc<Substitution>>,
     /// What the spec names as inputs of the rendering.
     pub inputs: Arc<RenderInputs>,
+    /// Where the files are the output of a chart: what becomes of its hooks.
+    pub chart: Option<ChartRendering>,
     /// `spec.targetNamespace`: set on every namespaced object.
     pub target_namespace: Option<String>,
     /// Set on namespaced objects without a namespace: the namespace of the release.
@@ -44,6 +47,17 @@ pub struct RenderOptions {
     pub labels: BTreeMap<String, String>,
     /// `spec.commonMetadata.annotations`, likewise.
     pub annotations: BTreeMap<String, String>,
+}
+
+/// What is done with the output of a chart.
+#[derive(Clone, Debug, Default)]
+pub struct ChartRendering {
+    /// Whether hooks are left out.
+    pub skips_hooks: bool,
+    /// Identifies the revision and its options: a hook runs once for it.
+    pub run: String,
+    /// The values that come from Secrets: the fields that have them are not shown.
+    pub secrets: Vec<String>,
 }
 
 /// What is known about the kinds of a cluster.
@@ -150,7 +164,8 @@ pub fn render_within(
     files.sort_unstable_by_key(|(path, _)| *path);
     refuse_kustomizations(files.iter().map(|(path, _)| *path))?;
     let decoded = patched(decode_all(&files, budget)?, options, budget)?;
-    let mut decoded = substituted(decoded, options, &files, budget)?;
+    let decoded = substituted(decoded, options, &files, budget)?;
+    let mut decoded = arranged(decoded, options)?;
     let target = options.target_namespace.as_deref();
     let namespacing = Namespacing::new(&decoded, target, &options.default_namespace);
     let namespaced: Vec<bool> = {
@@ -284,6 +299,17 @@ fn substituted(
         SubstitutionError::TooLarge => RenderError::TooLarge(vec![budget.exceeded()].into()),
         error @ SubstitutionError::Invalid { .. } => RenderError::Substitution(error),
     })
+}
+
+/// Hooks get their places after the patches, which may decide about them.
+fn arranged(decoded: Vec<Decoded>, options: &RenderOptions) -> Result<Vec<Decoded>, RenderError> {
+    let Some(chart) = &options.chart else { return Ok(decoded) };
+    let arranged = arrange(decoded, chart.skips_hooks, &chart.run);
+    let mut arranged = arranged.map_err(|problems| RenderError::Invalid(problems.into()))?;
+    for Decoded { object, .. } in &mut arranged {
+        hide_values(object, &chart.secrets);
+    }
+    Ok(arranged)
 }
 
 fn refuse_duplicates(decoded: &[Decoded]) -> Result<(), RenderError> {

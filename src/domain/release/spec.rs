@@ -11,7 +11,7 @@ use super::approval::{ApprovalPolicy, GivenApproval};
 use super::awaited::Awaited;
 use super::dependency::Dependency;
 use super::guards::Guards;
-use super::inputs::{RenderInputs, declared};
+use super::inputs::{RenderInputs, declared, declared_chart};
 use super::invalid::{InvalidSpec, invalid, object_name};
 use super::pin::{PinnedRevision, rollback_mode};
 use crate::api::keys;
@@ -21,6 +21,7 @@ use crate::api::status::MAX_HISTORY;
 use crate::domain::artifact::wanted::WantedVersion;
 use crate::domain::health::ExpressionRules;
 use crate::domain::inventory::Provenance;
+use crate::domain::manifest::chart::ChartOptions;
 use crate::domain::manifest::patch::allowance::Allowance;
 use crate::domain::manifest::patch::image::{Image, ImageChange};
 use crate::domain::manifest::patch::spec::ParsedPatch;
@@ -95,6 +96,10 @@ pub struct Release {
     pub images: Arc<[ImageChange]>,
     /// Patches and changes of images as the spec says them; empty without any.
     pub(super) patched_by: Arc<str>,
+    /// How the artifact is rendered, if it is a chart.
+    pub chart: Option<Arc<ChartOptions>>,
+    /// The same as the spec says it; empty without.
+    pub(super) charted_by: Arc<str>,
     /// Variables that are replaced in the objects.
     pub substitution: Option<Arc<Substitution>>,
     /// The same as the spec says it; empty without any.
@@ -216,12 +221,15 @@ impl Release {
         // Plain structures always serialize successfully.
         let patched_by = is_patched.then(|| serde_json::to_string(&(&spec.patches, &spec.images)));
         let (substitution, substituted_by) = declared(spec)?;
+        let (chart, charted_by) = declared_chart(spec)?;
         let ignored_by = (!spec.drift.ignore.is_empty()).then(|| serde_json::to_string(&spec.drift.ignore));
         Ok(Self {
             patches: patches.into(),
             images: ImageChange::parse_all("images", &images, allowance)?.into(),
             patched_by: patched_by.and_then(Result::ok).unwrap_or_default().into(),
             ignored_by: ignored_by.and_then(Result::ok).unwrap_or_default().into(),
+            chart,
+            charted_by,
             substitution,
             substituted_by,
             inputs: Arc::default(),
@@ -310,6 +318,8 @@ impl Release {
             ignore: Arc::default(),
             patched_by: Arc::default(),
             ignored_by: Arc::default(),
+            chart: None,
+            charted_by: Arc::default(),
             substitution: None,
             substituted_by: Arc::default(),
             ..self.clone()
@@ -329,6 +339,7 @@ impl Release {
         let mut text = serde_json::to_vec(&rendered_from).unwrap_or_default();
         text.extend_from_slice(self.patched_by.as_bytes());
         text.extend_from_slice(self.ignored_by.as_bytes());
+        text.extend_from_slice(self.charted_by.as_bytes());
         text.extend_from_slice(self.substituted_by.as_bytes());
         text.extend_from_slice(self.inputs.fingerprint.as_bytes());
         if self.verify.as_ref().is_some_and(|v| v.images.is_some()) {

@@ -25,6 +25,8 @@ pub(super) const INDEX_TYPES: [&str; 2] =
 /// The annotation of a layer that oras has made of a directory.
 pub(super) const UNPACK: &str = "io.deis.oras.content.unpack";
 const HELM_CONTENT: &str = "application/vnd.cncf.helm.chart.";
+/// The layer of a chart with its files. Other layers, such as the provenance file, are no content.
+const HELM_CHART: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 /// How many names a message lists.
 const SHOWN: usize = 5;
 
@@ -174,9 +176,7 @@ impl Manifest {
     pub fn chosen(&self, wanted: Option<&str>, all: bool) -> Result<Vec<Layer>, OciError> {
         let kind = self.kind();
         if kind == ArtifactKind::Helm {
-            return Err(OciError::invalid(
-                "it is a Helm chart; render it (helm template) and push the manifests instead",
-            ));
+            return self.chart(wanted);
         }
         if kind == ArtifactKind::TimoniModule {
             return Err(OciError::invalid(
@@ -205,6 +205,23 @@ impl Manifest {
         }
         let layers = places.into_iter().filter_map(|at| self.layers.get(at).map(|layer| (at, layer)));
         layers.map(|(at, layer)| Layer::of(at, layer)).collect()
+    }
+
+    /// The layer of a chart.
+    fn chart(&self, wanted: Option<&str>) -> Result<Vec<Layer>, OciError> {
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != HELM_CHART) {
+            return Err(OciError::Spec(format!(
+                "it is a Helm chart, which has its files in the layer {HELM_CHART}; remove layerSelector ({wanted})"
+            )));
+        }
+        let mut charts = self.layers.iter().enumerate().filter(|(_, layer)| layer.media_type == HELM_CHART);
+        match (charts.next(), charts.next()) {
+            (Some((at, layer)), None) => Ok(vec![Layer::of(at, layer)?]),
+            (Some(_), Some(_)) => Err(OciError::invalid("it is a Helm chart with several layers of files")),
+            (None, _) => Err(OciError::invalid(format!(
+                "it has the configuration of a Helm chart, and no layer {HELM_CHART}"
+            ))),
+        }
     }
 
     /// What has made it.

@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use super::fetched::{Artifact, Selection};
 use super::source::Content;
-use crate::oci::artifact::Composition;
 use crate::oci::artifact::encryption::{self, Identities};
 use crate::oci::artifact::layout::{Document, Layer, Manifest};
 use crate::oci::artifact::unpack::{self, Order, StoredLayer, Unpacked};
+use crate::oci::artifact::{ArtifactKind, Composition};
 use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_ANNOTATION_BYTES, MAX_MANIFEST_BYTES};
@@ -47,6 +47,15 @@ impl Registry {
         let about = |e: OciError| e.about(&subject);
         let (manifest, child) = self.content_manifest(repository, digest, access).await?;
         let encrypted = is_encrypted(&manifest);
+        let is_chart = manifest.kind() == ArtifactKind::Helm;
+        if is_chart && encrypted {
+            return Err(about(OciError::invalid("it is an encrypted Helm chart, which is not supported")));
+        }
+        if is_chart && !path.is_empty() {
+            let why =
+                format!("{subject} is a Helm chart, which is rendered as a whole; remove path ({path})");
+            return Err(OciError::Spec(why));
+        }
         if encrypted && selection.identities.is_none() {
             return Err(OciError::Encrypted { subject });
         }
@@ -78,7 +87,12 @@ impl Registry {
         let room = queue.wait(rooms.content(tenant, selection.size)).await;
         let order = Order { path, checksum, limits };
         let keys = selection.identities.clone();
-        let Unpacked { files, form } = self.unpack(stored, order, keys, encrypted).await.map_err(about)?;
+        let reading = match keys {
+            _ if is_chart => Reading::Chart,
+            Some(keys) => Reading::Encrypted { keys, encrypted },
+            None => Reading::Plain,
+        };
+        let Unpacked { files, form } = self.unpack(stored, order, reading).await.map_err(about)?;
         drop(pulled);
         let note = |key: &str| annotation(&manifest.annotations, key);
         Ok(Artifact {
@@ -107,13 +121,13 @@ impl Registry {
         &self,
         layers: Vec<StoredLayer>,
         order: Order,
-        keys: Option<Identities>,
-        encrypted: bool,
+        reading: Reading,
     ) -> Result<Unpacked, OciError> {
         let _place = self.0.unpacking.acquire().await;
-        let unpacked = tokio::task::spawn_blocking(move || match keys {
-            Some(keys) => encryption::unpack(&layers, order, &keys, encrypted),
-            None => unpack::unpack(&layers, &order),
+        let unpacked = tokio::task::spawn_blocking(move || match reading {
+            Reading::Chart => unpack::unpack_chart(&layers, &order),
+            Reading::Encrypted { keys, encrypted } => encryption::unpack(&layers, order, &keys, encrypted),
+            Reading::Plain => unpack::unpack(&layers, &order),
         })
         .await;
         unpacked.unwrap_or_else(|_| Err(OciError::invalid("its layer cannot be unpacked: the task ended")))
@@ -177,6 +191,16 @@ impl Registry {
         self.0.cache.put(access, repository, digest, bytes.clone()).await;
         Ok(bytes)
     }
+}
+
+/// How the layers of an artifact are unpacked.
+enum Reading {
+    /// As they are.
+    Plain,
+    /// With keys, whether or not the artifact says that it needs them.
+    Encrypted { keys: Identities, encrypted: bool },
+    /// All files of a chart.
+    Chart,
 }
 
 fn is_encrypted(manifest: &Manifest) -> bool {

@@ -10,6 +10,7 @@ use crate::domain::drift::drift_kind;
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::inventory::{Entry, Inventory};
 use crate::domain::live::Record;
+use crate::domain::manifest::chart::ChartRecord;
 use crate::reconcile::env::Env;
 use crate::reconcile::live::watched::synced;
 
@@ -40,6 +41,8 @@ pub struct ClusterCache {
     pub blind: Vec<Arc<Watched>>,
     /// The program that has built the revision of the run, if it was built.
     pub built: Option<String>,
+    /// What the chart of the last run was rendered for.
+    pub chart: Option<Arc<ChartRecord>>,
     /// Objects that no watch showed in the last run, and that cannot be read.
     pub unread: BTreeSet<ObjectId>,
 }
@@ -85,6 +88,11 @@ impl ClusterCache {
         self.taken = Arc::clone(&stored.taken);
         env.wake(env.target.claims.publish(release, &self.inventory));
         self.stored = Some(stored);
+    }
+
+    /// What the chart of a revision was rendered for, as far as it is known.
+    pub fn chart_of(&self, key: &str) -> Option<&Arc<ChartRecord>> {
+        self.chart.iter().chain(&self.inventory.chart).find(|record| record.key == key)
     }
 
     /// Whether the inventory is the complete result of a revision and its options.

@@ -302,7 +302,7 @@ async fn rendered(
     content: Admitted,
 ) -> Result<Obtained, ReconcileError> {
     let session = update.session;
-    let rendered = render(scope, session, session.discovery().await?, &content).await?;
+    let rendered = render(scope, session, session.discovery().await?, &content, &update.revision.key).await?;
     Ok(Obtained::from_command_line(caches, update.revision, content, rendered))
 }
 

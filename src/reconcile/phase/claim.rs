@@ -93,7 +93,8 @@ pub async fn claim<'a>(
             ahead.map(|ahead| ahead.with_begun(&begun, cache.built.as_deref()))
         }
     };
-    if let Some(ahead) = ahead {
+    if let Some(mut ahead) = ahead {
+        ahead.chart = cache.chart_of(&revision.key).cloned();
         let written = env.session.write_inventory(&release.id, &mut stored, ahead, finalizer).await;
         if let Err(error) = written {
             // It does not write any more.

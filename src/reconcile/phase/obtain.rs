@@ -15,6 +15,7 @@ use crate::api::reason::Reason;
 use crate::api::status::ArtifactStatus;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::domain::ledger::LedgerFacts;
+use crate::domain::manifest::chart::{ChartRecord, ClusterCapabilities};
 use crate::domain::outcome::Outcome;
 use crate::oci::Size;
 use crate::reconcile::cache::Caches;
@@ -111,20 +112,27 @@ pub async fn obtain_within(
     let status = revision.fetched(&artifact);
     let content = admission.admit(artifact)?;
     let rollout = begin(caches, revision);
+    // A revision is rendered for what the cluster could when it was rendered first.
+    let known = caches.cluster.chart_of(&revision.key).cloned();
+    let known = known.as_ref().map(|record| &record.capabilities);
     let seen = Some(caches.sightings()).filter(|_| can_wait);
     let rendered = async {
-        let content = build(scope, seen, content).await?;
+        let content = build(scope, session, seen, content, known).await?;
         scope.slot.take().await;
         if scope.signals.is_stopping() {
             return Err(ReconcileError::SUPERSEDED);
         }
-        let rendered = render(scope, session, discovery, &content).await?;
+        let rendered = render(scope, session, discovery, &content, &revision.key).await?;
         Ok((content, rendered))
     };
     // On the heap: the future of a run is deep enough without it.
     match Box::pin(rendered).await {
         Ok((content, rendered)) => {
             caches.cluster.built = content.built().map(str::to_owned);
+            caches.cluster.chart = content.capabilities().map(|capabilities| {
+                let capabilities = ClusterCapabilities::clone(capabilities);
+                Arc::new(ChartRecord { key: revision.key.clone(), capabilities })
+            });
             let began = caches.rollout.progress.began();
             Ok(Obtained { artifact: Some(status), content, rendered, rollout, began })
         }

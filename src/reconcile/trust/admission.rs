@@ -10,15 +10,14 @@ use super::evidence::{VerifyTarget, verify_artifact};
 use super::pinned::{ImageDemand, Pinned};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedBy;
-use crate::builder::Tree;
+use crate::builder::BuildOutput;
+use crate::domain::manifest::chart::ClusterCapabilities;
 use crate::domain::outcome::{Assessment, Outcome};
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
 use crate::oci::{Artifact, Digest, Form, Registry, Room};
 use crate::reconcile::error::{RunFailure, failure};
 
-/// The name of the output of a build, in messages about it.
-const BUILT: &str = "kustomize-build.yaml";
 /// The maximum number of signers in the status.
 const MAX_SIGNERS: usize = 16;
 
@@ -38,10 +37,21 @@ pub struct Admission {
 pub struct Admitted {
     files: Vec<(String, Bytes)>,
     form: Form,
+    is_chart: bool,
+    capabilities: Option<Arc<ClusterCapabilities>>,
     room: Room,
     images: Option<Arc<ImageDemand>>,
     /// The program that has built it, if it was built.
     built: Option<String>,
+}
+
+/// Content that has to be built.
+#[derive(Debug)]
+pub(in crate::reconcile) enum Unbuilt {
+    /// All files, and the directory of a kustomization.
+    Kustomization(Vec<(String, Bytes)>, String),
+    /// All files of a Helm chart.
+    Chart(Vec<(String, Bytes)>),
 }
 
 impl Admission {
@@ -96,7 +106,9 @@ impl Admission {
             return Err(failure(Reason::DigestMismatch, message));
         }
         let Artifact { files, form, room, .. } = artifact;
-        Ok(Admitted { files, form, room, images: self.images.clone(), built: None })
+        let is_chart = form == Form::Chart;
+        let images = self.images.clone();
+        Ok(Admitted { files, form, is_chart, capabilities: None, room, images, built: None })
     }
 
     /// Adds the signers to the outcome, those of the container images too as far as they are known.
@@ -127,7 +139,15 @@ impl Admitted {
     /// Manifests from the command line, applied with the person's own rights: no signature is
     /// required.
     pub(in crate::reconcile) fn from_command_line(files: Vec<(String, Bytes)>) -> Self {
-        Self { files, form: Form::Manifests, room: Room::default(), images: None, built: None }
+        Self {
+            files,
+            form: Form::Manifests,
+            is_chart: false,
+            capabilities: None,
+            room: Room::default(),
+            images: None,
+            built: None,
+        }
     }
 
     /// The required signatures of its container images.
@@ -135,25 +155,38 @@ impl Admitted {
         self.images.as_deref()
     }
 
-    /// Takes the files and the directory of a kustomization out, to build it. Absent for manifests.
-    pub(in crate::reconcile) fn take_tree(&mut self) -> Option<Tree> {
+    /// Whether it is, or was before it was rendered, a Helm chart.
+    pub fn is_chart(&self) -> bool {
+        self.is_chart
+    }
+
+    /// Takes the files out, to build them. Absent for manifests.
+    pub(in crate::reconcile) fn take_unbuilt(&mut self) -> Option<Unbuilt> {
         match std::mem::take(&mut self.form) {
             Form::Manifests => None,
             Form::Kustomization { directory } => {
-                Some(Tree { files: std::mem::take(&mut self.files), directory })
+                Some(Unbuilt::Kustomization(std::mem::take(&mut self.files), directory))
             }
+            Form::Chart => Some(Unbuilt::Chart(std::mem::take(&mut self.files))),
         }
     }
 
-    /// The output of the build of its kustomization, instead of the files.
-    pub(in crate::reconcile) fn set_built(&mut self, manifests: Bytes, program: String) {
-        self.files = vec![(BUILT.to_owned(), manifests)];
-        self.built = Some(program);
+    /// The output of its build, instead of the files.
+    pub(in crate::reconcile) fn set_built(&mut self, name: &str, output: BuildOutput) {
+        let BuildOutput { manifests, identity, capabilities, .. } = output;
+        self.files = vec![(name.to_owned(), manifests)];
+        self.built = Some(identity);
+        self.capabilities = capabilities;
     }
 
     /// The program that has built it, if it was built.
     pub fn built(&self) -> Option<&str> {
         self.built.as_deref()
+    }
+
+    /// What its chart was rendered for, as far as the output depends on it.
+    pub fn capabilities(&self) -> Option<&Arc<ClusterCapabilities>> {
+        self.capabilities.as_ref()
     }
 
     /// Manifests by the names of their files.

@@ -441,6 +441,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("{watchNamespaces: [a, b]}", "--watch-namespaces=a,b"),
     ("{cache: {maxSize: 3Gi, sizeLimit: 4Gi}}", "--cache-max-size=3Gi"),
     ("{builds: {kustomize: Disabled}}", "--kustomize=Disabled"),
+    ("{builds: {helm: Disabled}}", "--helm=Disabled"),
     ("{builds: {concurrent: 4}}", "--concurrent-builds=4"),
     ("{builds: {allowUnconfined: true}}", "--allow-unconfined-builds"),
     ("{logFormat: text}", "--log-format=text"),
@@ -493,6 +494,7 @@ const WITHOUT_VALUE: &[(&str, &str)] = &[
     ("--cache-dir", "the mount of the volume for it"),
     ("--build-dir", "the mount of the volume for it"),
     ("--kustomize-binary", "the image has one on its PATH"),
+    ("--helm-binary", "the image has one on its PATH"),
     ("--allow-local-clusters", "nothing in a pod's own network is another cluster"),
     ("--color", "of every command; nobody reads a pod's log on its terminal"),
 ];

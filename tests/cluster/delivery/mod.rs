@@ -8,5 +8,5 @@ mod history;
 mod meeting;
 pub mod plan;
 mod replicas;
-mod rollback;
+pub mod rollback;
 mod way_back;

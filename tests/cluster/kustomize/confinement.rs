@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use supercargo::builder::{Availability, Builder};
+use supercargo::builder::{Availability, BuildProgram, Builder};
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Profiles, processes, story};
 
@@ -70,7 +70,7 @@ async fn promise_7_a_build_reaches_nothing_but_its_own_files() {
 
     let attempts = Tools::escape().path("attempts");
     let builder = Builder::new(options(attempts));
-    let availability = builder.availability().await;
+    let availability = builder.availability(BuildProgram::Kustomize).await;
     assert!(matches!(availability, Availability::Ready { confined: true, .. }), "{availability:?}");
     let built = builder.build("team", tree("", &files), 1 << 20).await.expect("it says what it could do");
 

@@ -68,15 +68,16 @@ pub static BED: Kit = Kit {
     found: OnceLock::new(),
 };
 
-/// Helm, which renders the chart: for its stories, and for the rights of every operator of a story.
+/// Helm, as the image has it. It also renders the operator's own chart: for its stories, and for the
+/// rights of every operator of a story.
 pub static HELM: Kit = Kit {
-    module: "tests/tools",
+    module: "image/programs/helm",
     programs: &[program("helm", "helm.sh/helm/v4/cmd/helm")],
-    link: "-s -w",
+    link: "-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.1",
     tags: "",
     files: &[],
     minutes: 1,
-    fixed: false,
+    fixed: true,
     found: OnceLock::new(),
 };
 
@@ -199,6 +200,29 @@ pub static OVERLAYS: Kit = Kit {
         ("sigs.k8s.io/kueue", "config"),
         ("sigs.k8s.io/kustomize/v3", "examples"),
         ("sigs.k8s.io/metrics-server", "manifests"),
+    ],
+    minutes: 0,
+    fixed: false,
+    found: OnceLock::new(),
+};
+
+/// Charts that others publish; no programs.
+pub static CHARTS: Kit = Kit {
+    module: "tests/tools/charts",
+    programs: &[],
+    tags: "",
+    link: "",
+    files: &[
+        ("github.com/fluxcd/flagger", "charts/flagger"),
+        ("github.com/fluxcd/flagger", "charts/grafana"),
+        ("github.com/fluxcd/flagger", "charts/loadtester"),
+        ("github.com/rancher/local-path-provisioner", "deploy/chart/local-path-provisioner"),
+        ("github.com/stefanprodan/podinfo", "charts/podinfo"),
+        ("k8s.io/ingress-nginx", "charts/ingress-nginx"),
+        ("sigs.k8s.io/descheduler", "charts/descheduler"),
+        ("sigs.k8s.io/external-dns", "charts/external-dns"),
+        ("sigs.k8s.io/kueue", "charts/kueue"),
+        ("sigs.k8s.io/metrics-server", "charts/metrics-server"),
     ],
     minutes: 0,
     fixed: false,

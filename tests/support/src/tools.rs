@@ -11,7 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::kits::{
-    BED, ESCAPE, FILES, FLUX, HELM, IMAGE, Kit, MONITORING, OVERLAYS, PROMETHEUS, PUBLISHERS, SIGSTORE,
+    BED, CHARTS, ESCAPE, FILES, FLUX, HELM, IMAGE, Kit, MONITORING, OVERLAYS, PROMETHEUS, PUBLISHERS,
+    SIGSTORE,
 };
 
 /// Where each program is.
@@ -117,6 +118,11 @@ impl Tools {
     /// The Prometheus operator's definitions, found or downloaded once.
     pub fn monitoring() -> &'static Tools {
         Tools::of(&MONITORING)
+    }
+
+    /// Charts that others publish, found or downloaded once.
+    pub fn charts() -> &'static Tools {
+        Tools::of(&CHARTS)
     }
 
     /// Kustomizations that others publish, found or downloaded once.

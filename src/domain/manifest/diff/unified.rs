@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{hunks, secrets};
 use crate::domain::manifest::canonical::value_to_yaml;
-use crate::domain::manifest::strip;
+use crate::domain::manifest::render::strip;
 use crate::domain::objects::object::Object;
 
 /// kubectl's copy of what it applied: a second object in an annotation.

@@ -16,4 +16,5 @@ pub use flux::{FluxError, FluxFailure, FluxLimits, evaluate, flux_yaml, substitu
 pub use objects::substitute;
 pub use options::{Substitution, is_name};
 pub use redaction::Redaction;
+pub(super) use sensitive::{hide, shown};
 pub use variables::{Variable, VariableSet};

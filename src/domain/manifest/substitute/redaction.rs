@@ -43,19 +43,19 @@ impl Redaction {
     /// Of the values of the Secrets among the inputs.
     pub fn of(inputs: &RenderInputs) -> Self {
         let mut hidden = BTreeSet::new();
-        for value in inputs.secret_values().filter(|value| (TELLING_BYTES..=MAX_BYTES).contains(&value.len()))
-        {
-            hidden.insert(STANDARD.encode(value));
-            let Ok(text) = std::str::from_utf8(value) else { continue };
-            let joined: String = text.chars().filter(|c| *c != '\n').collect();
-            for text in [text, text.trim(), &joined] {
-                let quoted = format!("{text:?}");
-                hidden.insert(quoted[1..quoted.len() - 1].to_owned());
-                hidden.insert(text.to_owned());
-            }
-            let lines = text.lines().map(str::trim).filter(|line| line.len() >= TELLING_LINE);
-            hidden.extend(lines.map(str::to_owned));
-        }
+        inputs.secret_values().for_each(|value| add(&mut hidden, value));
+        Self::of_texts(hidden)
+    }
+
+    /// The same, and more values.
+    #[must_use]
+    pub fn and(&self, values: impl IntoIterator<Item = String>) -> Self {
+        let mut hidden = BTreeSet::new();
+        values.into_iter().for_each(|value| add(&mut hidden, value.as_bytes()));
+        self.union(&Self::of_texts(hidden))
+    }
+
+    fn of_texts(hidden: BTreeSet<String>) -> Self {
         let hidden = hidden.into_iter().filter(|text| text.len() >= TELLING_BYTES).map(Arc::from);
         Self { hidden: longest_first(hidden.collect()), hides_all: false }
     }
@@ -108,6 +108,23 @@ impl Redaction {
             }
         }
     }
+}
+
+/// A value in every form that a message has.
+fn add(hidden: &mut BTreeSet<String>, value: &[u8]) {
+    if !(TELLING_BYTES..=MAX_BYTES).contains(&value.len()) {
+        return;
+    }
+    hidden.insert(STANDARD.encode(value));
+    let Ok(text) = std::str::from_utf8(value) else { return };
+    let joined: String = text.chars().filter(|c| *c != '\n').collect();
+    for text in [text, text.trim(), &joined] {
+        let quoted = format!("{text:?}");
+        hidden.insert(quoted[1..quoted.len() - 1].to_owned());
+        hidden.insert(text.to_owned());
+    }
+    let lines = text.lines().map(str::trim).filter(|line| line.len() >= TELLING_LINE);
+    hidden.extend(lines.map(str::to_owned));
 }
 
 fn longest_first(mut hidden: Vec<Arc<str>>) -> Vec<Arc<str>> {

@@ -93,7 +93,7 @@ pub fn hide(object: &mut Object, paths: &[Vec<String>], doubtful: &[Vec<String>]
 }
 
 /// The field, if every list of objects shows it.
-fn shown(path: &[&str]) -> Option<Shown> {
+pub(in crate::domain::manifest) fn shown(path: &[&str]) -> Option<Shown> {
     let is_shown = match *path {
         // What decides which object it is would be among them.
         [] => return Some(Shown("the object".to_owned())),

@@ -11,4 +11,4 @@ pub use hold::Hold;
 pub use ledger::{id_of, is_about, put, record_of};
 pub use live::{LiveState, LiveStep, run_name};
 pub use next::{StepAction, StepFacts, next, of_older};
-pub use policy::{StepCleanup, StepPolicy, refused};
+pub use policy::{StepCleanup, StepPolicy, completes, refused};

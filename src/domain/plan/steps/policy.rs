@@ -149,7 +149,8 @@ fn unused(object: &Object) -> Result<(), String> {
     }
 }
 
-fn completes(kind: &GroupKind) -> bool {
+/// Whether objects of the kind run to an end, and say so.
+pub fn completes(kind: &GroupKind) -> bool {
     KINDS.iter().any(|(group, kinds)| *group == kind.group && kinds.contains(&kind.kind.as_str()))
 }
 

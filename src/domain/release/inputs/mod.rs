@@ -5,4 +5,4 @@ mod declared;
 mod read;
 
 pub use data::{InputData, InputReference, MAX_INPUT_BYTES, RenderInputs};
-pub(super) use declared::declared;
+pub(super) use declared::{declared, declared_chart};

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use super::data::{InputReference, RenderInputs};
+use crate::domain::manifest::chart::secret_texts;
 use crate::domain::manifest::substitute::Redaction;
 use crate::domain::release::spec::Release;
 
 impl Release {
     /// What has to be read before anything is rendered.
     pub fn input_references(&self) -> Vec<&InputReference> {
-        self.substitution.iter().flat_map(|substitution| &substitution.from).collect()
+        let chart = self.chart.iter().flat_map(|chart| &chart.from);
+        chart.chain(self.substitution.iter().flat_map(|substitution| &substitution.from)).collect()
     }
 
     /// What is never shown of these inputs.
     pub fn redaction_of(&self, inputs: &RenderInputs) -> Redaction {
-        Redaction::of(inputs)
+        // Of a file of values, each value is one.
+        let texts = self.chart.iter().flat_map(|chart| secret_texts(chart, inputs));
+        Redaction::of(inputs).and(texts)
     }
 
     /// The same release with the inputs of its rendering.

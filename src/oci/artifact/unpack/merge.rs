@@ -23,6 +23,12 @@ pub(in crate::oci) fn unpack(layers: &[StoredLayer], order: &Order) -> Result<Un
     Ok(Unpacked { files, form: Form::Kustomization { directory: order.path.clone() } })
 }
 
+/// Unpacks all files of a chart, which is one layer.
+pub(in crate::oci) fn unpack_chart(layers: &[StoredLayer], order: &Order) -> Result<Unpacked, OciError> {
+    let (files, _) = unpack_everything(layers, order)?;
+    Ok(Unpacked { files, form: Form::Chart })
+}
+
 /// Unpacks all files, whatever is at the path; also returns how many of them are in the first layer.
 pub(in crate::oci::artifact) fn unpack_everything(
     layers: &[StoredLayer],

@@ -10,8 +10,8 @@ mod merge;
 mod order;
 mod stream;
 
-pub(in crate::oci) use merge::unpack;
 pub(super) use merge::unpack_everything;
+pub(in crate::oci) use merge::{unpack, unpack_chart};
 pub use order::Form;
 pub(super) use order::{EXTENSION, check_sum, is_below, is_manifest_name};
 pub(in crate::oci) use order::{Order, StoredLayer, Unpacked, normal_path};

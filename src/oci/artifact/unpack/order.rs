@@ -63,6 +63,8 @@ pub enum Form {
         /// root itself.
         directory: String,
     },
+    /// All files of a Helm chart, which has to be rendered.
+    Chart,
 }
 
 impl Form {

@@ -105,7 +105,7 @@ fn a_path_with_a_kustomization_takes_all_files_whatever_their_order() {
         let Unpacked { files: kept, form } = unpack(&archive(&files), &order(path)).unwrap();
         let found = match form {
             Form::Kustomization { directory } => Some(directory),
-            Form::Manifests => None,
+            Form::Manifests | Form::Chart => None,
         };
         assert_eq!(found.as_deref(), expected, "{files:?} {path:?}");
         if expected.is_some() {

@@ -9,7 +9,8 @@ use crate::cluster::session::Session;
 use crate::domain::health::early::handling::FailureHandling;
 use crate::domain::identity::GroupKind;
 use crate::domain::manifest::budget::Budget;
-use crate::domain::manifest::render::{RenderOptions, Scopes, render_within};
+use crate::domain::manifest::chart::secret_texts;
+use crate::domain::manifest::render::{ChartRendering, RenderOptions, Scopes, render_within};
 use crate::domain::object::Object;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::apply_mode;
@@ -35,7 +36,7 @@ pub struct Rendered {
     pub objects: Vec<Object>,
 }
 
-/// Renders the files. Repeats the API discovery if the objects have a kind that `discovery` does
+/// Renders the files; `key` identifies the revision. Repeats the API discovery if the objects have a kind that `discovery` does
 /// not have.
 ///
 /// # Errors
@@ -45,9 +46,10 @@ pub async fn render(
     session: &Session,
     discovery: Arc<ApiDiscovery>,
     content: &Admitted,
+    key: &str,
 ) -> Result<Rendered, ReconcileError> {
     let started = Instant::now();
-    let rendered = with_kinds(scope.release, session, discovery, content).await;
+    let rendered = with_kinds(scope.release, session, discovery, (content, key)).await;
     scope.timer.add(Phase::Render, started.elapsed());
     rendered
 }
@@ -56,7 +58,7 @@ async fn with_kinds(
     release: &Release,
     session: &Session,
     discovery: Arc<ApiDiscovery>,
-    content: &Admitted,
+    content: (&Admitted, &str),
 ) -> Result<Rendered, ReconcileError> {
     let objects = rendered(release, &discovery, content).await?;
     let versions = objects.iter().map(|o| (o.group_kind(), o.version().to_owned()));
@@ -70,12 +72,22 @@ async fn with_kinds(
     Ok(Rendered { discovery: newer, objects })
 }
 
+/// What is done with the output of a chart.
+fn chart_rendering(release: &Release, key: &str) -> ChartRendering {
+    let chart = release.chart.as_deref();
+    ChartRendering {
+        skips_hooks: chart.is_some_and(|chart| chart.skips_hooks),
+        run: key.to_owned(),
+        secrets: chart.map(|chart| secret_texts(chart, &release.inputs)).unwrap_or_default(),
+    }
+}
+
 /// Renders on a blocking thread: large artifacts and many patches take seconds, and the async
 /// workers have to renew leases meanwhile.
 async fn rendered(
     release: &Release,
     discovery: &Arc<ApiDiscovery>,
-    content: &Admitted,
+    (content, key): (&Admitted, &str),
 ) -> Result<Vec<Object>, ReconcileError> {
     let options = RenderOptions {
         default_namespace: release.default_namespace.clone(),
@@ -83,6 +95,7 @@ async fn rendered(
         images: release.images.clone(),
         substitution: release.substitution.clone(),
         inputs: Arc::clone(&release.inputs),
+        chart: content.is_chart().then(|| chart_rendering(release, key)),
         target_namespace: release.target_namespace.clone(),
         labels: release.labels.clone(),
         annotations: release.annotations.clone(),

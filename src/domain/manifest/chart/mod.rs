@@ -1,0 +1,18 @@
+//! Helm charts: what a spec says about them, a look at the files before a program renders them, and
+//! what becomes of the hooks among the objects.
+
+mod capabilities;
+mod hidden;
+mod hooks;
+mod look;
+mod options;
+mod unsteady;
+mod values;
+
+pub use capabilities::{ChartRecord, ClusterCapabilities, is_version};
+pub(in crate::domain) use hidden::hide_values;
+pub use hooks::arrange;
+pub use look::{ChartName, look_at_chart};
+pub use options::ChartOptions;
+pub use unsteady::difference;
+pub use values::{ChartInputs, chart_inputs, secret_texts};

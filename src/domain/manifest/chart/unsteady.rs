@@ -1,0 +1,81 @@
+//! Where two renderings of one chart differ.
+
+use serde_json::Value;
+
+use crate::domain::manifest::decode::{Decoded, decode};
+
+/// The first field that differs between two outputs for the same input, without its value.
+pub fn difference(first: &[u8], second: &[u8]) -> String {
+    let (Ok(first), Ok(second)) = (decode("chart", first), decode("chart", second)) else {
+        return "they differ in what is not a manifest".to_owned();
+    };
+    if first.len() != second.len() {
+        return format!("one has {} objects, the other {}", first.len(), second.len());
+    }
+    for (Decoded { object, .. }, other) in first.iter().zip(&second) {
+        if object.id() != other.object.id() {
+            return format!("{} is {} in the other", object.id(), other.object.id());
+        }
+        let mut path = String::new();
+        if differs(object.value(), other.object.value(), &mut path) {
+            return format!("{}: {}", object.id(), path.trim_start_matches('.'));
+        }
+    }
+    "they differ in comments".to_owned()
+}
+
+/// Whether they differ; `path` names the place then.
+fn differs(first: &Value, second: &Value, path: &mut String) -> bool {
+    let length = path.len();
+    match (first, second) {
+        (Value::Object(first), Value::Object(second)) => {
+            let names = first.keys().chain(second.keys().filter(|name| !first.contains_key(*name)));
+            for name in names {
+                path.push('.');
+                path.push_str(name);
+                let both = (first.get(name), second.get(name));
+                match both {
+                    (Some(first), Some(second)) if !differs(first, second, path) => path.truncate(length),
+                    _ => return true,
+                }
+            }
+            false
+        }
+        (Value::Array(first), Value::Array(second)) if first.len() == second.len() => {
+            for (n, (first, second)) in first.iter().zip(second).enumerate() {
+                path.push_str(&format!("[{n}]"));
+                if differs(first, second, path) {
+                    return true;
+                }
+                path.truncate(length);
+            }
+            false
+        }
+        (first, second) => first != second,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_is_named_and_its_value_is_not() {
+        let check = |first: &str, second: &str, expected: &str| {
+            assert_eq!(difference(first.as_bytes(), second.as_bytes()), expected);
+        };
+        let secret = |value: &str| {
+            format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\ndata: {{a: b, password: {value}}}\n"
+            )
+        };
+        check(&secret("x"), &secret("y"), "Secret/a: data.password");
+        let list = |value: &str| {
+            format!("apiVersion: v1\nkind: A\nmetadata: {{name: a}}\nspec: {{l: [a, {{b: {value}}}]}}\n")
+        };
+        check(&list("1"), &list("2"), "A/a: spec.l[1].b");
+        check(&secret("x"), &format!("{}---\n{}", secret("x"), list("1")), "one has 1 objects, the other 2");
+        check(&secret("x"), &list("1"), "Secret/a is A/a in the other");
+        check(&secret("x"), &format!("# now\n{}", secret("x")), "they differ in comments");
+    }
+}
