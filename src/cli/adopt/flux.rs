@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::narrate::{CUT_OFF, count, refused, report};
 use crate::api::reason::Reason;
 use crate::api::release::{KIND, OCIArtifactRelease};
-use crate::cli::args::{ClusterArgs, OutputFormat};
+use crate::cli::args::{ClusterArgs, OutputFormat, ProgramArgs};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::inventory::narrator::{why_not, with_failures};
 use crate::cli::print::output;
@@ -45,6 +45,8 @@ pub struct AdoptFluxKustomization {
     /// Show the release and the objects to adopt; write nothing.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    programs: ProgramArgs,
 }
 
 // A string instead of a comment, because of the line break in its last paragraph.
@@ -72,11 +74,11 @@ impl AdoptFluxKustomization {
         cluster: &ClusterArgs,
         printer: &mut Printer<'_>,
     ) -> Result<(), CliError> {
-        let Self { name, dry_run } = self;
+        let Self { name, dry_run, programs } = self;
         let work = async {
             let session = connect(cluster).await?;
             let id = ReleaseId { namespace: session.default_namespace().to_owned(), name };
-            let mut taking = Taking::prepare(&session, id).await?;
+            let mut taking = Taking::prepare(&session, id, &programs).await?;
             match dry_run {
                 true => taking.show(printer).await,
                 false => taking.run(printer).await,
@@ -89,6 +91,7 @@ impl AdoptFluxKustomization {
 /// A Kustomization that is being adopted.
 struct Taking<'a> {
     session: &'a Session,
+    programs: &'a ProgramArgs,
     id: ReleaseId,
     object: Value,
     theirs: FluxKustomization,
@@ -101,7 +104,11 @@ struct Taking<'a> {
 
 impl<'a> Taking<'a> {
     /// Everything that can be known before the first write.
-    async fn prepare(session: &'a Session, id: ReleaseId) -> Result<Self, CliError> {
+    async fn prepare(
+        session: &'a Session,
+        id: ReleaseId,
+        programs: &'a ProgramArgs,
+    ) -> Result<Self, CliError> {
         let object = get(session, KUSTOMIZE, "Kustomization", &id).await?;
         let theirs = read(&id, &object)?;
         let repository = get(session, SOURCE, "OCIRepository", &theirs.source).await?;
@@ -125,7 +132,7 @@ impl<'a> Taking<'a> {
             created.map_err(|error| not_created(&id, &error))?;
         }
         let readers = all.then_some(readers);
-        Ok(Self { session, id, object, theirs, release, exists, readers })
+        Ok(Self { session, programs, id, object, theirs, release, exists, readers })
     }
 
     /// Does what the operator would do with the release, up to the
@@ -139,7 +146,8 @@ impl<'a> Taking<'a> {
         resource.metadata.namespace = Some(self.id.namespace.clone());
         let release = Release::parse(&resource).map_err(|e| bad(e.to_string()))?;
         printer.say(format!("checking the release with the artifact of {}...", release.url));
-        let preview = Local::new(self.session.clone())?.preview_release(&release).await;
+        let mut local = Local::new(self.session.clone())?.building(self.programs.builder());
+        let preview = local.preview_release(&release).await;
         let preview = preview.map_err(|failed| not_applied(&failed))?;
         for note in &preview.notes {
             printer.say(format!("warning: {note}"));

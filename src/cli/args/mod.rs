@@ -20,7 +20,7 @@ pub use content::ContentArgs;
 pub use global::{ColorChoice, GlobalArgs};
 pub use inventory::{InventoryFlags, InventoryNamespace};
 pub use output::{Output, OutputArgs, OutputFormat, PageArgs};
-pub use reading::ReadingArgs;
+pub use reading::{ProgramArgs, ReadingArgs};
 pub use registry::RegistryArgs;
 pub use release::{ReleaseNames, RequestArgs};
 pub use routes::RouteArgs;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::builder::{BuildOptions, Builder};
+
 /// How the content of artifacts is read.
 #[derive(Debug, Default, Args)]
 pub struct ReadingArgs {
@@ -20,21 +22,40 @@ pub struct ReadingArgs {
         hide_short_help = true
     )]
     pub layers: LayersArg,
-    /// The kustomize that builds artifacts with a kustomization, a static executable (default: the one on PATH).
-    #[arg(long, hide_short_help = true, env = "SUPERCARGO_KUSTOMIZE_BINARY", value_name = "FILE")]
-    pub kustomize_binary: Option<PathBuf>,
-    /// The Helm that renders charts, a static executable (default: the one on PATH).
-    #[arg(long, hide_short_help = true, env = "SUPERCARGO_HELM_BINARY", value_name = "FILE")]
-    pub helm_binary: Option<PathBuf>,
+    #[command(flatten)]
+    pub programs: ProgramArgs,
     /// Values for artifacts that are Helm charts; may be repeated, later ones win.
     #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub helm_values: Vec<PathBuf>,
     /// Name of the release for artifacts that are Helm charts (default: the inventory, else the chart).
     #[arg(long, hide_short_help = true, value_name = "NAME")]
     pub helm_release_name: Option<String>,
+}
+
+/// The programs that build artifacts.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ProgramArgs {
+    /// The kustomize that builds artifacts with a kustomization, a static executable (default: the one on PATH).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_KUSTOMIZE_BINARY", value_name = "FILE")]
+    pub kustomize_binary: Option<PathBuf>,
+    /// The Helm that renders charts, a static executable (default: the one on PATH).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_HELM_BINARY", value_name = "FILE")]
+    pub helm_binary: Option<PathBuf>,
     /// Build also where this machine cannot confine builds (Landlock, seccomp).
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_ALLOW_UNCONFINED_BUILDS", value_parser = clap::builder::FalseyValueParser::new())]
     pub allow_unconfined_builds: bool,
+}
+
+impl ProgramArgs {
+    /// Builds with the same sandbox as the operator.
+    pub(in crate::cli) fn builder(&self) -> Builder {
+        Builder::new(BuildOptions {
+            binary: self.kustomize_binary.clone(),
+            helm_binary: self.helm_binary.clone(),
+            allow_unconfined: self.allow_unconfined_builds,
+            ..BuildOptions::default()
+        })
+    }
 }
 
 /// Which layers of artifacts are read.

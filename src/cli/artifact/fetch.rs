@@ -3,8 +3,8 @@
 
 use super::chart;
 use super::reading::ArtifactReading;
+use crate::builder::Tree;
 use crate::builder::limits::MAX_OUTPUT;
-use crate::builder::{BuildOptions, Builder, Tree};
 use crate::cli::args::{ReadingArgs, RegistryArgs};
 use crate::cli::input::bundle::{Bundle, bundle};
 use crate::cli::reach::login;
@@ -122,7 +122,7 @@ impl Located {
             return Err(OciError::Encrypted { subject: self.name() }.into());
         }
         let refused = |e: &dyn std::fmt::Display| CliError::Input(format!("{}: {e}", self.name()));
-        let builder = builder(reading.keys);
+        let builder = reading.keys.programs.builder();
         match std::mem::take(&mut artifact.form) {
             Form::Manifests => {}
             Form::Kustomization { directory } => {
@@ -140,16 +140,6 @@ impl Located {
         other.map_err(|e| refused(&e))?;
         Ok(Fetched { located: self, proof, artifact })
     }
-}
-
-/// Builds with the same sandbox as the operator.
-fn builder(arguments: &ReadingArgs) -> Builder {
-    Builder::new(BuildOptions {
-        binary: arguments.kustomize_binary.clone(),
-        helm_binary: arguments.helm_binary.clone(),
-        allow_unconfined: arguments.allow_unconfined_builds,
-        ..BuildOptions::default()
-    })
 }
 
 /// Why something was not verified, for a person.

@@ -8,7 +8,7 @@ use super::history::{named, typed};
 use crate::api::keys;
 use crate::api::release::{OCIArtifactRelease, Reference};
 use crate::api::step::StepStatus;
-use crate::cli::args::{ClusterArgs, OutputFormat};
+use crate::cli::args::{ClusterArgs, OutputFormat, ProgramArgs};
 use crate::cli::artifact::diff::difference;
 use crate::cli::inventory::narrator::why_not;
 use crate::cli::inventory::preview::show;
@@ -48,6 +48,8 @@ pub struct DiffRelease {
     /// Output format (default: text).
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
     output: Option<OutputFormat>,
+    #[command(flatten)]
+    programs: ProgramArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -79,7 +81,11 @@ impl DiffRelease {
             return self.compare_revisions(session, &id, from, to, printer).await;
         }
         let (release, steps) = wanted(&session, &id, self.to.as_deref()).await?;
-        let preview = Local::new(session)?.knowing(steps).preview_release(&release).await;
+        let preview = Local::new(session)?
+            .building(self.programs.builder())
+            .knowing(steps)
+            .preview_release(&release)
+            .await;
         let preview = preview.map_err(|failed| CliError::Several(why_not(&failed, "")))?;
         show(&preview, self.output, printer)
     }
@@ -99,7 +105,8 @@ impl DiffRelease {
             // What is not in the history is a tag or a digest of the repository.
             let known = named(&history, name).map_or_else(|_| name.to_owned(), |known| known.digest);
             let (release, _) = wanted(&session, id, Some(&known)).await?;
-            let rendered = Local::new(session.clone())?.render_release(&release).await;
+            let mut local = Local::new(session.clone())?.building(self.programs.builder());
+            let rendered = local.render_release(&release).await;
             sets.push(rendered.map_err(|failed| CliError::Several(why_not(&failed, "")))?);
         }
         let changes = subject_changes(&sets[0], &sets[1]);

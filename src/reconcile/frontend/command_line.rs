@@ -155,6 +155,13 @@ impl Local {
         self
     }
 
+    /// Builds artifacts by these programs.
+    #[must_use]
+    pub fn building(mut self, builder: Builder) -> Self {
+        self.env.builder = builder;
+        self
+    }
+
     /// The signals that stop the command.
     pub fn signals(&self) -> Arc<Signals> {
         Arc::clone(&self.party.signals)
