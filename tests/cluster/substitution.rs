@@ -229,6 +229,10 @@ async fn what_is_missing_or_forbidden_is_named_and_the_applied_revision_stays() 
     scene.story.kubectl(&["delete", "configmap", "vars"], "");
     scene.story.wait_condition("app", "Ready", "False", "ConfigMapNotFound").await;
     assert_eq!(scene.data("settings").await.as_deref(), Some("one"));
+    // Its drift is corrected with the last values.
+    scene.patch("v1", "configmaps", "settings", json!({"data": {"key": "by hand"}}));
+    scene.wait_data("settings", "one").await;
+    scene.story.wait_condition("app", "Ready", "False", "ConfigMapNotFound").await;
     let mark = scene.mark();
     scene.story.apply(&values("vars", "ConfigMap", &json!({"VALUE": "one"})).to_string());
     scene.story.wait_ready("app", "1@").await;

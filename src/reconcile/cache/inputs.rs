@@ -27,6 +27,8 @@ pub struct InputCache {
     pub keeps: Keeps,
     /// As whom they are read.
     identity: Option<Identity>,
+    /// The generation of the spec of the last run that has read them.
+    pub generation: i64,
     /// What the last run has read, if there is room to keep it.
     pub last: Option<Arc<RenderInputs>>,
     /// What of the last ones is never shown, and of those before them: objects, pods and their messages
@@ -64,6 +66,7 @@ impl Default for InputCache {
             config_maps: BTreeMap::new(),
             keeps: Keeps::at_most(FIRST),
             identity: None,
+            generation: 0,
             last: None,
             hidden: Default::default(),
             redaction: Arc::default(),

@@ -74,7 +74,13 @@ impl OperatorRequest<'_> {
         let read = if is_needed { read_inputs(&scope, caches).await } else { Ok(None) };
         let (inputs, unread) = match read {
             Ok(inputs) => (inputs, None),
-            Err(error) => (None, Some(error)),
+            Err(error) => {
+                // What is applied is put back with the last values; never with those that may not be read
+                // any more.
+                let missing = [Some(Reason::ConfigMapNotFound), Some(Reason::SecretNotFound)];
+                let last = caches.inputs.last.clone().filter(|_| missing.contains(&error.reason()));
+                (last, Some(error))
+            }
         };
         let redaction = Arc::clone(caches.inputs.redaction());
         let complete = match inputs {
