@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::archive::packed;
+use super::directory::packed;
 use super::error::BuildError;
 use super::limits::{ARGUMENT_BYTES, MAX_CAPABILITIES, MAX_FILES};
 use super::prepared::{KeyHash, Prepared, Variant};
@@ -91,9 +91,9 @@ impl Chart {
 fn variant(arguments: &[String], hash: &KeyHash, capabilities: Option<Arc<ClusterCapabilities>>) -> Variant {
     let (mut arguments, mut hash) = (arguments.to_vec(), hash.clone());
     if let Some(capabilities) = &capabilities {
-        let told = [vec!["--kube-version".to_owned(), capabilities.kube_version.clone()]].into_iter();
-        let told = told.chain([listed_in(&capabilities.api_versions)]).flatten();
-        told.for_each(|argument| {
+        let listed = [vec!["--kube-version".to_owned(), capabilities.kube_version.clone()]].into_iter();
+        let listed = listed.chain([listed_in(&capabilities.api_versions)]).flatten();
+        listed.for_each(|argument| {
             hash.part(argument.as_bytes());
             arguments.push(argument);
         });

@@ -1,109 +1,24 @@
 //! The door: builds, a few at a time, each tenant in its turn.
 
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore};
 
+use super::attempt::{Attempt, more_than};
 use super::cache::{BuildKey, Known, OutputCache};
 use super::directory::{self, BuildRoot};
 use super::error::BuildError;
-use super::limits::{LEAST_MEMORY, MAX_CPU, MAX_TIME, MOST_MEMORY, PROGRAM_BYTES};
+use super::options::{BuildOptions, BuildSwitch};
 use super::prepared::{Prepared, Variant};
 use super::probe::{Availability, probe};
-use super::process::{Ended, Watch, run};
-use super::program::{BuildProgram, is_out_of_memory, is_too_deep, said};
-use super::sandbox::{Confinement, LaunchOrder, REFUSED};
+use super::program::BuildProgram;
+use super::sandbox::{Confinement, LaunchOrder};
 use super::source::BuildSource;
-use crate::domain::manifest::chart::{ClusterCapabilities, difference};
+use crate::domain::manifest::chart::ClusterCapabilities;
 use crate::fair::Gate;
-
-/// Whether a kind of artifacts is built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BuildSwitch {
-    /// They are.
-    #[default]
-    Enabled,
-    /// They are refused.
-    Disabled,
-}
-
-impl FromStr for BuildSwitch {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "Enabled" => Ok(Self::Enabled),
-            "Disabled" => Ok(Self::Disabled),
-            _ => Err("must be Enabled or Disabled".to_owned()),
-        }
-    }
-}
-
-/// How builds are run.
-#[derive(Clone, Debug)]
-pub struct BuildOptions {
-    /// Whether kustomizations are built.
-    pub kustomize: BuildSwitch,
-    /// Whether Helm charts are rendered.
-    pub helm: BuildSwitch,
-    /// The program for kustomizations; absent: the one on PATH.
-    pub binary: Option<PathBuf>,
-    /// The program for Helm charts; absent: the one on PATH.
-    pub helm_binary: Option<PathBuf>,
-    /// Whether builds run where they cannot be confined completely.
-    pub allow_unconfined: bool,
-    /// The directory for the files of builds; absent: that of the system.
-    pub directory: Option<PathBuf>,
-    /// How many builds run at once.
-    pub concurrent: usize,
-    /// The memory of one build, in bytes.
-    pub memory: u64,
-    /// The memory for outputs that are kept, in bytes.
-    pub cache: u64,
-    /// The binary that is the launcher, see [`launch`](super::sandbox::launch).
-    pub launcher: PathBuf,
-    /// The most time of one build.
-    pub time: Duration,
-    /// The most processor time of one build, in whole seconds.
-    pub cpu: Duration,
-}
-
-impl Default for BuildOptions {
-    /// For the process of a person.
-    fn default() -> Self {
-        Self {
-            kustomize: BuildSwitch::Enabled,
-            helm: BuildSwitch::Enabled,
-            binary: None,
-            helm_binary: None,
-            allow_unconfined: false,
-            directory: None,
-            concurrent: 1,
-            memory: MOST_MEMORY,
-            cache: 0,
-            // This binary, also while another one takes its place.
-            launcher: PathBuf::from("/proc/self/exe"),
-            time: MAX_TIME,
-            cpu: MAX_CPU,
-        }
-    }
-}
-
-impl BuildOptions {
-    /// How many builds run at once, and the memory of each: all of them, each with what its program
-    /// needs for itself, have no more than the memory of all builds together. Where that is too little
-    /// for so many, fewer run at once; one always does.
-    pub fn shares(all: u64, concurrent: usize) -> (usize, u64) {
-        let fit = all / (LEAST_MEMORY + PROGRAM_BYTES);
-        let concurrent = (concurrent as u64).min(fit).max(1);
-        let share = (all / concurrent).saturating_sub(PROGRAM_BYTES);
-        (usize::try_from(concurrent).unwrap_or(1), share.clamp(LEAST_MEMORY, MOST_MEMORY))
-    }
-}
 
 /// The output of a build.
 #[derive(Clone, Debug)]
@@ -351,102 +266,8 @@ struct Program {
     confined: bool,
 }
 
-/// A build that is about to run.
-struct Attempt<'a> {
-    options: &'a BuildOptions,
-    program: BuildProgram,
-    order: LaunchOrder,
-    shown: String,
-    has_secrets: bool,
-    most: u64,
-}
-
-impl Attempt<'_> {
-    /// The output, if it is the same each time, and the variant that it depends on: the narrow one if the
-    /// wide one makes no difference.
-    async fn steady<'v>(
-        &self,
-        path: &Path,
-        narrow: &'v Variant,
-        wide: Option<&'v Variant>,
-    ) -> Result<(Vec<u8>, &'v Variant), BuildError> {
-        let first = self.run(path, wide.unwrap_or(narrow)).await?;
-        let second = self.run(path, narrow).await?;
-        if first == second {
-            return Ok((second, narrow));
-        }
-        let Some(wide) = wide else { return Err(self.unsteady(&first, &second)) };
-        for (variant, before) in [(narrow, &second), (wide, &first)] {
-            let again = self.run(path, variant).await?;
-            if again != *before {
-                return Err(self.unsteady(before, &again));
-            }
-        }
-        Ok((first, wide))
-    }
-
-    /// Runs it once, in the directory with its files.
-    async fn run(&self, path: &Path, variant: &Variant) -> Result<Vec<u8>, BuildError> {
-        let Self { options, program, order, shown, has_secrets, most } = self;
-        let BuildOptions { launcher, memory, time, .. } = options;
-        let order = &LaunchOrder { arguments: variant.arguments.clone(), ..order.clone() };
-        let ended = run(launcher, order, Watch { output: *most, time: *time }).await;
-        let name = program.name();
-        let ended = ended.map_err(|e| BuildError::Unavailable(format!("cannot run {name}: {e}")))?;
-        let (status, output, messages) = match ended {
-            Ended::Exited { status, output, messages } => (status, output, messages),
-            Ended::TooMuchOutput => return Err(more_than(*program, *most)),
-            Ended::OutOfCpu => {
-                let seconds = order.cpu_seconds;
-                let why = format!("{shown} needs more than {seconds} seconds of processor time");
-                return Err(BuildError::Failed(why));
-            }
-            Ended::OutOfTime => {
-                let why = format!("{shown} has not ended within {}s", time.as_secs());
-                return Err(BuildError::Unavailable(why));
-            }
-        };
-        match status.code() {
-            Some(0) => Ok(output),
-            Some(code) if code == i32::from(REFUSED) => {
-                let why = said(&messages, path);
-                Err(BuildError::Unavailable(format!("cannot run {name}: {why}")))
-            }
-            _ if is_out_of_memory(&messages) => {
-                Err(BuildError::Failed(format!("{shown} needs more than {} MiB of memory", memory >> 20)))
-            }
-            _ if is_too_deep(&messages) => {
-                Err(BuildError::Failed(format!("{shown} failed: its templates call each other without end")))
-            }
-            // Killed from outside, most likely by the kernel when the pod's memory was used up.
-            None => Err(BuildError::Unavailable(format!("{shown} was ended: {status}"))),
-            Some(_) if *has_secrets => Err(BuildError::Failed(format!(
-                "{shown} failed (message hidden: it may contain Secret values); run it on your machine to see why"
-            ))),
-            Some(_) => Err(BuildError::Failed(format!("{shown} failed: {}", said(&messages, path)))),
-        }
-    }
-
-    /// Why two outputs for the same input are refused.
-    fn unsteady(&self, first: &[u8], second: &[u8]) -> BuildError {
-        BuildError::Failed(format!(
-            "{} gives another output each time: {}; set the value that the chart makes by chance or by the time, or let \
-             it refer to a Secret that exists",
-            self.shown,
-            difference(first, second)
-        ))
-    }
-}
-
 fn too_large(prepared: &Prepared, most: u64) -> BuildError {
     more_than(prepared.program, most)
-}
-
-fn more_than(program: BuildProgram, most: u64) -> BuildError {
-    BuildError::TooLarge(match program {
-        BuildProgram::Kustomize => format!("the kustomization builds to more than {most} bytes"),
-        BuildProgram::Helm => format!("the Helm chart renders to more than {most} bytes"),
-    })
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BuildError> {
@@ -460,27 +281,6 @@ mod tests {
 
     use super::*;
     use crate::builder::Tree;
-
-    #[test]
-    fn all_builds_together_have_no_more_than_their_memory() {
-        const MIB: u64 = 1 << 20;
-        let check = |all: u64, asked: usize, expected: (usize, u64)| {
-            let (concurrent, memory) = BuildOptions::shares(all * MIB, asked);
-            assert_eq!((concurrent, memory / MIB), expected, "{all} {asked}");
-            let sum = concurrent as u64 * (memory + PROGRAM_BYTES);
-            assert!(sum <= (all * MIB).max(LEAST_MEMORY + PROGRAM_BYTES), "{all} {asked}: {sum}");
-        };
-        // A pod of 512 MiB, which is the default.
-        check(256, 2, (2, 64));
-        check(256, 1, (1, 192));
-        check(256, 4, (2, 64));
-        check(1024, 4, (4, 192));
-        check(1024, 100, (8, 64));
-        check(1 << 20, 2, (2, 1024));
-        // One build is always possible.
-        check(64, 2, (1, 64));
-        check(0, 0, (1, 64));
-    }
 
     #[tokio::test]
     async fn a_tenant_whose_trees_are_looked_at_keeps_no_other_from_it() {

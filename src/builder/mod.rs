@@ -2,7 +2,7 @@
 //! confined to the directory of its files, without network, with limits. This room does not know
 //! registries or Kubernetes, and does not decide about trust.
 
-mod archive;
+mod attempt;
 mod cache;
 mod chart;
 mod directory;
@@ -10,6 +10,7 @@ mod door;
 mod error;
 mod kustomize;
 pub mod limits;
+mod options;
 mod prepared;
 mod probe;
 mod process;
@@ -18,9 +19,10 @@ pub mod sandbox;
 mod source;
 
 pub use chart::Chart;
-pub use door::{BuildOptions, BuildOutput, BuildSwitch, Builder};
+pub use door::{BuildOutput, Builder};
 pub use error::BuildError;
 pub use kustomize::Tree;
+pub use options::{BuildOptions, BuildSwitch};
 pub use probe::Availability;
 pub use program::BuildProgram;
 pub use source::BuildSource;

@@ -34,7 +34,7 @@ pub(super) struct Variant {
     pub arguments: Vec<String>,
     /// The hash of all that decides about the output.
     pub key: BuildKey,
-    /// What the cluster can, as the program is told.
+    /// What the cluster can, as the program gets it.
     pub capabilities: Option<Arc<ClusterCapabilities>>,
 }
 

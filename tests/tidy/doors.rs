@@ -44,8 +44,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("opentelemetry_sdk", &["observe/otlp.rs"]),
     ("opentelemetry_otlp", &["observe/otlp.rs"]),
     ("tracing_opentelemetry", &["observe/otlp.rs"]),
-    ("tar", &["oci/", "builder/archive.rs"]),
-    ("flate2", &["oci/", "builder/archive.rs"]),
+    ("tar", &["oci/", "builder/directory.rs"]),
+    ("flate2", &["oci/", "builder/directory.rs"]),
     ("zstd", &["oci/"]),
     ("age", &["oci/"]),
     (

@@ -124,10 +124,10 @@ async fn a_revision_is_rendered_for_what_the_cluster_could_when_it_came() {
     let group = scene.group();
     let asks = format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: asks}}\ndata:\n  key: \"{{{{ .Capabilities.APIVersions.Has \\\"{group}/v1\\\" \
-         }}}} {{{{ .Values.n }}}}\"\n"
+         }}}} {{{{ .Values.count }}}}\"\n"
     )
     .replace("\\\"", "\"");
-    push(&scene, "app", "1.0.0", &[("values.yaml", "n: 1\n"), ("templates/a.yaml", asks.as_str())]);
+    push(&scene, "app", "1.0.0", &[("values.yaml", "count: 1\n"), ("templates/a.yaml", asks.as_str())]);
     scene.create("app", json!({"ref": {"tag": "1.0.0"}, "drift": {"mode": "Correct"}}));
     scene.story.wait_ready("app", "1.0.0@").await;
     scene.wait_data("asks", "false 1").await;
@@ -139,6 +139,6 @@ async fn a_revision_is_rendered_for_what_the_cluster_could_when_it_came() {
     scene.edit("asks", "by hand");
     scene.wait_data("asks", "false 1").await;
     // Changed values are another one.
-    scene.change("app", json!({"helm": {"values": {"n": 2}}}));
+    scene.change("app", json!({"helm": {"values": {"count": 2}}}));
     scene.wait_data("asks", "true 2").await;
 }
