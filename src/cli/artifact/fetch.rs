@@ -5,7 +5,7 @@ use super::chart;
 use super::reading::ArtifactReading;
 use crate::builder::Tree;
 use crate::builder::limits::MAX_OUTPUT;
-use crate::cli::args::{ReadingArgs, RegistryArgs};
+use crate::cli::args::RegistryArgs;
 use crate::cli::input::bundle::{Bundle, bundle};
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
