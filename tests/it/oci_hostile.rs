@@ -113,6 +113,27 @@ async fn promise_7_sizes_beyond_the_limits_are_not_even_fetched() {
     assert!(liar.asked().iter().all(|asked| !asked.contains("blobs/")));
 }
 
+/// Each problem of a file is reported with its name: a title of megabytes would multiply.
+#[tokio::test]
+async fn promise_7_the_title_of_a_layer_is_limited_as_a_name_in_an_archive_is() {
+    let liar = Liar::start().await;
+    let registry = Registry::new(options());
+    let content = "a\n---\n".repeat(1000);
+    let layer = liar.blob(content.as_bytes());
+    let check = async |title: String, says: &str| {
+        let mut manifest = manifest(&layer, content.len());
+        manifest["layers"][0]["annotations"] = json!({"org.opencontainers.image.title": title});
+        liar.manifest("1.0", &manifest);
+        let error = soon(pull(&registry, &liar.repository(), "1.0", &access(None))).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::ArtifactInvalid, "{error}");
+        let error = error.to_string();
+        assert!(error.contains(says) && error.len() < 1000, "{} does not say {says:?}", error.len());
+    };
+    check("a".repeat(4_000_000) + ".yaml", "has too long a name").await;
+    check("a".repeat(1020) + ".yaml", "has too long a name").await;
+    check("a\u{1b}[2J.yaml".to_owned(), "has a backslash or a control character in its name").await;
+}
+
 #[tokio::test]
 async fn manifests_that_mean_two_things_are_refused() {
     let liar = Liar::start().await;

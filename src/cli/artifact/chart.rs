@@ -10,6 +10,7 @@ use crate::cli::input::files;
 use crate::domain::manifest::canonical::to_yaml;
 use crate::domain::manifest::chart::{ChartInputs, arrange, look_at_chart};
 use crate::domain::manifest::decode::decode;
+use crate::domain::message::and_more;
 
 /// The name of the output, in messages about it.
 pub(super) const RENDERED: &str = "helm-template.yaml";
@@ -50,7 +51,9 @@ pub(super) async fn render(
     let built = built.map_err(|error| CliError::Input(error.to_string()))?;
     let several = |all: Vec<String>| CliError::Several(all.into_iter().collect());
     let decoded = decode(RENDERED, &built.manifests);
-    let decoded = decoded.map_err(|errors| several(errors.iter().map(ToString::to_string).collect()))?;
+    let decoded = decoded.map_err(|errors| {
+        several(errors.first.iter().map(ToString::to_string).chain(and_more(errors.more_of_all())).collect())
+    })?;
     let objects = arrange(decoded, false, digest).map_err(several)?;
     let objects: Vec<_> = objects.into_iter().map(|decoded| decoded.object).collect();
     let yaml = to_yaml(&objects).map_err(|error| CliError::Input(error.to_string()))?;

@@ -99,13 +99,14 @@ impl Bundle {
 /// once, up to one screen.
 pub(in crate::cli) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliError> {
     let mut budget = Budget::default();
-    let (mut objects, mut faults) = (Vec::new(), Vec::new());
+    let (mut objects, mut faults, mut more) = (Vec::new(), Vec::new(), 0);
     let mut seen: HashMap<ObjectId, Origin> = HashMap::new();
     for (name, bytes) in files {
         match decode_within(name, bytes, &mut budget) {
             Ok(decoded) => {
                 for Decoded { object, origin } in decoded {
                     match seen.get(&object.id()) {
+                        Some(_) if faults.len() >= MAX_FAULTS => more += 1,
                         Some(first) => {
                             faults.push(format!("{origin}: {} is already in {first}", object.id()))
                         }
@@ -116,12 +117,14 @@ pub(in crate::cli) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliE
                     }
                 }
             }
-            Err(errors) => faults.extend(errors.iter().map(explain)),
+            Err(errors) => {
+                let room = MAX_FAULTS.saturating_sub(faults.len());
+                more += errors.first.len().saturating_sub(room) + errors.more_of_all();
+                faults.extend(errors.first.iter().take(room).map(explain));
+            }
         }
     }
     if !faults.is_empty() {
-        let more = faults.len().saturating_sub(MAX_FAULTS);
-        faults.truncate(MAX_FAULTS);
         faults.extend(and_more(more));
         return Err(CliError::Several(faults.into_iter().collect()));
     }

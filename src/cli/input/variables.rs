@@ -14,6 +14,7 @@ use crate::cli::args::{SubstituteArgs, SubstituteMode};
 use crate::cluster::session::Session;
 use crate::domain::manifest::decode::decode;
 use crate::domain::manifest::substitute::{Substitution, is_name};
+use crate::domain::message::and_more;
 use crate::domain::object::Object;
 use crate::domain::release::inputs::{InputData, InputReference, RenderInputs};
 
@@ -133,8 +134,11 @@ fn file(name: &str) -> Result<Vec<(InputKind, InputData)>, CliError> {
         return Ok(vec![(InputKind::ConfigMap, lines(name, &bytes)?)]);
     }
     for (name, bytes) in files::read(&[PathBuf::from(name)])? {
-        let decoded = decode(&name, &bytes)
-            .map_err(|errors| CliError::Several(errors.iter().map(ToString::to_string).collect()))?;
+        let decoded = decode(&name, &bytes).map_err(|errors| {
+            CliError::Several(
+                errors.first.iter().map(ToString::to_string).chain(and_more(errors.more_of_all())).collect(),
+            )
+        })?;
         for decoded in decoded {
             let data = data_of(&decoded.object);
             found.push(data.map_err(|problem| {

@@ -14,6 +14,7 @@ use crate::cli::{CliError, Printer};
 use crate::domain::health::as_of;
 use crate::domain::identity::group_of;
 use crate::domain::manifest::decode::decode_values;
+use crate::domain::message::and_more;
 
 /// Judge the health of objects in files.
 ///
@@ -127,7 +128,10 @@ fn read(filenames: &[PathBuf]) -> Result<Vec<Value>, CliError> {
         is_blank &= bytes.iter().all(u8::is_ascii_whitespace);
         match decode_values(&name, &bytes) {
             Ok(values) => objects.extend(values.into_iter().map(|(value, _)| value)),
-            Err(errors) => problems.extend(errors.iter().map(ToString::to_string)),
+            Err(errors) => {
+                problems.extend(errors.first.iter().map(ToString::to_string));
+                problems.extend(and_more(errors.more_of_all()));
+            }
         }
     }
     if !problems.is_empty() {

@@ -61,6 +61,39 @@ pub struct DocumentError {
     pub fault: ManifestFault,
 }
 
+/// How many problems of one sort are reported one by one; the rest are only counted.
+pub const MAX_REPORTED: usize = 20;
+
+/// What is wrong with the documents of a file. A document of two bytes can be wrong, so no more are
+/// kept than are reported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DocumentErrors {
+    /// The first [`MAX_REPORTED`] of each sort, in the order of the documents.
+    pub first: Vec<DocumentError>,
+    /// How many there are of each sort.
+    counts: [usize; 3],
+}
+
+impl DocumentErrors {
+    fn push(&mut self, error: DocumentError) {
+        let count = &mut self.counts[error.fault as usize];
+        *count += 1;
+        if *count <= MAX_REPORTED {
+            self.first.push(error);
+        }
+    }
+
+    /// How many of that sort are not kept.
+    pub fn more(&self, fault: ManifestFault) -> usize {
+        self.counts[fault as usize].saturating_sub(MAX_REPORTED)
+    }
+
+    /// How many are not kept.
+    pub fn more_of_all(&self) -> usize {
+        self.counts.iter().sum::<usize>().saturating_sub(self.first.len())
+    }
+}
+
 /// API group of kustomizations.
 const KUSTOMIZE_GROUP: &str = "kustomize.config.k8s.io/";
 
@@ -68,7 +101,7 @@ const KUSTOMIZE_GROUP: &str = "kustomize.config.k8s.io/";
 ///
 /// # Errors
 /// Everything that is wrong with the file.
-pub fn decode(file: &str, bytes: &[u8]) -> Result<Vec<Decoded>, Vec<DocumentError>> {
+pub fn decode(file: &str, bytes: &[u8]) -> Result<Vec<Decoded>, DocumentErrors> {
     decode_within(file, bytes, &mut Budget::default())
 }
 
@@ -76,11 +109,7 @@ pub fn decode(file: &str, bytes: &[u8]) -> Result<Vec<Decoded>, Vec<DocumentErro
 ///
 /// # Errors
 /// Everything that is wrong with the file.
-pub fn decode_within(
-    file: &str,
-    bytes: &[u8],
-    budget: &mut Budget,
-) -> Result<Vec<Decoded>, Vec<DocumentError>> {
+pub fn decode_within(file: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Decoded>, DocumentErrors> {
     let take = |value| Object::new(value).map_err(|error| error.to_string());
     let objects = Found::read(file, bytes, budget, false, take)?;
     Ok(objects.into_iter().map(|(object, origin)| Decoded { object, origin }).collect())
@@ -91,7 +120,7 @@ pub fn decode_within(
 ///
 /// # Errors
 /// Everything that is wrong with the file.
-pub fn decode_values(file: &str, bytes: &[u8]) -> Result<Vec<(Value, Origin)>, Vec<DocumentError>> {
+pub fn decode_values(file: &str, bytes: &[u8]) -> Result<Vec<(Value, Origin)>, DocumentErrors> {
     let take = |value: Value| {
         let has = |field| value.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
         match (has("apiVersion"), has("kind")) {
@@ -106,7 +135,7 @@ pub fn decode_values(file: &str, bytes: &[u8]) -> Result<Vec<(Value, Origin)>, V
 struct Found<T, F> {
     file: Arc<str>,
     objects: Vec<(T, Origin)>,
-    errors: Vec<DocumentError>,
+    errors: DocumentErrors,
     /// Whether a document may be a list of objects without a kind.
     plain_lists: bool,
     take: F,
@@ -119,16 +148,21 @@ impl<T, F: Fn(Value) -> Result<T, String>> Found<T, F> {
         budget: &mut Budget,
         plain_lists: bool,
         take: F,
-    ) -> Result<Vec<(T, Origin)>, Vec<DocumentError>> {
-        let mut found =
-            Self { file: file.into(), objects: Vec::new(), errors: Vec::new(), plain_lists, take };
+    ) -> Result<Vec<(T, Origin)>, DocumentErrors> {
+        let mut found = Self {
+            file: file.into(),
+            objects: Vec::new(),
+            errors: DocumentErrors::default(),
+            plain_lists,
+            take,
+        };
         for chunk in split(&utf8(bytes)) {
             if budget.exhausted() {
                 break;
             }
             found.chunk(&chunk, budget);
         }
-        if found.errors.is_empty() { Ok(found.objects) } else { Err(found.errors) }
+        if found.errors.first.is_empty() { Ok(found.objects) } else { Err(found.errors) }
     }
 
     fn chunk(&mut self, chunk: &Chunk<'_>, budget: &mut Budget) {
@@ -233,7 +267,7 @@ mod tests {
     fn check(file: &str, expected: &[&str]) {
         let found: Vec<String> = match decode("a.yaml", file.as_bytes()) {
             Ok(objects) => objects.iter().map(|d| format!("{} {}", d.object.id(), d.origin)).collect(),
-            Err(errors) => errors.iter().map(ToString::to_string).collect(),
+            Err(errors) => errors.first.iter().map(ToString::to_string).collect(),
         };
         assert_eq!(found, expected, "{file}");
     }
@@ -275,7 +309,7 @@ mod tests {
                 Ok(values) => {
                     values.iter().map(|(value, origin)| format!("{} {origin}", value["kind"])).collect()
                 }
-                Err(errors) => errors.iter().map(ToString::to_string).collect(),
+                Err(errors) => errors.first.iter().map(ToString::to_string).collect(),
             };
             assert_eq!(found, expected, "{file}");
         };
@@ -313,7 +347,7 @@ mod tests {
             ],
         );
         let errors = decode("a.yaml", b"a: 1\n---\na: 1\nb: \xff\n").unwrap_err();
-        assert_eq!(errors[1].to_string(), "a.yaml: document 2, line 4: the document is not UTF-8 text");
+        assert_eq!(errors.first[1].to_string(), "a.yaml: document 2, line 4: the document is not UTF-8 text");
     }
 
     /// By hand, in a release build: 20,000 objects, some 20 MB, in well under 2 s.
@@ -336,7 +370,7 @@ mod tests {
     fn kustomizations_are_recognized() {
         let errors = decode("a.yaml", b"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")
             .unwrap_err();
-        assert_eq!(errors[0].fault, ManifestFault::Kustomization);
+        assert_eq!(errors.first[0].fault, ManifestFault::Kustomization);
         check(
             "{apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: {name: a}}",
             &["Kustomization/a a.yaml: document 1, line 1"],

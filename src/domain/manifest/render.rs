@@ -13,7 +13,7 @@ use std::sync::Arc;
 use self::namespace::{Namespacing, scope_of};
 use super::budget::{Budget, SCALAR_BYTES};
 use super::chart::{arrange, hide_values};
-use super::decode::{Decoded, DocumentError, ManifestFault, decode_within};
+use super::decode::{Decoded, MAX_REPORTED, ManifestFault, decode_within};
 use super::patch::PatchError;
 use super::patch::image::ImageChange;
 use super::patch::set::{MAX_ADDED_BYTES, Set};
@@ -67,11 +67,8 @@ pub trait Scopes {
     fn namespaced(&self, kind: &GroupKind) -> Option<bool>;
 }
 
-/// How many problems are reported one by one; the rest are only counted.
-pub const MAX_REPORTED: usize = 20;
-
 /// What is wrong with the files, in their order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     /// The first [`MAX_REPORTED`].
     pub first: Vec<String>,
@@ -84,6 +81,20 @@ impl From<Vec<String>> for Problems {
         let more = first.len().saturating_sub(MAX_REPORTED);
         first.truncate(MAX_REPORTED);
         Self { first, more }
+    }
+}
+
+impl Problems {
+    /// Adds one, which is written only if it is shown.
+    fn push(&mut self, write: impl FnOnce() -> String) {
+        match self.first.len() < MAX_REPORTED {
+            true => self.first.push(write()),
+            false => self.more += 1,
+        }
+    }
+
+    fn one(problem: String) -> Self {
+        Self { first: vec![problem], more: 0 }
     }
 }
 
@@ -179,7 +190,7 @@ pub fn render_within(
     let common: u64 = pairs.map(|(key, value)| 2 * SCALAR_BYTES + (key.len() + value.len()) as u64).sum();
     for (Decoded { object, .. }, namespaced) in decoded.iter_mut().zip(namespaced) {
         if !budget.spend(common) {
-            return Err(RenderError::TooLarge(vec![budget.exceeded()].into()));
+            return Err(RenderError::TooLarge(Problems::one(budget.exceeded())));
         }
         strip::server_fields(object);
         strip::secret_strings(object);
@@ -201,50 +212,60 @@ pub fn refuse_kustomizations<'p>(paths: impl IntoIterator<Item = &'p str>) -> Re
         let name = path.rsplit('/').next().unwrap_or(path);
         matches!(name, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
     };
-    let found: Vec<&str> = paths.into_iter().filter(named).collect();
-    match found.first() {
-        None => Ok(()),
-        Some(first) => Err(kustomization(first, found.iter().map(|path| (*path).to_owned()).collect())),
+    let (mut first, mut places) = (None, Problems::default());
+    for path in paths.into_iter().filter(named) {
+        first = first.or(Some(path));
+        places.push(|| path.to_owned());
     }
+    first.map_or(Ok(()), |first| Err(kustomization(first, places)))
 }
 
-fn kustomization(first: &str, places: Vec<String>) -> RenderError {
+fn kustomization(first: &str, places: Problems) -> RenderError {
     let directory = first.rsplit_once('/').map_or(".", |(directory, _)| directory).to_owned();
-    RenderError::Kustomization { places: places.into(), directory }
+    RenderError::Kustomization { places, directory }
 }
 
 fn decode_all(files: &[(&str, &[u8])], budget: &mut Budget) -> Result<Vec<Decoded>, RenderError> {
     let mut decoded = Vec::new();
-    let mut errors: Vec<DocumentError> = Vec::new();
-    let mut problems = Vec::new();
+    let [mut invalid, mut too_large, mut kustomizations] =
+        [const { Problems { first: Vec::new(), more: 0 } }; 3];
+    let mut directory = None;
     for (path, bytes) in files {
         match path.rsplit_once('.').map(|(_, extension)| extension) {
             Some("yaml" | "yml" | "json") => match decode_within(path, bytes, budget) {
                 Ok(found) => decoded.extend(found),
                 Err(found) => {
-                    problems.extend(found.iter().map(ToString::to_string));
-                    errors.extend(found);
+                    for error in &found.first {
+                        let problems = match error.fault {
+                            ManifestFault::Invalid => &mut invalid,
+                            ManifestFault::TooLarge => &mut too_large,
+                            ManifestFault::Kustomization => {
+                                directory.get_or_insert(*path);
+                                &mut kustomizations
+                            }
+                        };
+                        problems.push(|| error.to_string());
+                    }
+                    invalid.more += found.more(ManifestFault::Invalid);
+                    too_large.more += found.more(ManifestFault::TooLarge);
+                    kustomizations.more += found.more(ManifestFault::Kustomization);
                 }
             },
-            Some("age") => problems.push(format!(
-                "{path}: the file is encrypted, which is not supported yet; \
-                 push it decrypted or leave it out of spec.path"
-            )),
+            Some("age") => invalid.push(|| {
+                format!(
+                    "{path}: the file is encrypted, which is not supported yet; \
+                     push it decrypted or leave it out of spec.path"
+                )
+            }),
             _ => {}
         }
     }
-    if problems.is_empty() {
-        return Ok(decoded);
+    match directory {
+        Some(first) => Err(kustomization(first, kustomizations)),
+        None if !too_large.first.is_empty() => Err(RenderError::TooLarge(too_large)),
+        None if !invalid.first.is_empty() => Err(RenderError::Invalid(invalid)),
+        None => Ok(decoded),
     }
-    if let Some(first) = errors.iter().find(|error| error.fault == ManifestFault::Kustomization) {
-        let all = errors.iter().filter(|error| error.fault == ManifestFault::Kustomization);
-        return Err(kustomization(&first.origin.file, all.map(ToString::to_string).collect()));
-    }
-    if errors.iter().any(|error| error.fault == ManifestFault::TooLarge) {
-        let all = errors.iter().filter(|error| error.fault == ManifestFault::TooLarge);
-        return Err(RenderError::TooLarge(all.map(ToString::to_string).collect::<Vec<_>>().into()));
-    }
-    Err(RenderError::Invalid(problems.into()))
 }
 
 /// Patches and image changes are applied before all other changes of the release, as
@@ -277,7 +298,7 @@ fn patched(
         .and_then(|()| set.follow_names());
     let exhausted = set.added() >= may_add - grown && may_add < MAX_ADDED_BYTES;
     if !budget.spend(grown + set.added()) || exhausted {
-        return Err(RenderError::TooLarge(vec![budget.exceeded()].into()));
+        return Err(RenderError::TooLarge(Problems::one(budget.exceeded())));
     }
     applied.map_err(RenderError::Patch)?;
     let place = |(index, object): (usize, Object)| {
@@ -296,7 +317,7 @@ fn substituted(
 ) -> Result<Vec<Decoded>, RenderError> {
     let Some(substitution) = &options.substitution else { return Ok(decoded) };
     substitute(decoded, substitution, &options.inputs, files, budget).map_err(|error| match error {
-        SubstitutionError::TooLarge => RenderError::TooLarge(vec![budget.exceeded()].into()),
+        SubstitutionError::TooLarge => RenderError::TooLarge(Problems::one(budget.exceeded())),
         error @ SubstitutionError::Invalid { .. } => RenderError::Substitution(error),
     })
 }
@@ -314,7 +335,7 @@ fn arranged(decoded: Vec<Decoded>, options: &RenderOptions) -> Result<Vec<Decode
 
 fn refuse_duplicates(decoded: &[Decoded]) -> Result<(), RenderError> {
     let mut seen: HashMap<ObjectId, &Decoded> = HashMap::with_capacity(decoded.len());
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     for current in decoded {
         match seen.entry(current.object.id()) {
             Entry::Vacant(entry) => {
@@ -322,11 +343,11 @@ fn refuse_duplicates(decoded: &[Decoded]) -> Result<(), RenderError> {
             }
             Entry::Occupied(first) => {
                 let (place, other) = (&current.origin, &first.get().origin);
-                problems.push(format!("{place}: duplicate object {}, also in {other}", first.key()));
+                problems.push(|| format!("{place}: duplicate object {}, also in {other}", first.key()));
             }
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(RenderError::Invalid(problems.into())) }
+    if problems.first.is_empty() { Ok(()) } else { Err(RenderError::Invalid(problems)) }
 }
 
 #[cfg(test)]
@@ -384,6 +405,32 @@ mod tests {
         assert_eq!(ids(&files, None), "ConfigMap/release/a ConfigMap/other/b");
         assert_eq!(ids(&[], None), "");
         assert_eq!(ids(&[("a.yaml", "# nothing\n")], None), "");
+    }
+
+    #[test]
+    fn promise_7_broken_documents_are_counted_and_not_kept() {
+        let name = format!("{}.yaml", "a".repeat(1019));
+        let check = |document: &str, count: usize, says: &str| {
+            let error = rendered(&[(&name, &document.repeat(count))], &options(None)).unwrap_err();
+            let RenderError::Invalid(problems) = &error else { panic!("{error:?}") };
+            assert_eq!((problems.first.len(), problems.more), (MAX_REPORTED, count - MAX_REPORTED));
+            assert!(error.to_string().ends_with(&format!("{says}; and {} more", problems.more)), "{says}");
+            assert!(problems.first.iter().all(|problem| problem.capacity() < 4096));
+        };
+        check("a\n---\n", 200_000, "line 39: the document is not a mapping");
+        let errors = super::super::decode::decode(&name, "a\n---\n".repeat(1000).as_bytes()).unwrap_err();
+        assert_eq!((errors.first.len(), errors.more_of_all()), (MAX_REPORTED, 980));
+        let object = format!("{A}\n---\n");
+        let error = rendered(&[(&name, &object.repeat(10_000))], &options(None)).unwrap_err();
+        let RenderError::Invalid(problems) = error else { panic!("{error:?}") };
+        assert_eq!((problems.first.len(), problems.more), (MAX_REPORTED, 9999 - MAX_REPORTED));
+        // The other sorts are found behind them.
+        let kustomization = "apiVersion: kustomize.config.k8s.io/v1\nkind: Kustomization\n";
+        let file = "a\n---\n".repeat(100) + kustomization;
+        let error = rendered(&[("x/a.yaml", &file)], &options(None)).unwrap_err().to_string();
+        let says =
+            "read: x/a.yaml: document 101, line 201: the document is a kustomize Kustomization; select";
+        assert!(error.contains(says), "{error}");
     }
 
     #[test]

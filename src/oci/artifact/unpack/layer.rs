@@ -113,8 +113,9 @@ fn read_single(
     let title = layer.title.as_deref();
     let name = match is_merged {
         false => {
-            let titled = title.and_then(|t| t.rsplit('/').next()).filter(|t| is_manifest_name(t));
-            titled.unwrap_or("all.yaml").to_owned()
+            let file = title.and_then(|title| title.rsplit('/').next()).filter(|file| is_manifest_name(file));
+            let titled = file.map(|file| entry_name(file.as_bytes(), &order.limits)).transpose()?;
+            titled.flatten().unwrap_or_else(|| "all.yaml".to_owned())
         }
         true => {
             let titled = title.map(|title| entry_name(title.as_bytes(), &order.limits)).transpose()?;
