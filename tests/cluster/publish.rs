@@ -161,7 +161,7 @@ fn an_artifact_is_pushed_tagged_listed_inspected_and_compared() {
         let out = desk.prints(&all, "");
         out.lines().map(|line| line.split_whitespace().next().unwrap_or_default().to_owned()).collect()
     };
-    assert_eq!(versions(&[]), ["1.10.0", "1.10", "1.9.0", "latest"]);
+    assert_eq!(versions(&[]), ["1.10.0", "1.9.0", "latest", "1.10"]);
     assert_eq!(versions(&["--semver", "<1.10"]), ["1.9.0"]);
     let table = desk.prints(&["list", "artifacts", &of(""), "--semver", "1.9.x"], "");
     assert_eq!(table, format!("VERSION   URL\n1.9.0     {}\n", of(":1.9.0")));

@@ -19,9 +19,9 @@ pub(in crate::domain) struct VersionTag<'a> {
 }
 
 impl<'a> VersionTag<'a> {
-    /// Reads a tag, leniently.
+    /// Reads a tag that is a version.
     pub fn parse(tag: &'a str) -> Option<Self> {
-        Some(Self { version: lenient(tag)?, tag })
+        Some(Self { version: version_of(tag)?, tag })
     }
 
     fn is_strict(&self) -> bool {
@@ -46,20 +46,20 @@ impl PartialOrd for VersionTag<'_> {
     }
 }
 
-/// Reads a tag like Masterminds' lenient parser: an optional `v`, minor and patch may be
-/// missing, leading zeros are dropped. A `_` stands for the `+` of build metadata, which no tag can have.
-pub(in crate::domain) fn lenient(tag: &str) -> Option<Version> {
+/// Reads a tag as Flux does: an optional `v`, and all three numbers, of which leading zeros are
+/// dropped. Fewer numbers are a date, a commit or a tag that moves, such as `20240115` and `1.4`. A `_`
+/// stands for the `+` of build metadata, which no tag can have; with it, leading zeros are refused, as in
+/// Helm.
+pub(in crate::domain) fn version_of(tag: &str) -> Option<Version> {
     let text = tag.replace(BUILD_SIGN, "+");
     let (numbers, pre, build) = split(text.strip_prefix('v').unwrap_or(&text))?;
     let parts: Vec<&str> = numbers.split('.').collect();
-    if parts.len() > 3 {
+    let [major, minor, patch] = <[&str; 3]>::try_from(parts).ok()?;
+    let is_zero_led = |part: &&str| part.len() > 1 && part.starts_with('0');
+    if !build.is_empty() && [major, minor, patch].iter().any(is_zero_led) {
         return None;
     }
-    let mut found = [0u64; 3];
-    for (slot, part) in found.iter_mut().zip(parts) {
-        *slot = number(part)?;
-    }
-    Some(Version { major: found[0], minor: found[1], patch: found[2], pre, build })
+    Some(Version { major: number(major)?, minor: number(minor)?, patch: number(patch)?, pre, build })
 }
 
 pub(super) fn number(text: &str) -> Option<u64> {
