@@ -37,14 +37,12 @@ pub enum OciError {
         subject: String,
     },
     /// No tag is in the range.
-    #[error("{repository} has no tag that matches {wanted}; it has {seen} tags")]
+    #[error("{repository} has no tag that matches {wanted}")]
     NoMatchingTag {
         /// The repository.
         repository: String,
         /// The range, and the filter if there is one.
         wanted: String,
-        /// The number of its tags.
-        seen: usize,
     },
     /// The artifact is encrypted, and no key is configured.
     #[error("{subject} is encrypted with age, and no private key is configured")]

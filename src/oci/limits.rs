@@ -11,8 +11,12 @@ pub const MAX_TOKEN_BYTES: u64 = 256 << 10;
 pub const MAX_ERROR_BYTES: u64 = 16 << 10;
 /// Largest page of a tag list, in bytes.
 pub const MAX_TAG_PAGE_BYTES: u64 = 4 << 20;
-/// Most pages of a tag list.
-pub const MAX_TAG_PAGES: usize = 100;
+/// Most pages of a tag list. Quay gives 100 tags a page, whatever is asked for.
+pub const MAX_TAG_PAGES: usize = 1000;
+/// Most pages of a tag list without a tag that is new.
+pub const MAX_STALE_TAG_PAGES: usize = 10;
+/// All pages of a tag list together, in bytes.
+pub const MAX_TAG_BYTES: usize = 16 << 20;
 /// Most tags that are read.
 pub const MAX_TAGS: usize = 50_000;
 /// Tags requested in one page.

@@ -156,6 +156,63 @@ async fn quay_pages_by_its_own_parameter() {
 }
 
 #[tokio::test]
+async fn quay_gives_a_hundred_tags_a_page() {
+    let liar = Liar::start().await;
+    let digest = liar.artifact("1.0.14999", YAML);
+    liar.lie(|seen| {
+        let page = seen.path.strip_prefix("/v2/team/app/tags/list?")?;
+        let page: usize = page.split_once("next_page=").map_or(Some(0), |(_, page)| page.parse().ok())?;
+        let tags: Vec<String> = (0..100).map(|n| format!("\"1.0.{}\"", page * 100 + n)).collect();
+        let body = format!(r#"{{"tags":[{}]}}"#, tags.join(","));
+        let next = format!(r#"</v2/team/app/tags/list?n=1000&next_page={}>; rel="next""#, page + 1);
+        Some(if page == 149 { reply(200, &[], body) } else { reply(200, &[("link", &next)], body) })
+    });
+    let registry = Registry::new(options());
+    let found = soon(registry.resolve(&liar.repository(), &semver("1.x"), &access(None))).await.unwrap();
+    assert_eq!(found.digest, digest);
+}
+
+#[tokio::test]
+async fn registry_2_sends_all_tags_whatever_is_asked_for() {
+    let registry = Registry::new(options());
+    for count in [999, 1000, 1001, 2500] {
+        let liar = Liar::start().await;
+        let highest = format!("1.0.{}", count - 1);
+        let digest = liar.artifact(&highest, YAML);
+        // Its order is that of a directory.
+        let tags: Vec<String> = (0..count).map(|n| format!("\"1.0.{}\"", (n * 17 + 3) % count)).collect();
+        let tags = format!(r#"{{"tags":[{}]}}"#, tags.join(","));
+        liar.lie(move |seen| seen.path.contains("/tags/list").then(|| reply(200, &[], tags.clone())));
+        let found = soon(registry.resolve(&liar.repository(), &semver("1.x"), &access(None))).await.unwrap();
+        assert_eq!(found.digest, digest, "{count}");
+        let asked = liar.asked().iter().filter(|asked| asked.contains("tags/list")).count();
+        assert_eq!(asked, if count == 1000 { 2 } else { 1 }, "{count}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_refuses_the_size_of_a_page_is_asked_without_it() {
+    let liar = Liar::start().await;
+    let digest = liar.artifact("1.2.0", YAML);
+    liar.lie(|seen| match seen.path.as_str() {
+        "/v2/team/app/tags/list?n=1000" => {
+            Some(reply(400, &[], r#"{"errors":[{"code":"PAGINATION_NUMBER_INVALID"}]}"#))
+        }
+        "/v2/team/app/tags/list" => Some(reply(200, &[], r#"{"tags":["1.2.0"]}"#)),
+        _ => None,
+    });
+    let registry = Registry::new(options());
+    let found = soon(registry.resolve(&liar.repository(), &semver("1.x"), &access(None))).await.unwrap();
+    assert_eq!(found.digest, digest);
+    // Once only.
+    liar.repent();
+    liar.lie(|seen| seen.path.contains("/tags/list").then(|| reply(400, &[], "")));
+    liar.asked();
+    soon(registry.resolve(&liar.repository(), &semver("1.x"), &access(None))).await.unwrap_err();
+    assert_eq!(liar.asked(), ["GET tags/list?n=1000", "GET tags/list"]);
+}
+
+#[tokio::test]
 async fn harbor_gives_shorter_pages_and_relative_links() {
     let liar = Liar::start().await;
     let digest = liar.artifact("1.2.0", YAML);

@@ -48,7 +48,6 @@ impl Registry {
                 let none = || OciError::NoMatchingTag {
                     repository: repository.to_string(),
                     wanted: wanted.describe(),
-                    seen: tags.len(),
                 };
                 Tag::parse(highest.ok_or_else(none)?)?
             }
