@@ -5,6 +5,12 @@ use std::time::Duration;
 /// Largest manifest or index, in bytes. The distribution specification asks
 /// registries to accept 4 MiB and no more.
 pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+/// Most layers or manifests that the manifest of an artifact lists.
+pub const MAX_DESCRIPTORS: usize = 4096;
+/// Most annotations of such a manifest and all that it lists together.
+pub const MAX_MANIFEST_ANNOTATIONS: usize = 16_384;
+/// Most annotations of an artifact that are shown.
+pub const MAX_SHOWN_ANNOTATIONS: usize = 256;
 /// Largest answer of a token service, in bytes.
 pub const MAX_TOKEN_BYTES: u64 = 256 << 10;
 /// How much of an error body is read for its message, in bytes.
@@ -111,6 +117,9 @@ pub const DEFAULT_CACHE_BYTES: u64 = 512 << 20;
 
 /// Most layers that are merged, and most that are listed; image engines allow 127.
 pub const MAX_LAYERS: usize = 128;
+
+/// Longest title of a layer that is kept, in bytes. The name in it has the limit of [`ContentLimits`].
+pub const MAX_TITLE_BYTES: usize = 4096;
 
 /// Bounds on the content of one artifact.
 #[derive(Clone, Copy, Debug)]

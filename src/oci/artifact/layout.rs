@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::kind::{ArtifactKind, Marks, TITLE};
 use crate::domain::message::List;
 use crate::oci::error::OciError;
-use crate::oci::limits::MAX_LAYERS;
+use crate::oci::limits::{MAX_LAYERS, MAX_TITLE_BYTES};
 use crate::oci::reference::Digest;
 
 /// Every manifest type in `Accept`. Without it a registry may answer with docker schema
@@ -159,6 +159,14 @@ impl Document {
     }
 }
 
+impl Document {
+    /// The same for the manifest or index of an artifact, which lists no more than is of use.
+    pub fn content(bytes: &[u8]) -> Result<Self, OciError> {
+        super::count::check(bytes)?;
+        Self::parse(bytes)
+    }
+}
+
 /// The media type with which a stored document must be written back.
 pub(in crate::oci) fn media_type(bytes: &[u8]) -> Result<String, OciError> {
     let raw: Raw =
@@ -269,11 +277,19 @@ impl Manifest {
 impl Layer {
     fn of(at: usize, layer: &RawDescriptor) -> Result<Self, OciError> {
         let digest = digest(&layer.digest)?;
+        let title = layer.annotation(TITLE);
+        if let Some(long) = title.filter(|title| title.len() > MAX_TITLE_BYTES) {
+            return Err(OciError::invalid(format!(
+                "the title of layer {} has {} bytes, more than {MAX_TITLE_BYTES}",
+                at + 1,
+                long.len()
+            )));
+        }
         Ok(Self {
             name: format!("layer {} ({digest})", at + 1),
             digest,
             size: layer.size,
-            title: layer.annotation(TITLE).map(str::to_owned),
+            title: title.map(str::to_owned),
             position: at + 1,
         })
     }

@@ -2,6 +2,7 @@
 //! to files and files to bytes; nothing here knows a registry, or checks digests.
 
 mod composition;
+mod count;
 pub(super) mod encryption;
 mod index;
 mod kind;

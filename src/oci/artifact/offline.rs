@@ -48,7 +48,7 @@ pub fn unpack_layers(
 /// # Errors
 /// When it is neither, or has no such part.
 pub fn content_of(manifest: &[u8]) -> Result<(Digest, Option<u64>), OciError> {
-    match Document::parse(manifest)? {
+    match Document::content(manifest)? {
         Document::Manifest(manifest) => {
             let layer = manifest.chosen(None, false)?.into_iter().next();
             let layer = layer.ok_or_else(|| OciError::invalid("it has no layers"))?;

@@ -1,10 +1,9 @@
 //! From a digest to the files in it, with room in memory for them.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::fetched::{Artifact, Selection};
+use super::notes::Notes;
 use super::source::Content;
 use crate::oci::artifact::encryption::{self, Identities};
 use crate::oci::artifact::layout::{Document, Layer, Manifest};
@@ -12,7 +11,7 @@ use crate::oci::artifact::unpack::{self, Order, StoredLayer, Unpacked};
 use crate::oci::artifact::{ArtifactKind, Composition};
 use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
-use crate::oci::limits::{MAX_ANNOTATION_BYTES, MAX_MANIFEST_BYTES};
+use crate::oci::limits::MAX_MANIFEST_BYTES;
 use crate::oci::reference::{Digest, Repository};
 use crate::oci::registry::Registry;
 
@@ -46,7 +45,8 @@ impl Registry {
         let subject = repository.at(digest);
         let about = |e: OciError| e.about(&subject);
         let (manifest, child) = self.content_manifest(repository, digest, access).await?;
-        let encrypted = is_encrypted(&manifest);
+        let notes = Notes::of(&manifest.annotations);
+        let encrypted = notes.is_encrypted;
         let is_chart = manifest.kind() == ArtifactKind::Helm;
         if is_chart && encrypted {
             return Err(about(OciError::invalid("it is an encrypted Helm chart, which is not supported")));
@@ -61,6 +61,8 @@ impl Registry {
         }
         let layers = manifest.chosen(selection.media_type.as_deref(), selection.all_layers).map_err(about)?;
         let composition = Composition::of(&manifest, child, &layers);
+        // It may be large, and is in no room.
+        drop(manifest);
         let size = layers.iter().fold(0u64, |size, layer| size.saturating_add(layer.size));
         let most = self.0.rooms.most(selection.size);
         let mut limits = self.0.limits;
@@ -76,9 +78,7 @@ impl Registry {
         let tenant = &selection.tenant;
         let (rooms, queue) = (&self.0.rooms, &selection.queue);
         let pulled = queue.wait(rooms.layer(tenant, size)).await;
-        let checksum = manifest.annotations.get("supercargo.dev/checksum");
-        let checksum = checksum.or_else(|| manifest.annotations.get("kustomizer.dev/checksum"));
-        let checksum = checksum.filter(|_| layers.first().is_some_and(|first| first.position == 1)).cloned();
+        let checksum = notes.checksum.filter(|_| layers.first().is_some_and(|first| first.position == 1));
         let mut stored = Vec::with_capacity(layers.len());
         for Layer { digest, size, title, position, name } in layers {
             let bytes = self.blob(repository, &digest, size, access).await?;
@@ -94,14 +94,13 @@ impl Registry {
         };
         let Unpacked { files, form } = self.unpack(stored, order, reading).await.map_err(about)?;
         drop(pulled);
-        let note = |key: &str| annotation(&manifest.annotations, key);
         Ok(Artifact {
             digest: digest.clone(),
-            created: note("org.opencontainers.image.created").or_else(|| note("kustomizer.dev/created")),
-            source: note("org.opencontainers.image.source"),
-            revision: note("org.opencontainers.image.revision"),
+            created: notes.created,
+            source: notes.source,
+            revision: notes.revision,
             encrypted,
-            annotations: manifest.annotations.keys().filter_map(|k| Some((k.clone(), note(k)?))).collect(),
+            annotations: notes.shown,
             files,
             form,
             composition,
@@ -113,7 +112,7 @@ impl Registry {
     /// it is asked for artifacts that nobody has signed.
     pub async fn is_index(&self, repository: &Repository, digest: &Digest, access: &Access) -> bool {
         let manifest = self.bytes_of(Content::Manifest, repository, digest, access).await;
-        manifest.is_ok_and(|bytes| matches!(Document::parse(&bytes), Ok(Document::Index(_))))
+        manifest.is_ok_and(|bytes| matches!(Document::content(&bytes), Ok(Document::Index(_))))
     }
 
     /// Unpacks off the async workers, a few at a time.
@@ -143,14 +142,14 @@ impl Registry {
     ) -> Result<(Manifest, Option<String>), OciError> {
         let about = |e: OciError| e.about(&repository.at(digest));
         let bytes = self.manifest(repository, digest, access).await?;
-        let child = match Document::parse(&bytes).map_err(about)? {
+        let child = match Document::content(&bytes).map_err(about)? {
             Document::Manifest(manifest) => return Ok((manifest, None)),
             Document::Index(index) => index.content().map_err(about)?,
         };
         // An access that can read an index of a repository can read the manifests in it.
         self.0.cache.prove(access, repository, &child.digest);
         let bytes = self.manifest(repository, &child.digest, access).await?;
-        match Document::parse(&bytes).map_err(about)? {
+        match Document::content(&bytes).map_err(about)? {
             Document::Manifest(manifest) => Ok((manifest, Some(child.chosen))),
             Document::Index(_) => Err(about(OciError::invalid("it is an image index within an image index"))),
         }
@@ -201,18 +200,4 @@ enum Reading {
     Encrypted { keys: Identities, encrypted: bool },
     /// All files of a chart.
     Chart,
-}
-
-fn is_encrypted(manifest: &Manifest) -> bool {
-    ["supercargo.dev/encrypted", "kustomizer.dev/encrypted"]
-        .iter()
-        .any(|key| manifest.annotations.contains_key(*key))
-}
-
-/// An annotation that can be shown: of limited length, without control characters.
-fn annotation(annotations: &BTreeMap<String, String>, key: &str) -> Option<String> {
-    let value = annotations.get(key)?;
-    let fit =
-        !value.is_empty() && value.len() <= MAX_ANNOTATION_BYTES && !value.chars().any(char::is_control);
-    fit.then(|| value.clone())
 }

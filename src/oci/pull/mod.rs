@@ -4,6 +4,7 @@ mod download;
 mod fetch;
 mod fetched;
 mod manifest;
+mod notes;
 mod resolve;
 mod source;
 mod tags;
