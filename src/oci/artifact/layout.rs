@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::kind::{ArtifactKind, Marks, TITLE};
+use super::unpack::LayerHint;
 use crate::domain::message::List;
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_LAYERS, MAX_TITLE_BYTES};
@@ -111,6 +112,8 @@ pub(in crate::oci) struct Layer {
     pub position: usize,
     /// Place and digest, for messages.
     pub name: String,
+    /// What the manifest says that it is.
+    pub hint: LayerHint,
 }
 
 impl Document {
@@ -212,7 +215,7 @@ impl Manifest {
             return Err(OciError::too_large(why));
         }
         let layers = places.into_iter().filter_map(|at| self.layers.get(at).map(|layer| (at, layer)));
-        layers.map(|(at, layer)| Layer::of(at, layer)).collect()
+        layers.map(|(at, layer)| Layer::of(at, layer, wanted)).collect()
     }
 
     /// The layer of a chart.
@@ -275,7 +278,7 @@ impl Manifest {
 }
 
 impl Layer {
-    fn of(at: usize, layer: &RawDescriptor) -> Result<Self, OciError> {
+    fn of(at: usize, layer: &RawDescriptor, wanted: Option<&str>) -> Result<Self, OciError> {
         let digest = digest(&layer.digest)?;
         let title = layer.annotation(TITLE);
         if let Some(long) = title.filter(|title| title.len() > MAX_TITLE_BYTES) {
@@ -291,6 +294,7 @@ impl Layer {
             size: layer.size,
             title: title.map(str::to_owned),
             position: at + 1,
+            hint: hint(layer, wanted),
         })
     }
 }
@@ -306,36 +310,66 @@ pub(super) fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
-/// Whether a layer is a file that is no manifest, by its title: `oras push` gives every file the media
-/// type of an archive.
-fn is_other_file(layer: &RawDescriptor) -> bool {
-    const NAMES: [&str; 9] = ["yaml", "yml", "json", "age", "tar", "tgz", "gz", "zst", "zstd"];
+/// The extensions of manifests.
+const MANIFESTS: [&str; 4] = ["yaml", "yml", "json", "age"];
+/// The extensions of archives, which may hold manifests.
+const ARCHIVES: [&str; 5] = ["tar", "tgz", "gz", "zst", "zstd"];
+
+/// The extension of the file that is a layer: `oras push` gives every file the media type of an archive.
+fn extension(layer: &RawDescriptor) -> Option<&str> {
     let is_directory = layer.annotation(UNPACK) == Some("true");
-    let file = layer.annotation(TITLE).and_then(|title| title.rsplit('/').next());
-    let extension = file.and_then(|file| file.rsplit_once('.')).map(|(_, extension)| extension);
-    !is_directory && extension.is_some_and(|extension| !NAMES.contains(&extension))
+    let file = layer.annotation(TITLE).filter(|_| !is_directory)?.rsplit('/').next()?;
+    file.rsplit_once('.').map(|(_, extension)| extension)
+}
+
+/// Whether a layer is a file that is no manifest, by its title.
+fn is_other_file(layer: &RawDescriptor) -> bool {
+    extension(layer).is_some_and(|name| !MANIFESTS.contains(&name) && !ARCHIVES.contains(&name))
+}
+
+/// What a layer is, as its manifest and the selection say.
+fn hint(layer: &RawDescriptor, wanted: Option<&str>) -> LayerHint {
+    let is_selected = wanted.is_some_and(|wanted| !is_content(wanted));
+    let is_file = extension(layer).is_some_and(|name| !MANIFESTS.contains(&name));
+    match () {
+        () if is_selected || is_yaml(&layer.media_type) => LayerHint::Manifests,
+        // Whoever selects a type of archive means all of them.
+        () if is_file && (wanted.is_none() || is_other_file(layer)) => LayerHint::OtherFile,
+        () => LayerHint::Content,
+    }
 }
 
 pub(super) fn digest(text: &str) -> Result<Digest, OciError> {
     Digest::parse(text).map_err(|_| OciError::invalid("its manifest contains a malformed digest"))
 }
 
+/// A media type without its parameters.
+fn base(media_type: &str) -> String {
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether a media type names YAML.
+fn is_yaml(media_type: &str) -> bool {
+    ["yaml", ".yml"].iter().any(|suffix| base(media_type).ends_with(suffix))
+}
+
 /// Whether a layer of this type can hold manifests. Its real content is detected from its
 /// first bytes.
 fn is_content(media_type: &str) -> bool {
-    let base = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let base = base(media_type);
     if base.starts_with(HELM_CONTENT) {
         return false;
     }
-    const SUFFIXES: [&str; 9] =
-        [".tar", ".tar+gzip", ".tar.gzip", ".tar+gz", ".tar.gz", ".tar+zstd", ".tar.zstd", "yaml", ".yml"];
-    const EXACT: [&str; 4] = [
+    const SUFFIXES: [&str; 7] =
+        [".tar", ".tar+gzip", ".tar.gzip", ".tar+gz", ".tar.gz", ".tar+zstd", ".tar.zstd"];
+    const EXACT: [&str; 5] = [
         "application/x-tar",
         "application/gzip",
         "application/x-gzip",
         "application/vnd.cncf.flux.content.v1",
+        "application/vnd.cncf.flux.content.v1.json",
     ];
-    SUFFIXES.iter().any(|s| base.ends_with(s)) || EXACT.contains(&base.as_str())
+    is_yaml(&base) || SUFFIXES.iter().any(|s| base.ends_with(s)) || EXACT.contains(&base.as_str())
 }
 
 #[cfg(test)]
@@ -383,6 +417,7 @@ mod tests {
             "application/x-yaml; charset=utf-8",
             "text/yaml",
             "application/vnd.acme.manifests+yaml",
+            "application/vnd.cncf.flux.content.v1.json",
         ] {
             check(&["application/spdx+json", content], None, Some(2));
         }
@@ -429,6 +464,35 @@ mod tests {
         check(&[(tar, "README.md"), (tar, "app-1.2/")], None, false, &[2]);
         check(&[(tar, "README.md"), (tar, "Kustomization")], None, false, &[2]);
         check(&[(tar, "README.md"), (tar, "LICENSE.md")], None, false, &[1]);
+    }
+
+    #[test]
+    fn a_layer_is_what_its_type_and_title_say() {
+        let (tar, yaml) = ("application/vnd.oci.image.layer.v1.tar", "application/yaml");
+        let check = |media_type: &str, title: &str, wanted: Option<&str>, expected: LayerHint| {
+            let mut manifest = with_layers(&[media_type]);
+            manifest["layers"][0]["annotations"] = match title.strip_suffix('/') {
+                Some(directory) => json!({TITLE: directory, UNPACK: "true"}),
+                None if title.is_empty() => json!({}),
+                None => json!({TITLE: title}),
+            };
+            let Ok(Document::Manifest(manifest)) = Document::parse(manifest.to_string().as_bytes()) else {
+                panic!("no manifest")
+            };
+            let layers = manifest.chosen(wanted, true).unwrap();
+            assert_eq!(layers[0].hint, expected, "{media_type} {title:?} {wanted:?}");
+        };
+        check(tar, "", None, LayerHint::Content);
+        check(tar, "a.yaml", None, LayerHint::Content);
+        check(tar, "app", None, LayerHint::Content);
+        check(tar, "app-1.2/", None, LayerHint::Content);
+        check(tar, "README.md", None, LayerHint::OtherFile);
+        check(tar, "x/chart.tgz", None, LayerHint::OtherFile);
+        check(tar, "chart.tgz", Some(tar), LayerHint::Content);
+        check(tar, "README.md", Some(tar), LayerHint::OtherFile);
+        check(yaml, "app.conf", None, LayerHint::Manifests);
+        check(yaml, "", Some(yaml), LayerHint::Manifests);
+        check("a/b", "app", Some("a/b"), LayerHint::Manifests);
     }
 
     #[test]

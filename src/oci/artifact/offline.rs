@@ -32,7 +32,7 @@ pub fn unpack_layers(
     path: &str,
     limits: ContentLimits,
 ) -> Result<Vec<(String, Bytes)>, OciError> {
-    let order = Order { path: normal_path(path)?, checksum: None, limits };
+    let order = Order { path: normal_path(path)?, checksum: None, limits, is_merged: layers.len() > 1 };
     let stored = layers.iter().enumerate().map(|(n, layer)| StoredLayer {
         name: format!("layer {}", n + 1),
         position: n + 1,

@@ -80,12 +80,12 @@ impl Registry {
         let pulled = queue.wait(rooms.layer(tenant, size)).await;
         let checksum = notes.checksum.filter(|_| layers.first().is_some_and(|first| first.position == 1));
         let mut stored = Vec::with_capacity(layers.len());
-        for Layer { digest, size, title, position, name } in layers {
+        for Layer { digest, size, title, position, name, hint } in layers {
             let bytes = self.blob(repository, &digest, size, access).await?;
-            stored.push(StoredLayer { bytes, title, name, position });
+            stored.push(StoredLayer { bytes, title, name, position, hint });
         }
         let room = queue.wait(rooms.content(tenant, selection.size)).await;
-        let order = Order { path, checksum, limits };
+        let order = Order { path, checksum, limits, is_merged: selection.all_layers };
         let keys = selection.identities.clone();
         let reading = match keys {
             _ if is_chart => Reading::Chart,

@@ -9,27 +9,20 @@ use sha2::{Digest as _, Sha256};
 use tar::{Archive, EntryType};
 
 use super::extension;
-use super::order::{Order, SHOWN, check_sum, is_below, is_kustomization, is_lock, is_manifest_name};
+use super::order::{Order, add_top, check_sum, is_below, is_kustomization, is_lock, is_manifest_name};
 use super::stream::broken;
 use crate::oci::error::OciError;
 use crate::oci::limits::ContentLimits;
 
 /// Walks the archive.
 pub(super) fn read_archive(stream: impl Read, reading: &Reading<'_>) -> Result<Part, OciError> {
-    let Reading { order, left, keep, is_merged, .. } = *reading;
+    let Reading { order, left, keep, .. } = *reading;
+    let is_merged = order.is_merged;
     let mut archive = Archive::new(stream);
     let mut found = Part::default();
     let mut announced = None;
     for entry in archive.entries().map_err(broken)?.raw(true) {
         let mut entry = entry.map_err(broken)?;
-        found.entries += 1;
-        if found.entries > left.entries {
-            let most = order.limits.entries;
-            return Err(OciError::too_large(match is_merged {
-                true => format!("its layers have more than {most} entries"),
-                false => format!("its archive has more than {most} entries"),
-            }));
-        }
         let kind = entry.header().entry_type();
         if extension::is_extension(kind) {
             let name = extension::read(kind, &mut entry)?;
@@ -38,6 +31,14 @@ pub(super) fn read_archive(stream: impl Read, reading: &Reading<'_>) -> Result<P
             }
             announced = name.or(announced);
             continue;
+        }
+        found.entries += 1;
+        if found.entries > left.entries {
+            let most = order.limits.entries;
+            return Err(OciError::too_large(match is_merged {
+                true => format!("its layers have more than {most} entries"),
+                false => format!("its archive has more than {most} entries"),
+            }));
         }
         let raw = announced.take().unwrap_or_else(|| entry.path_bytes().into_owned());
         let Some(name) = entry_name(&raw, &order.limits)? else {
@@ -96,8 +97,6 @@ pub(super) struct Reading<'a> {
     /// What earlier layers have left of the limits.
     pub left: ContentLimits,
     pub keep: Keep,
-    /// Whether it is one of several layers.
-    pub is_merged: bool,
 }
 
 /// What was found in a layer.
@@ -123,10 +122,7 @@ pub(super) struct Part {
 impl Part {
     pub fn remember(&mut self, name: &str, path: &str) {
         self.below = self.below || is_below(name, path);
-        let top = name.split('/').next().unwrap_or_default();
-        if self.tops.len() <= SHOWN && !self.tops.iter().any(|t| t == top) {
-            self.tops.push(top.to_owned());
-        }
+        add_top(&mut self.tops, name);
     }
 
     /// Reads one file: into memory if it is kept, else it is skipped.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::archive::{Keep, Part, Reading};
 use super::layer::read_layer;
-use super::order::{EXTENSION, Form, Order, SHOWN, StoredLayer, Unpacked, path_missing, shorten};
+use super::order::{EXTENSION, Form, Order, StoredLayer, Unpacked, add_top, no_manifests, path_missing};
 use crate::oci::error::OciError;
 
 /// Files by their names.
@@ -40,14 +40,14 @@ pub(in crate::oci::artifact) fn unpack_everything(
 /// The files, and how many of them are in the first layer. `None` where only manifests are asked for
 /// and the path has a kustomization.
 fn merged(layers: &[StoredLayer], order: &Order, keep: Keep) -> Result<Option<(Files, usize)>, OciError> {
-    let is_merged = layers.len() > 1;
+    let is_merged = order.is_merged;
     let mut left = order.limits;
     let (mut all, mut first) = (Part::default(), 0);
     let mut places: HashMap<String, &str> = HashMap::new();
     let mut is_named = false;
     for (n, layer) in layers.iter().enumerate() {
         let checksum = order.checksum.as_deref().filter(|_| n == 0);
-        let reading = Reading { order, checksum, left, keep, is_merged };
+        let reading = Reading { order, checksum, left, keep };
         let part = read_layer(layer, &reading);
         let part = part.map_err(|error| if is_merged { error.within(&layer.name) } else { error })?;
         left.unpacked = left.unpacked.saturating_sub(part.unpacked);
@@ -65,8 +65,7 @@ fn merged(layers: &[StoredLayer], order: &Order, keep: Keep) -> Result<Option<(F
         }
         all.below |= part.below;
         all.tree |= part.tree;
-        let room = (SHOWN + 1).saturating_sub(all.tops.len());
-        all.tops.extend(part.tops.into_iter().take(room));
+        part.tops.iter().for_each(|top| add_top(&mut all.tops, top));
         all.files.extend(part.files);
         if n == 0 {
             first = all.files.len();
@@ -76,13 +75,10 @@ fn merged(layers: &[StoredLayer], order: &Order, keep: Keep) -> Result<Option<(F
         return Ok(None);
     }
     if !order.path.is_empty() && !all.below {
-        return Err(path_missing(order, &all.tops));
+        return Err(path_missing(&order.path, &all.tops));
     }
     if all.files.is_empty() && is_named && order.path.is_empty() {
-        let shown = shorten(&all.tops);
-        return Err(OciError::invalid(format!(
-            "it contains no YAML or JSON file (is it a container image?); it contains {shown}"
-        )));
+        return Err(no_manifests(&all.tops));
     }
     Ok(Some((all.files, first)))
 }
@@ -93,7 +89,7 @@ mod tests {
 
     use super::*;
     use crate::api::reason::Reason;
-    use crate::oci::artifact::unpack::normal_path;
+    use crate::oci::artifact::unpack::{LayerHint, is_blank, normal_path};
     use crate::oci::limits::ContentLimits;
 
     const LIMITS: ContentLimits = ContentLimits {
@@ -136,7 +132,8 @@ mod tests {
     }
 
     fn names(layers: Vec<StoredLayer>, path: &str) -> Result<String, (Reason, String)> {
-        let order = Order { path: normal_path(path).unwrap(), checksum: None, limits: LIMITS };
+        let is_merged = layers.len() > 1;
+        let order = Order { path: normal_path(path).unwrap(), checksum: None, limits: LIMITS, is_merged };
         let unpacked = unpack(&numbered(layers), &order).map_err(|e| (e.reason(), e.to_string()))?;
         let names: Vec<String> = unpacked.files.into_iter().map(|(name, _)| name).collect();
         let tree = if unpacked.form == Form::Manifests { "" } else { "tree: " };
@@ -178,6 +175,20 @@ mod tests {
         // The lock of a bundle is not for a cluster.
         check(vec![plain(&[".imgpkg/images.yml", "config/a.yaml"])], "", "config/a.yaml");
         check(vec![plain(&[".imgpkg/images.yml"])], ".imgpkg", ".imgpkg/images.yml");
+        // An empty file is one, and so is an archive that has the name of another file.
+        let empty = |title: &str| file(Some(title), b"");
+        check(vec![empty(".gitkeep"), yaml("a.yaml"), empty("b.yaml")], "", "a.yaml b.yaml");
+        let hinted = |title: Option<&str>, hint: LayerHint, bytes: Vec<u8>| StoredLayer { hint, ..file(title, &bytes) };
+        let other = |title: &str, bytes: Vec<u8>| hinted(Some(title), LayerHint::OtherFile, bytes);
+        let packed = gzip(&archive(&["x.yaml"]));
+        check(vec![other("chart.tgz", packed.clone()), yaml("a.yaml")], "", "a.yaml");
+        check(vec![other("chart.tar", archive(&["x.yaml"])), yaml("a.yaml")], "", "a.yaml");
+        let tree = vec![other("chart.tgz", packed), yaml("kustomization.yaml")];
+        check(tree, "", "tree: chart.tgz kustomization.yaml");
+        // What the media type calls manifests is never left out.
+        let typed = |title: Option<&str>| hinted(title, LayerHint::Manifests, b"kind: A\n".to_vec());
+        check(vec![typed(Some("app.conf")), typed(Some("b.yml"))], "", "app.conf.yaml b.yml");
+        check(vec![typed(Some("deploy/app")), typed(None)], "deploy", "deploy/app.yaml");
         // One layer is named as ever.
         check(vec![yaml("deploy/a.yaml")], "", "a.yaml");
         check(vec![file(None, b"a: 1\n")], "", "all.yaml");
@@ -223,7 +234,7 @@ mod tests {
         );
         invalid(vec![plain(&["a.yaml"]), file(None, b"")], "layer 2: its layer is empty");
         invalid(
-            vec![plain(&["usr/x"]), plain(&["etc/y"])],
+            vec![plain(&["usr/x"]), plain(&["etc/y", "usr/z"])],
             "no YAML or JSON file (is it a container image?); it contains usr, etc",
         );
         check(
@@ -250,11 +261,56 @@ mod tests {
     }
 
     #[test]
+    fn one_layer_of_all_is_read_as_one_of_several_is() {
+        let names = |layer: StoredLayer| {
+            let order = Order { path: String::new(), checksum: None, limits: LIMITS, is_merged: true };
+            let unpacked = unpack(&numbered(vec![layer]), &order).map_err(|error| error.to_string())?;
+            Ok::<_, String>(unpacked.files.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(names(file(Some("deploy/a.yaml"), b"kind: A\n")), Ok("deploy/a.yaml".into()));
+        assert_eq!(names(file(None, b"kind: A\n")), Ok("layer-1.yaml".into()));
+        let deleted = names(file(None, &archive(&["x/.wh.a.yaml"]))).unwrap_err();
+        assert!(deleted.contains("layer 1: entry \"x/.wh.a.yaml\" deletes a file"), "{deleted}");
+        let tgz = StoredLayer { hint: LayerHint::OtherFile, ..file(Some("a.tgz"), &gzip(&archive(&["x.yaml"]))) };
+        assert!(names(tgz).unwrap_err().contains("it contains no YAML or JSON file"));
+    }
+
+    #[test]
+    fn a_layer_without_files_is_blank() {
+        let check = |layer: &[u8], expected: bool| {
+            assert_eq!(is_blank(&StoredLayer::alone(layer.to_vec().into()), &LIMITS), expected);
+        };
+        let directories = |count: usize| {
+            let mut tar = tar::Builder::new(Vec::new());
+            for n in 0..count {
+                let mut header = tar::Header::new_gnu();
+                header.set_entry_type(tar::EntryType::Directory);
+                header.set_size(0);
+                tar.append_data(&mut header, format!("{}{n}", "long".repeat(30)), &[][..]).unwrap();
+            }
+            tar.into_inner().unwrap()
+        };
+        for pack in [|bytes: &[u8]| bytes.to_vec(), gzip, |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap()] {
+            check(&pack(&directories(1)), true);
+            check(&pack(&directories(5)), true);
+            check(&pack(&archive(&[])), true);
+            check(&pack(&archive(&["a.yaml"])), false);
+            check(&pack(&archive(&["README"])), false);
+            check(&pack(b"kind: A\n"), false);
+            check(&pack(b""), true);
+            // Beyond the limits, whoever reads it says why.
+            check(&pack(&directories(21)), false);
+            check(&pack(&directories(2)[..700]), false);
+        }
+        check(&[0x1f, 0x8b, 1], false);
+    }
+
+    #[test]
     fn the_checksum_is_of_the_first_layer() {
         let layers = || vec![file(None, &archive(&["a.yaml"])), file(None, &archive(&["b.yaml"]))];
         let sum = |content: &str| Some(hex::encode(Sha256::digest(content)));
         let check = |checksum: Option<String>, expected: bool| {
-            let order = Order { path: String::new(), checksum, limits: LIMITS };
+            let order = Order { path: String::new(), checksum, limits: LIMITS, is_merged: true };
             assert_eq!(unpack(&numbered(layers()), &order).is_ok(), expected);
         };
         check(sum("file: a.yaml\n"), true);

@@ -4,6 +4,7 @@
 //! the async workers.
 
 mod archive;
+mod blank;
 mod extension;
 mod layer;
 mod merge;
@@ -13,8 +14,11 @@ mod stream;
 pub(super) use merge::unpack_everything;
 pub(in crate::oci) use merge::{unpack, unpack_chart};
 pub use order::Form;
-pub(super) use order::{EXTENSION, check_sum, is_below, is_manifest_name};
-pub(in crate::oci) use order::{Order, StoredLayer, Unpacked, normal_path};
+pub(in crate::oci) use blank::is_blank;
+pub(in crate::oci) use order::{LayerHint, Order, StoredLayer, Unpacked, normal_path};
+pub(super) use order::{
+    EXTENSION, add_top, check_sum, is_below, is_lock, is_manifest_name, no_manifests, path_missing,
+};
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,8 @@ pub(in crate::oci) struct Order {
     pub checksum: Option<String>,
     /// For all layers together.
     pub limits: ContentLimits,
+    /// Whether all layers of the artifact are asked for, also if there is only one.
+    pub is_merged: bool,
 }
 
 /// A layer as it is stored.
@@ -33,12 +35,26 @@ pub(in crate::oci) struct StoredLayer {
     pub name: String,
     /// The same place.
     pub position: usize,
+    /// What the manifest says that it is.
+    pub hint: LayerHint,
+}
+
+/// What a manifest says that a layer is. The bytes decide where it does not matter among several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::oci) enum LayerHint {
+    /// An archive, or a file.
+    #[default]
+    Content,
+    /// A file, by its title, which is no manifest: also if it is an archive.
+    OtherFile,
+    /// Manifests, by its media type, whatever its title.
+    Manifests,
 }
 
 impl StoredLayer {
     /// The only layer of its artifact.
     pub fn alone(bytes: Bytes) -> Self {
-        Self { bytes, title: None, name: "layer 1".to_owned(), position: 1 }
+        Self { bytes, title: None, name: "layer 1".to_owned(), position: 1, hint: LayerHint::Content }
     }
 }
 
@@ -115,13 +131,28 @@ pub(super) fn is_kustomization(name: &str, directory: &str) -> bool {
 }
 
 /// Whether it is of the lock that Carvel's imgpkg puts into a bundle, which no cluster knows.
-pub(super) fn is_lock(name: &str, path: &str) -> bool {
+pub(in crate::oci::artifact) fn is_lock(name: &str, path: &str) -> bool {
     is_below(name, IMGPKG) && !is_below(path, IMGPKG)
 }
 
-pub(super) fn path_missing(order: &Order, tops: &[String]) -> OciError {
+pub(in crate::oci::artifact) fn path_missing(path: &str, tops: &[String]) -> OciError {
     let shown = shorten(tops);
-    OciError::invalid(format!("path ./{} is not in the artifact; it contains: {shown}", order.path))
+    OciError::invalid(format!("path ./{path} is not in the artifact; it contains: {shown}"))
+}
+
+pub(in crate::oci::artifact) fn no_manifests(tops: &[String]) -> OciError {
+    let shown = shorten(tops);
+    OciError::invalid(format!(
+        "it contains no YAML or JSON file (is it a container image?); it contains {shown}"
+    ))
+}
+
+/// Adds the first part of a name to those that a message lists.
+pub(in crate::oci::artifact) fn add_top(tops: &mut Vec<String>, name: &str) {
+    let top = name.split('/').next().unwrap_or_default();
+    if tops.len() <= SHOWN && !tops.iter().any(|known| known == top) {
+        tops.push(top.to_owned());
+    }
 }
 
 pub(super) fn shorten(names: &[String]) -> String {

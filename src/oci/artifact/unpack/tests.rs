@@ -57,7 +57,7 @@ fn order(path: &str) -> Order {
         name: 200,
         depth: 5,
     };
-    Order { path: normal_path(path).unwrap(), checksum: None, limits }
+    Order { path: normal_path(path).unwrap(), checksum: None, limits, is_merged: false }
 }
 
 fn unpack(layer: &[u8], order: &Order) -> Result<Unpacked, OciError> {
