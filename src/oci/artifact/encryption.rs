@@ -166,6 +166,12 @@ pub(in crate::oci) fn unpack(
     let (mut files, first) = unpack::unpack_everything(layers, &order)?;
     let form = Form::at(&path, files.iter().map(|(name, _)| name.as_str()));
     let mut summed = first;
+    let (mut tops, mut has_path) = (Vec::new(), path.is_empty());
+    for (name, _) in &files {
+        let bare = name.strip_suffix(EXTENSION).unwrap_or(name);
+        unpack::add_top(&mut tops, bare);
+        has_path = has_path || unpack::is_below(bare, &path);
+    }
     if form == Form::Manifests {
         let is_kept = |(name, _): &(String, Bytes)| unpack::is_manifest_name(name);
         summed = files.iter().take(first).filter(|file| is_kept(file)).count();
@@ -175,8 +181,17 @@ pub(in crate::oci) fn unpack(
     let mut sum = Sha256::new();
     files.iter().take(summed).for_each(|(_, content)| sum.update(content));
     unpack::check_sum(checksum.as_deref(), sum.finalize().as_slice())?;
+    // As for plain artifacts: nothing that is only wrong offers to delete everything.
+    if !has_path {
+        return Err(unpack::path_missing(&path, &tops));
+    }
     if form == Form::Manifests {
-        files.retain(|(name, _)| unpack::is_below(name, &path));
+        files.retain(|(name, _)| {
+            unpack::is_below(name, &path) && unpack::is_manifest_name(name) && !unpack::is_lock(name, &path)
+        });
+        if files.is_empty() && path.is_empty() && !tops.is_empty() {
+            return Err(unpack::no_manifests(&tops));
+        }
     }
     Ok(Unpacked { files, form })
 }
@@ -275,7 +290,12 @@ mod tests {
                 header.set_size(content.len() as u64);
                 tar.append_data(&mut header, name, content.as_slice()).unwrap();
             }
-            let order = Order { path: path.to_owned(), checksum: None, limits: ContentLimits::default() };
+            let order = Order {
+                path: path.to_owned(),
+                checksum: None,
+                limits: ContentLimits::default(),
+                is_merged: false,
+            };
             let Unpacked { files, form } = unpack(
                 &[StoredLayer::alone(tar.into_inner().unwrap().into())],
                 order,
@@ -294,6 +314,40 @@ mod tests {
         check(true, &["b/a.yaml.age", "p/c.yaml.age", "README"], "p", &["p/c.yaml"]);
         let some = ["b/app.conf", "p/secret.yaml.age", "p/kustomization.yaml"];
         check(false, &some, "p", &["b/app.conf", "p/secret.yaml", "p/kustomization.yaml"]);
+    }
+
+    #[test]
+    fn a_wrong_path_is_an_error_also_where_it_is_encrypted() {
+        let (public, private) = key();
+        let recipients = Recipients::parse(public.as_bytes()).unwrap();
+        let check = |names: &[&str], path: &str, expected: Result<&[&str], &str>| {
+            let mut tar = tar::Builder::new(Vec::new());
+            for name in names {
+                let content = recipients.encrypt(b"kind: A\n").unwrap();
+                let mut header = tar::Header::new_gnu();
+                header.set_size(content.len() as u64);
+                tar.append_data(&mut header, name, content.as_slice()).unwrap();
+            }
+            let layer = StoredLayer::alone(tar.into_inner().unwrap().into());
+            let limits = ContentLimits::default();
+            let order = Order { path: path.to_owned(), checksum: None, limits, is_merged: false };
+            let found = unpack(&[layer], order, &identities(&private), true);
+            let found = found.map(|it| it.files.into_iter().map(|(name, _)| name).collect::<Vec<_>>());
+            match expected {
+                Ok(names) => assert_eq!(found.unwrap(), names),
+                Err(says) => assert!(found.unwrap_err().to_string().contains(says)),
+            }
+        };
+        let all = ["p/a.yaml.age", "q/b.yaml.age", "README.age", ".imgpkg/images.yml.age"];
+        check(&all, "", Ok(&["p/a.yaml", "q/b.yaml"]));
+        check(&all, "p", Ok(&["p/a.yaml"]));
+        check(&all, "p/a.yaml", Ok(&["p/a.yaml"]));
+        check(&all, "x", Err("path ./x is not in the artifact; it contains: p, q, README, .imgpkg"));
+        check(
+            &["README.age"],
+            "",
+            Err("no YAML or JSON file (is it a container image?); it contains README"),
+        );
     }
 
     #[test]
