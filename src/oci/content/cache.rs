@@ -117,6 +117,25 @@ impl Cache {
         }
     }
 
+    /// The stored bytes of that size, if they exist and still match their digest. Bytes of another size
+    /// are kept: they are right, and who asks for them is wrong. The caller has checked the proof before.
+    pub async fn get_sized(
+        &self,
+        access: &Access,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+    ) -> Option<Bytes> {
+        let store = Arc::clone(self.store.as_ref()?);
+        let path = store.path(access, repository, digest);
+        let digest = digest.clone();
+        let read = move || match store.is_other_size(&path, &digest, size) {
+            true => None,
+            false => store.read(&path, &digest, size),
+        };
+        tokio::task::spawn_blocking(read).await.ok().flatten()
+    }
+
     /// The stored bytes, if they exist, still match their digest and do not exceed the
     /// limit. The caller has checked the proof before.
     pub async fn get(
@@ -227,6 +246,20 @@ impl Store {
         };
         let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
         Some(answer.to_vec())
+    }
+
+    /// Whether the stored bytes match their digest and have another size than the one that is asked for.
+    /// They are not held in memory, because nothing is reserved for them.
+    fn is_other_size(&self, path: &Path, digest: &Digest, size: u64) -> bool {
+        let Ok(mut file) = File::open(path) else { return false };
+        if file.metadata().is_ok_and(|meta| meta.len() == size) {
+            return false;
+        }
+        let is_whole = digest.is_of_stream(&mut file).unwrap_or(false);
+        if is_whole {
+            self.report(CacheEvent::Miss);
+        }
+        is_whole
     }
 
     fn read(&self, path: &Path, digest: &Digest, limit: u64) -> Option<Bytes> {
@@ -361,6 +394,35 @@ mod tests {
         fs::write(path, [8; 60]).unwrap();
         assert_eq!(get().await, None);
         assert_eq!(events(), [CacheEvent::Corrupt, CacheEvent::Size(0)]);
+    }
+
+    /// What a manifest says of the size does not decide whether the bytes are damaged.
+    #[tokio::test]
+    async fn bytes_of_another_size_are_neither_served_nor_dropped() {
+        let answer = Arc::new(Mutex::new(Vec::new()));
+        let events = || std::mem::take(&mut *answer.lock().unwrap());
+        let listener = Arc::clone(&answer);
+        let observer: CacheObserver = Arc::new(move |event| listener.lock().unwrap().push(event));
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(Some(dir.path()), 1000, Some(observer));
+        let repository = Repository::parse("oci://h.io/a").unwrap();
+        let access = Access::anonymous();
+        let content = Bytes::from_static(&[7; 60]);
+        let digest = Digest::of(&content);
+        cache.put(&access, &repository, &digest, content.clone()).await;
+        events();
+        let get = async |size: u64| cache.get_sized(&access, &repository, &digest, size).await;
+        for size in [0, 59, 61, u64::MAX] {
+            assert_eq!((get(size).await, events()), (None, vec![CacheEvent::Miss]), "{size}");
+        }
+        assert_eq!((get(60).await, events()), (Some(content), vec![CacheEvent::Hit]));
+        let path = cache.store.as_ref().unwrap().path(&access, &repository, &digest);
+        for damaged in [&[7; 59][..], &[7; 61], &[8; 60]] {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!((get(60).await, path.exists()), (None, false));
+            assert_eq!(events()[0], CacheEvent::Corrupt);
+            assert_eq!((get(60).await, events()), (None, vec![CacheEvent::Miss]));
+        }
     }
 
     #[test]

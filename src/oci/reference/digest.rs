@@ -1,6 +1,6 @@
 //! The digest that names content, and whether it is that of some bytes.
 
-use std::fmt;
+use std::{fmt, io};
 
 use sha2::{Digest as _, Sha256, Sha512};
 
@@ -40,6 +40,26 @@ impl Digest {
         }
     }
 
+    /// Whether this is the digest of what the stream has, which is not kept.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub fn is_of_stream(&self, stream: &mut impl io::Read) -> io::Result<bool> {
+        let (mut short, mut long) = (Sha256::new(), Sha512::new());
+        let is_long = self.algorithm() == "sha512";
+        let mut buffer = vec![0u8; 64 << 10];
+        loop {
+            let n = stream.read(&mut buffer)?;
+            match buffer.get(..n).filter(|read| !read.is_empty()) {
+                None => break,
+                Some(read) if is_long => long.update(read),
+                Some(read) => short.update(read),
+            }
+        }
+        let digits = if is_long { hex::encode(long.finalize()) } else { hex::encode(short.finalize()) };
+        Ok(digits == self.hex())
+    }
+
     /// The algorithm: `sha256` or `sha512`.
     pub fn algorithm(&self) -> &str {
         self.0.split_once(':').map_or("", |(algorithm, _)| algorithm)
@@ -71,6 +91,11 @@ mod tests {
         let digest = Digest::of(b"abc");
         assert!(digest.is_of(b"abc") && !digest.is_of(b"abd"));
         let sha512 = format!("sha512:{}", hex::encode(Sha512::digest(b"abc")));
-        assert!(Digest::parse(&sha512).unwrap().is_of(b"abc"));
+        let sha512 = Digest::parse(&sha512).unwrap();
+        assert!(sha512.is_of(b"abc"));
+        for digest in [digest, sha512] {
+            assert!(digest.is_of_stream(&mut b"abc".as_slice()).unwrap());
+            assert!(!digest.is_of_stream(&mut b"ab".as_slice()).unwrap());
+        }
     }
 }
