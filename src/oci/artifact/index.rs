@@ -1,5 +1,7 @@
 //! Which manifest of an image index is the configuration.
 
+use std::collections::HashSet;
+
 use super::layout::{INDEX_TYPES, Index, RawDescriptor, digest, shown};
 use crate::domain::message::List;
 use crate::oci::error::OciError;
@@ -35,7 +37,7 @@ pub(in crate::oci) struct Child {
 
 impl Index {
     /// The manifest with the configuration, by the first of these rules that leaves exactly one: it is
-    /// marked with our annotation; it is the only one that is not attached to another; it has the
+    /// marked with our annotation, whatever else is said of it; it is the only one that is not attached to another; it has the
     /// platform by which Kustomizer marks configuration; its type is one of configuration; it is the
     /// only one without a platform.
     pub fn content(&self) -> Result<Child, OciError> {
@@ -47,18 +49,20 @@ impl Index {
         };
         let bare = |child: &RawDescriptor| platform(child) == ("", "");
         type Rule<'r> = (&'r dyn Fn(&RawDescriptor) -> bool, &'r str);
-        let rules: [Rule<'_>; 5] = [
-            (&marked, "it is marked with supercargo.dev/content"),
+        let rules: [Rule<'_>; 4] = [
             (&|_| true, "it is the only one with content"),
             (&kustomizer, "its platform is kustomizer/yaml"),
             (&configuration, "its artifact type is one of configuration"),
             (&bare, "it is the only one without a platform"),
         ];
-        let only = |rule: &dyn Fn(&RawDescriptor) -> bool| {
-            let mut found = candidates.iter().filter(|child| rule(child));
-            found.next().filter(|_| found.next().is_none())
+        let chosen = match only(self.0.iter(), &marked) {
+            Some(chosen) => Some((chosen, "it is marked with supercargo.dev/content")),
+            None => {
+                let found = |rule: &dyn Fn(&RawDescriptor) -> bool| only(candidates.iter().copied(), rule);
+                rules.iter().find_map(|(rule, why)| Some((found(*rule)?, *why)))
+            }
         };
-        let Some((chosen, why)) = rules.iter().find_map(|(rule, why)| Some((only(*rule)?, *why))) else {
+        let Some((chosen, why)) = chosen else {
             return Err(self.ambiguous(&candidates));
         };
         if INDEX_TYPES.contains(&chosen.media_type.as_str()) {
@@ -70,19 +74,32 @@ impl Index {
     }
 
     fn ambiguous(&self, candidates: &[&RawDescriptor]) -> OciError {
+        let mut seen = HashSet::new();
+        let candidates: Vec<_> =
+            candidates.iter().filter(|child| seen.insert(child.digest.as_str())).collect();
         if candidates.is_empty() {
             return OciError::invalid(format!(
                 "it is an image index of {} manifests without content",
                 self.0.len()
             ));
         }
-        let listed = List::Names.few_as(candidates, LISTED, |child| described(child));
+        let listed = List::Names.few_as(&candidates, LISTED, |child| described(child));
         OciError::invalid(format!(
             "it is an image index with {} manifests, and none is marked as the configuration: {listed}; set ref.digest to \
              the digest of one, or annotate one with supercargo.dev/content: \"true\"",
             candidates.len(),
         ))
     }
+}
+
+/// The manifest of those that a rule takes, if it is one; an index may list it several times.
+fn only<'d>(
+    listed: impl Iterator<Item = &'d RawDescriptor>,
+    rule: &dyn Fn(&RawDescriptor) -> bool,
+) -> Option<&'d RawDescriptor> {
+    let mut found = listed.filter(|child| rule(child));
+    let first = found.next()?;
+    found.all(|other| other.digest == first.digest).then_some(first)
 }
 
 /// The operating system and the architecture, empty if it has no platform.
@@ -170,6 +187,20 @@ mod tests {
         check(&[&plain, &plain, &flux], Ok(2));
         check(&[&arm, &marked, &ours, &flux], Ok(1));
         check(&[&arm, &unmarked, &ours], Ok(2));
+        // The same manifest for several platforms is one, and a mark counts whatever the platform is.
+        let same = |child: &Value| {
+            let mut child = child.clone();
+            child["digest"] = digest_of(7).into();
+            child
+        };
+        check(&[&same(&amd), &same(&arm)], Ok(7));
+        check(&[&same(&amd), &same(&arm), &provenance], Ok(7));
+        check(&[&same(&amd), &same(&arm), &plain], Ok(2));
+        check(&[&same(&amd), &same(&arm), &ours, &ours, &flux, &flux], Err("with 5 manifests"));
+        let mut attached = unknown.clone();
+        attached["annotations"] = json!({MARK: "true"});
+        check(&[&amd, &arm, &attached, &ours], Ok(2));
+        check(&[&amd, &attached, &attached], Ok(0));
         // The whole list is in the message, up to a limit.
         check(
             &[&amd, &arm],
@@ -188,7 +219,8 @@ mod tests {
         let bad = json!({"digest": "sha256:../../x"});
         check(&[&bad], Err("malformed"));
         let escape = json!({"artifactType": "\u{1b}[2J", "digest": "x\u{7}"});
-        check(&[&escape, &escape], Err("x ([2J), x ([2J)"));
+        let other = json!({"artifactType": "\u{1b}[2J", "digest": "y\u{7}"});
+        check(&[&escape, &other], Err("x ([2J), y ([2J)"));
     }
 
     #[test]
