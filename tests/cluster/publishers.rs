@@ -189,13 +189,31 @@ fn ways() -> Vec<Way> {
             "`flux push artifact` of a file",
             |shelf| {
                 shelf.write("a.yaml", shelf.yaml("a"));
+                shelf.flux(&["a.yaml", "tarball"])
+            },
+            json!({}),
+            applied(&["a"], "an artifact of Flux"),
+        ),
+        way(
+            "Flux's Go package, layer type `static`",
+            |shelf| {
+                shelf.write("a.yaml", shelf.yaml("a"));
                 shelf.flux(&["a.yaml", "static", "yaml"])
             },
             json!({}),
             applied(&["a"], "an artifact of Flux"),
         ),
         way(
-            "`flux push artifact` of a file",
+            "Flux's Go package, layer type `static`",
+            |shelf| {
+                shelf.write("a.json", shelf.yaml("a"));
+                shelf.flux(&["a.json", "static", "json"])
+            },
+            json!({}),
+            applied(&["a"], "an artifact of Flux"),
+        ),
+        way(
+            "Flux's Go package, layer type `static`",
             |shelf| {
                 shelf.write("a.yaml", shelf.yaml("a"));
                 shelf.flux(&["a.yaml", "static"])

@@ -113,6 +113,53 @@ async fn promise_7_sizes_beyond_the_limits_are_not_even_fetched() {
     assert!(liar.asked().iter().all(|asked| !asked.contains("blobs/")));
 }
 
+/// An image has layers that only make a directory: they are no artifact without objects.
+#[tokio::test]
+async fn a_first_layer_without_files_is_passed_over() {
+    let liar = Liar::start().await;
+    let tar = |entries: &[(&str, bool)]| {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, is_directory) in entries {
+            let content = if *is_directory { "" } else { YAML };
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(if *is_directory {
+                tar::EntryType::Directory
+            } else {
+                tar::EntryType::Regular
+            });
+            header.set_size(content.len() as u64);
+            tar.append_data(&mut header, name, content.as_bytes()).unwrap();
+        }
+        tar.into_inner().unwrap()
+    };
+    let (workdir, empty) = (tar(&[("app", true)]), tar(&[]));
+    let (first, second) = (tar(&[("app", true), ("app/a.yaml", false)]), tar(&[("app/b.yaml", false)]));
+    let registry = Registry::new(options());
+    let check = async |layers: &[&Vec<u8>], path: &str, expected: &[&str], unused: usize, fetched: usize| {
+        let media_type = "application/vnd.oci.image.layer.v1.tar";
+        let listed = layers.iter().map(|layer| {
+            json!({"mediaType": media_type, "digest": liar.blob(layer).as_str(), "size": layer.len()})
+        });
+        let mut image = manifest(&Digest::of(b""), 0);
+        image["layers"] = listed.collect::<Vec<_>>().into();
+        let digest = liar.manifest("image", &image);
+        liar.asked();
+        let selection = Selection { path: path.to_owned(), ..Selection::default() };
+        let found =
+            soon(registry.fetch(&liar.repository(), &digest, &access(None), &selection)).await.unwrap();
+        let names: Vec<&str> = found.files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!((names.as_slice(), found.composition.unused_layers), (expected, unused));
+        assert_eq!(liar.asked().iter().filter(|asked| asked.contains("blobs/")).count(), fetched);
+        let used = found.composition.layers.iter().filter(|layer| layer.is_used).count();
+        assert_eq!(used, 1);
+    };
+    check(&[&workdir, &first], "", &["app/a.yaml"], 0, 2).await;
+    check(&[&empty, &workdir, &first, &second], "app", &["app/a.yaml"], 1, 3).await;
+    check(&[&first, &second, &workdir], "", &["app/a.yaml"], 2, 1).await;
+    check(&[&workdir, &empty], "", &[], 0, 2).await;
+    check(&[&workdir], "app", &[], 0, 1).await;
+}
+
 /// Each problem of a file is reported with its name: a title of megabytes would multiply.
 #[tokio::test]
 async fn promise_7_the_title_of_a_layer_is_limited_as_a_name_in_an_archive_is() {
@@ -230,6 +277,18 @@ async fn a_size_that_is_not_the_layers_is_refused() {
         liar.manifest("1.0", &manifest(&layer, size));
         let error = soon(pull(&registry, &liar.repository(), "1.0", &access(None))).await.unwrap_err();
         assert_eq!(error.reason(), Reason::DigestMismatch, "{size}: {error}");
+    }
+    // Also where the right bytes are in the cache.
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::new(RegistryOptions { cache_dir: Some(dir.path().to_owned()), ..options() });
+    for (size, is_right) in [(YAML.len(), true), (1 << 20, false), (1, false), (YAML.len(), true)] {
+        liar.manifest("1.0", &manifest(&layer, size));
+        let found = soon(pull(&registry, &liar.repository(), "1.0", &access(None))).await;
+        assert_eq!(
+            found.map_err(|e| e.reason()).err(),
+            (!is_right).then_some(Reason::DigestMismatch),
+            "{size}"
+        );
     }
     for digest in ["sha256:../../x", "sha256:", "md5:d41d8cd98f00b204e9800998ecf8427e", "../../../etc/passwd"]
     {

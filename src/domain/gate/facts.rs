@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub demands: Option<Demands>,
     /// The name and the digest of a revision, and how many objects it holds.
     pub rendered: Option<(&'a str, &'a str, usize)>,
+    /// How many layers of its artifact could have manifests, and are not used because one layer is.
+    pub unused_layers: usize,
     /// What is known of a new revision, before it is obtained.
     pub arrival: Option<ArrivalFacts<'a>>,
     /// The name of a new revision, and what it would remove.
@@ -58,6 +60,7 @@ impl<'a> Facts<'a> {
             quarantined: None,
             demands: None,
             rendered: None,
+            unused_layers: 0,
             arrival: None,
             removal: None,
             entries: 0,

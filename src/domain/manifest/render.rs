@@ -355,6 +355,7 @@ mod tests {
     use super::*;
 
     use super::super::patch::allowance::Allowance;
+    use crate::domain::message::and_more;
 
     struct Cluster;
 
@@ -414,7 +415,8 @@ mod tests {
             let error = rendered(&[(&name, &document.repeat(count))], &options(None)).unwrap_err();
             let RenderError::Invalid(problems) = &error else { panic!("{error:?}") };
             assert_eq!((problems.first.len(), problems.more), (MAX_REPORTED, count - MAX_REPORTED));
-            assert!(error.to_string().ends_with(&format!("{says}; and {} more", problems.more)), "{says}");
+            let more = and_more(problems.more).unwrap();
+            assert!(error.to_string().ends_with(&format!("{says}; {more}")), "{says}");
             assert!(problems.first.iter().all(|problem| problem.capacity() < 4096));
         };
         check("a\n---\n", 200_000, "line 39: the document is not a mapping");

@@ -17,6 +17,8 @@ pub struct Composition {
     pub layers: Vec<LayerUse>,
     /// How many layers are not listed.
     pub more_layers: usize,
+    /// How many layers could have manifests, and are not used because one layer is.
+    pub unused_layers: usize,
 }
 
 /// A layer of an artifact.
@@ -41,6 +43,14 @@ impl Composition {
         is_ours && self.child.is_none() && matches!(self.layers.as_slice(), [only] if only.is_used)
     }
 
+    /// Which layers are used after all, and how many are not.
+    pub(in crate::oci) fn settle(&mut self, used: &[Layer], unused: usize) {
+        for (at, layer) in self.layers.iter_mut().enumerate() {
+            layer.is_used = used.iter().any(|used| used.position == at + 1);
+        }
+        self.unused_layers = unused;
+    }
+
     /// That of a manifest of which these layers are used.
     pub(in crate::oci) fn of(manifest: &Manifest, child: Option<String>, used: &[Layer]) -> Self {
         let layers = manifest.layers.iter().take(MAX_LAYERS).enumerate().map(|(at, layer)| LayerUse {
@@ -57,6 +67,7 @@ impl Composition {
             media_type: shown(stated.unwrap_or(&manifest.config_type)),
             child,
             more_layers: manifest.layers.len() - layers.len(),
+            unused_layers: 0,
             layers,
         }
     }

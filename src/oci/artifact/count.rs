@@ -21,7 +21,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), OciError> {
             "its manifest lists {descriptors} layers or manifests, more than {MAX_DESCRIPTORS}"
         )));
     }
-    let own = [found.annotations.as_ref(), found.config.as_ref().and_then(|config| config.annotations.as_ref())];
+    let own =
+        [found.annotations.as_ref(), found.config.as_ref().and_then(|config| config.annotations.as_ref())];
     let own: usize = own.iter().flatten().map(|entries| entries.0).sum();
     let annotations = own + lists.iter().flatten().map(|list| list.annotations).sum::<usize>();
     if annotations > MAX_MANIFEST_ANNOTATIONS {
@@ -120,7 +121,10 @@ mod tests {
         };
         for list in ["layers", "manifests"] {
             check(&json!({list: vec![noted(3); MAX_DESCRIPTORS]}), "");
-            check(&json!({list: vec![noted(0); MAX_DESCRIPTORS + 1]}), "lists 4097 layers or manifests, more than 4096");
+            check(
+                &json!({list: vec![noted(0); MAX_DESCRIPTORS + 1]}),
+                "lists 4097 layers or manifests, more than 4096",
+            );
             check(&json!({list: vec![noted(8); 2049]}), "has 16392 annotations, more than 16384");
         }
         check(&json!({"layers": vec![noted(0); 2048], "manifests": vec![noted(0); 2049]}), "lists 4097");

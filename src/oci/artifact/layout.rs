@@ -102,7 +102,7 @@ pub(in crate::oci) struct Manifest {
 pub(in crate::oci) struct Index(pub Vec<RawDescriptor>);
 
 /// A layer that was chosen.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::oci) struct Layer {
     pub digest: Digest,
     pub size: u64,
@@ -227,12 +227,25 @@ impl Manifest {
         }
         let mut charts = self.layers.iter().enumerate().filter(|(_, layer)| layer.media_type == HELM_CHART);
         match (charts.next(), charts.next()) {
-            (Some((at, layer)), None) => Ok(vec![Layer::of(at, layer)?]),
+            (Some((at, layer)), None) => Ok(vec![Layer::of(at, layer, None)?]),
             (Some(_), Some(_)) => Err(OciError::invalid("it is a Helm chart with several layers of files")),
             (None, _) => Err(OciError::invalid(format!(
                 "it has the configuration of a Helm chart, and no layer {HELM_CHART}"
             ))),
         }
+    }
+
+    /// The layers after the only one that is chosen, in their order: they take its place where it has no
+    /// files.
+    pub fn others(&self, wanted: Option<&str>, chosen: &[Layer]) -> Vec<Layer> {
+        if self.kind() == ArtifactKind::Helm {
+            return Vec::new();
+        }
+        let after = chosen.last().map_or(0, |layer| layer.position);
+        let later = self.matching(wanted).into_iter().filter(|at| *at >= after);
+        let layers = later.filter_map(|at| self.layers.get(at).map(|layer| (at, layer)));
+        let usable = layers.filter(|(_, layer)| !is_other_file(layer));
+        usable.filter_map(|(at, layer)| Layer::of(at, layer, wanted).ok()).take(MAX_LAYERS).collect()
     }
 
     /// What has made it.
@@ -333,7 +346,7 @@ fn hint(layer: &RawDescriptor, wanted: Option<&str>) -> LayerHint {
     let is_file = extension(layer).is_some_and(|name| !MANIFESTS.contains(&name));
     match () {
         () if is_selected || is_yaml(&layer.media_type) => LayerHint::Manifests,
-        // Whoever selects a type of archive means all of them.
+        // A selected type of archive means all of them.
         () if is_file && (wanted.is_none() || is_other_file(layer)) => LayerHint::OtherFile,
         () => LayerHint::Content,
     }

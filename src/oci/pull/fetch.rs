@@ -1,5 +1,7 @@
 //! From a digest to the files in it, with room in memory for them.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::fetched::{Artifact, Selection};
@@ -11,7 +13,7 @@ use crate::oci::artifact::unpack::{self, Order, StoredLayer, Unpacked};
 use crate::oci::artifact::{ArtifactKind, Composition};
 use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
-use crate::oci::limits::MAX_MANIFEST_BYTES;
+use crate::oci::limits::{ContentLimits, MAX_MANIFEST_BYTES};
 use crate::oci::reference::{Digest, Repository};
 use crate::oci::registry::Registry;
 
@@ -59,33 +61,49 @@ impl Registry {
         if encrypted && selection.identities.is_none() {
             return Err(OciError::Encrypted { subject });
         }
-        let layers = manifest.chosen(selection.media_type.as_deref(), selection.all_layers).map_err(about)?;
-        let composition = Composition::of(&manifest, child, &layers);
+        let wanted = selection.media_type.as_deref();
+        let mut layers = manifest.chosen(wanted, selection.all_layers).map_err(about)?;
+        let mut others = match selection.all_layers {
+            true => VecDeque::new(),
+            false => VecDeque::from(manifest.others(wanted, &layers)),
+        };
+        let mut composition = Composition::of(&manifest, child, &layers);
         // It may be large, and is in no room.
         drop(manifest);
-        let size = layers.iter().fold(0u64, |size, layer| size.saturating_add(layer.size));
         let most = self.0.rooms.most(selection.size);
         let mut limits = self.0.limits;
         limits.layer = limits.layer.min(most / 2);
-        limits.unpacked = limits.unpacked.min(most.saturating_sub(size));
-        if size > limits.layer {
-            let why = match layers.len() {
-                1 => format!("its layer has {size} bytes, more than {}", limits.layer),
-                _ => format!("its layers have {size} bytes together, more than {}", limits.layer),
-            };
-            return Err(OciError::TooLarge { subject, why });
-        }
         let tenant = &selection.tenant;
         let (rooms, queue) = (&self.0.rooms, &selection.queue);
-        let pulled = queue.wait(rooms.layer(tenant, size)).await;
+        // Of the layers that were passed over, in bytes.
+        let mut passed = 0u64;
+        let (stored, pulled) = loop {
+            let size = layers.iter().fold(passed, |size, layer| size.saturating_add(layer.size));
+            limits.unpacked = self.0.limits.unpacked.min(most.saturating_sub(size));
+            if size > limits.layer {
+                let why = match layers.len() {
+                    1 => format!("its layer has {size} bytes, more than {}", limits.layer),
+                    _ => format!("its layers have {size} bytes together, more than {}", limits.layer),
+                };
+                return Err(OciError::TooLarge { subject, why });
+            }
+            let pulled = queue.wait(rooms.layer(tenant, size)).await;
+            let mut stored = Vec::with_capacity(layers.len());
+            for Layer { digest, size, title, position, name, hint } in layers.clone() {
+                let bytes = self.blob(repository, &digest, size, access).await?;
+                stored.push(StoredLayer { bytes, title, name, position, hint });
+            }
+            let is_blank = !others.is_empty() && self.is_blank(&stored, limits).await;
+            let next = if is_blank { others.pop_front() } else { None };
+            match next {
+                Some(next) => (layers, passed) = (vec![next], size),
+                None => break (stored, pulled),
+            }
+        };
+        composition.settle(&layers, others.len());
         let checksum = notes.checksum.filter(|_| layers.first().is_some_and(|first| first.position == 1));
-        let mut stored = Vec::with_capacity(layers.len());
-        for Layer { digest, size, title, position, name, hint } in layers {
-            let bytes = self.blob(repository, &digest, size, access).await?;
-            stored.push(StoredLayer { bytes, title, name, position, hint });
-        }
         let room = queue.wait(rooms.content(tenant, selection.size)).await;
-        let order = Order { path, checksum, limits, is_merged: selection.all_layers };
+        let order = Order { path, checksum, limits, is_merged: selection.all_layers && !is_chart };
         let keys = selection.identities.clone();
         let reading = match keys {
             _ if is_chart => Reading::Chart,
@@ -113,6 +131,14 @@ impl Registry {
     pub async fn is_index(&self, repository: &Repository, digest: &Digest, access: &Access) -> bool {
         let manifest = self.bytes_of(Content::Manifest, repository, digest, access).await;
         manifest.is_ok_and(|bytes| matches!(Document::content(&bytes), Ok(Document::Index(_))))
+    }
+
+    /// Whether the only layer has no files: an image has layers that only make a directory.
+    async fn is_blank(&self, stored: &[StoredLayer], limits: ContentLimits) -> bool {
+        let [layer] = stored else { return false };
+        let layer = StoredLayer::alone(layer.bytes.clone());
+        let _place = self.0.unpacking.acquire().await;
+        tokio::task::spawn_blocking(move || unpack::is_blank(&layer, &limits)).await.unwrap_or(false)
     }
 
     /// Unpacks off the async workers, a few at a time.
@@ -183,7 +209,7 @@ impl Registry {
         size: u64,
         access: &Access,
     ) -> Result<Bytes, OciError> {
-        if let Some(bytes) = self.0.cache.get(access, repository, digest, size).await {
+        if let Some(bytes) = self.0.cache.get_sized(access, repository, digest, size).await {
             return Ok(bytes);
         }
         let bytes = self.bytes_of(Content::Blob(size), repository, digest, access).await?;

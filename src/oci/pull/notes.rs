@@ -24,7 +24,9 @@ impl Notes {
         let is_short = |(key, value): &(&String, &String)| key.len() <= MAX_ANNOTATION_BYTES && is_fit(value);
         let shown = annotations.iter().filter(is_short).take(MAX_SHOWN_ANNOTATIONS);
         // A longer one is cut, and then matches nothing either.
-        let checksum = ["supercargo.dev/checksum", "kustomizer.dev/checksum"].iter().find_map(|key| annotations.get(*key));
+        let checksum = ["supercargo.dev/checksum", "kustomizer.dev/checksum"]
+            .iter()
+            .find_map(|key| annotations.get(*key));
         Self {
             is_encrypted: ["supercargo.dev/encrypted", "kustomizer.dev/encrypted"]
                 .iter()

@@ -130,7 +130,8 @@ async fn page(
             format!("one page of its tags is longer than {MAX_TAG_PAGE_BYTES} bytes"),
         ));
     };
-    let list: List = serde_json::from_slice(&body).map_err(|_| unusable(context, "its tag list is not JSON"))?;
+    let list: List =
+        serde_json::from_slice(&body).map_err(|_| unusable(context, "its tag list is not JSON"))?;
     Ok(Some(Page { tags: list.tags.unwrap_or_default(), bytes: body.len(), linked }))
 }
 

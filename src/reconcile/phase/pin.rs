@@ -74,7 +74,8 @@ pub async fn pin(
     let revision = update.revision;
     let entries = memory.inventory.entries.len();
     let found = (revision.name.as_str(), revision.digest.as_str(), rendered.objects.len());
-    let facts = Facts { rendered: Some(found), entries, ..scope.facts() };
+    let unused_layers = content.unused_layers();
+    let facts = Facts { rendered: Some(found), unused_layers, entries, ..scope.facts() };
     ReconcileError::from_gate(gate::decide(&facts))?;
     let Some(demand) = content.images() else {
         memory.trust.pinned = None;

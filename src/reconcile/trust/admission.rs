@@ -39,6 +39,7 @@ pub struct Admitted {
     form: Form,
     is_chart: bool,
     capabilities: Option<Arc<ClusterCapabilities>>,
+    unused_layers: usize,
     room: Room,
     images: Option<Arc<ImageDemand>>,
     /// The program that has built it, if it was built.
@@ -105,10 +106,11 @@ impl Admission {
             let message = format!("verified digest {}, but pulled {}", self.digest, artifact.digest);
             return Err(failure(Reason::DigestMismatch, message));
         }
-        let Artifact { files, form, room, .. } = artifact;
+        let Artifact { files, form, room, composition, .. } = artifact;
         let is_chart = form == Form::Chart;
+        let unused_layers = composition.unused_layers;
         let images = self.images.clone();
-        Ok(Admitted { files, form, is_chart, capabilities: None, room, images, built: None })
+        Ok(Admitted { files, form, is_chart, unused_layers, capabilities: None, room, images, built: None })
     }
 
     /// Adds the signers to the outcome, those of the container images too as far as they are known.
@@ -143,6 +145,7 @@ impl Admitted {
             files,
             form: Form::Manifests,
             is_chart: false,
+            unused_layers: 0,
             capabilities: None,
             room: Room::default(),
             images: None,
@@ -187,6 +190,11 @@ impl Admitted {
     /// What its chart was rendered for, as far as the output depends on it.
     pub fn capabilities(&self) -> Option<&Arc<ClusterCapabilities>> {
         self.capabilities.as_ref()
+    }
+
+    /// How many layers could have manifests, and are not used because one layer is.
+    pub fn unused_layers(&self) -> usize {
+        self.unused_layers
     }
 
     /// Manifests by the names of their files.

@@ -15,8 +15,13 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     if approved || release.approval != ApprovalPolicy::Automatic {
         return Decision::Pass;
     }
+    let unused = match facts.unused_layers {
+        0 => String::new(),
+        1 => "; 1 other layer is not used (spec.layers: First)".to_owned(),
+        more => format!("; {more} other layers are not used (spec.layers: First)"),
+    };
     let message = format!(
-        "revision {revision} has no objects under path {:?}; to apply it anyway and remove {} objects: \
+        "revision {revision} has no objects under path {:?}{unused}; to apply it anyway and remove {} objects: \
          `kubectl -n {} annotate --overwrite oar {} {}={digest}`",
         release.path.replace('`', "'"),
         facts.entries,
@@ -49,6 +54,20 @@ mod tests {
         check(automatic(), None, 0, true);
         check(automatic(), Some("sha256:a"), 0, false);
         check(automatic(), Some("sha256:b"), 0, true);
+        let release = release();
+        let says = |unused_layers: usize| {
+            let facts = Facts { rendered: Some(("1@sha256:a", "sha256:a", 0)), ..Facts::of(&release) };
+            held(decide(&Facts { unused_layers, ..facts })).unwrap().1
+        };
+        assert!(
+            !says(0).contains("layer")
+                && says(1).contains("; 1 other layer is not used (spec.layers: First); to")
+        );
+        assert!(
+            says(2).contains("; 2 other layers are not used (spec.layers: First); to apply"),
+            "{}",
+            says(2)
+        );
         // The gate of the plan decides.
         check(ApprovalPolicy::Manual { timeout: None }, None, 0, false);
     }

@@ -10,8 +10,8 @@ use super::order::StoredLayer;
 use super::stream::{Limited, read_full};
 use crate::oci::limits::ContentLimits;
 
-/// Whether a layer has no file. It is read up to the first one. What cannot be read is not blank: whoever
-/// reads it all says why.
+/// Whether a layer has no file. It is read up to the first one. What cannot be read is not blank: reading
+/// it all says why.
 pub(in crate::oci) fn is_blank(layer: &StoredLayer, limits: &ContentLimits) -> bool {
     let Ok(inner) = decompressed(&layer.bytes) else { return false };
     let mut reader = BufReader::new(Limited { inner, left: limits.unpacked, hit: false });

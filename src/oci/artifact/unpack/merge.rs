@@ -178,7 +178,10 @@ mod tests {
         // An empty file is one, and so is an archive that has the name of another file.
         let empty = |title: &str| file(Some(title), b"");
         check(vec![empty(".gitkeep"), yaml("a.yaml"), empty("b.yaml")], "", "a.yaml b.yaml");
-        let hinted = |title: Option<&str>, hint: LayerHint, bytes: Vec<u8>| StoredLayer { hint, ..file(title, &bytes) };
+        let hinted = |title: Option<&str>, hint: LayerHint, bytes: Vec<u8>| StoredLayer {
+            hint,
+            ..file(title, &bytes)
+        };
         let other = |title: &str, bytes: Vec<u8>| hinted(Some(title), LayerHint::OtherFile, bytes);
         let packed = gzip(&archive(&["x.yaml"]));
         check(vec![other("chart.tgz", packed.clone()), yaml("a.yaml")], "", "a.yaml");
@@ -271,7 +274,8 @@ mod tests {
         assert_eq!(names(file(None, b"kind: A\n")), Ok("layer-1.yaml".into()));
         let deleted = names(file(None, &archive(&["x/.wh.a.yaml"]))).unwrap_err();
         assert!(deleted.contains("layer 1: entry \"x/.wh.a.yaml\" deletes a file"), "{deleted}");
-        let tgz = StoredLayer { hint: LayerHint::OtherFile, ..file(Some("a.tgz"), &gzip(&archive(&["x.yaml"]))) };
+        let tgz =
+            StoredLayer { hint: LayerHint::OtherFile, ..file(Some("a.tgz"), &gzip(&archive(&["x.yaml"]))) };
         assert!(names(tgz).unwrap_err().contains("it contains no YAML or JSON file"));
     }
 
@@ -290,7 +294,8 @@ mod tests {
             }
             tar.into_inner().unwrap()
         };
-        for pack in [|bytes: &[u8]| bytes.to_vec(), gzip, |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap()] {
+        for pack in [|bytes: &[u8]| bytes.to_vec(), gzip, |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap()]
+        {
             check(&pack(&directories(1)), true);
             check(&pack(&directories(5)), true);
             check(&pack(&archive(&[])), true);
@@ -298,7 +303,7 @@ mod tests {
             check(&pack(&archive(&["README"])), false);
             check(&pack(b"kind: A\n"), false);
             check(&pack(b""), true);
-            // Beyond the limits, whoever reads it says why.
+            // Beyond the limits, reading it all says why.
             check(&pack(&directories(21)), false);
             check(&pack(&directories(2)[..700]), false);
         }

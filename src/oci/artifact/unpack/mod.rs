@@ -11,14 +11,14 @@ mod merge;
 mod order;
 mod stream;
 
+pub(in crate::oci) use blank::is_blank;
 pub(super) use merge::unpack_everything;
 pub(in crate::oci) use merge::{unpack, unpack_chart};
 pub use order::Form;
-pub(in crate::oci) use blank::is_blank;
-pub(in crate::oci) use order::{LayerHint, Order, StoredLayer, Unpacked, normal_path};
 pub(super) use order::{
     EXTENSION, add_top, check_sum, is_below, is_lock, is_manifest_name, no_manifests, path_missing,
 };
+pub(in crate::oci) use order::{LayerHint, Order, StoredLayer, Unpacked, normal_path};
 
 #[cfg(test)]
 mod tests;

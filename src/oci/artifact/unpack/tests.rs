@@ -330,6 +330,16 @@ fn names_and_kinds_that_mislead_are_refused() {
     check(ended(header.as_bytes().to_vec()), Reason::ArtifactTooLarge, "larger than 65536 bytes");
 }
 
+#[test]
+fn headers_of_entries_are_no_entries() {
+    let most = order("").limits.entries;
+    let pax = |n: usize| raw(b"pax", EntryType::XHeader, record("path", &format!("{n}.yaml")).as_bytes());
+    let file = |n: usize| [pax(n), raw(b"x", EntryType::Regular, YAML)].concat();
+    let files = |count: usize| ended((0..count).flat_map(file).collect());
+    assert_eq!(names(&files(most), "").split(' ').count(), most);
+    assert!(unpack(&files(most + 1), &order("")).unwrap_err().to_string().contains("more than 100 entries"));
+}
+
 /// Nothing is written by an entry's name, so that names that differ in case alone
 /// are two files, as they are where they were packed.
 #[test]
