@@ -23,11 +23,12 @@ pub struct ReadingArgs {
     )]
     pub layers: LayersArg,
     #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment here would be printed")]
     pub programs: ProgramArgs,
     /// Values for artifacts that are Helm charts; may be repeated, later ones win.
     #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub helm_values: Vec<PathBuf>,
-    /// Name of the release for artifacts that are Helm charts (default: the inventory, else the chart).
+    /// Name of the release for artifacts that are Helm charts (default: the name of the chart).
     #[arg(long, hide_short_help = true, value_name = "NAME")]
     pub helm_release_name: Option<String>,
 }
