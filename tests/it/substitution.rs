@@ -187,7 +187,7 @@ fn build_replaces_variables_from_files() {
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"${NAME}\"}\ndata:\n  host: ${HOST}\n  token: ${TOKEN}\n  \
          sh: echo ${1:-x}\n",
     );
-    let vars = file("vars.env", "# Of this cluster.\nHOST=a.example\n\nNAME = web\n");
+    let vars = file("vars.env", "# Of this cluster.\nHOST=a.example\n\nNAME=web\n");
     let secret = file(
         "secret.yaml",
         "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {TOKEN: aHVudGVyMg==}\nstringData: {NAME: x}\n",
@@ -229,6 +229,25 @@ fn build_replaces_variables_from_files() {
         &["--substitute-from", "secret/x"],
         2,
         "--substitute-from secret/x: this command does not contact the cluster; name a file",
+    );
+    check(&["--substitute-from", "-"], 2, "--substitute-from -: standard input is not read; name a file");
+    for line in ["export A=b", "A = b", "1=b"] {
+        let lines = file("lines.env", &format!("B=c\n{line}\n"));
+        check(
+            &["--substitute-from", &lines],
+            1,
+            &format!(
+                "{lines}: line 2 is not NAME=VALUE: a name has letters, digits and '_', no digit at first, and nothing \
+                 before or after it"
+            ),
+        );
+    }
+    let number =
+        file("n.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: v}\ndata: {REPLICAS: 3}\n");
+    check(
+        &["--substitute-from", &number],
+        1,
+        &format!("{number}: document 1, line 1: ConfigMap/v: data.REPLICAS is not a text; put it in quotes"),
     );
     check(
         &["--substitute", "A=b", "-a", "oci://localhost/x:1"],

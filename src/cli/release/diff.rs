@@ -6,6 +6,7 @@ use clap::Args;
 use super::find::{absent, release_named};
 use super::history::{named, typed};
 use crate::api::keys;
+use crate::api::post_build::InputKind;
 use crate::api::release::{OCIArtifactRelease, Reference};
 use crate::api::step::StepStatus;
 use crate::cli::args::{ClusterArgs, OutputFormat, ProgramArgs};
@@ -29,7 +30,7 @@ use crate::reconcile::frontend::command_line::Local;
 /// patches, images, namespaces, labels). Server-side dry runs show what an apply would change and
 /// prune, and which steps would run. Uses your own rights, not those of the release's ServiceAccount, and reads the Secrets
 /// named in the spec. Objects in another cluster are reached by the kubeconfig in the Secret of
-/// spec.kubeConfig. With --from, compares the objects of two revisions with each other, each rendered
+/// spec.kubeConfig, with the rights of the ServiceAccount. With --from, compares the objects of two revisions with each other, each rendered
 /// with the present spec. Does not check the administrator's rules, such as a trust policy. Writes
 /// nothing to the cluster; also works while the release is suspended. Values of Secrets are masked.
 ///
@@ -121,8 +122,18 @@ impl DiffRelease {
     }
 }
 
+/// A Secret whose content would go to another cluster though only the person's rights say so.
+fn lent_secret(release: &Release) -> Option<&str> {
+    if release.kube_config.is_none() || release.service_account.is_some() {
+        return None;
+    }
+    let inputs = release.input_references().into_iter().filter(|input| input.kind == InputKind::Secret);
+    let inputs = inputs.map(|input| input.name.as_str());
+    inputs.chain(release.identity_secret.as_deref()).chain(release.pull_secret.as_deref()).next()
+}
+
 /// The release in the cluster, with another revision if `to` names one, and the records of its
-/// steps. Its rights are those of the person.
+/// steps. Its rights are those of the person; in another cluster, those of its account.
 async fn wanted(
     session: &Session,
     id: &ReleaseId,
@@ -135,7 +146,11 @@ async fn wanted(
         |why: String| CliError::Failed(format!("cannot render release {}/{}: {why}", id.namespace, id.name));
     let mut resource: OCIArtifactRelease =
         serde_json::from_value(found).map_err(|error| broken(error.to_string()))?;
-    resource.spec.service_account_name = None;
+    // In another cluster, what the person may read and the account may not would be sent to a server that the
+    // author of the release has chosen.
+    if resource.spec.kube_config.is_none() {
+        resource.spec.service_account_name = None;
+    }
     if let Some(to) = to {
         resource.metadata.annotations.get_or_insert_default().remove(keys::PIN);
         let (tag, digest) = match to.starts_with("sha256:") {
@@ -146,5 +161,45 @@ async fn wanted(
             Reference { tag, semver: None, semver_filter: None, allow_downgrade: false, digest };
     }
     let release = Release::parse(&resource).map_err(|error| broken(error.to_string()))?;
+    if let Some(secret) = lent_secret(&release) {
+        return Err(broken(format!(
+            "Secret/{} would be read with your rights, and what is made of it would be sent to the cluster of \
+             spec.kubeConfig, which the author of the release has chosen; set spec.serviceAccountName, which is used \
+             instead",
+            secret
+        )));
+    }
     Ok((release, resource.status.map(|status| status.steps).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn no_secret_is_lent_to_another_cluster() {
+        let check = |more: &Value, expected: Option<&str>| {
+            let mut spec = json!({"url": "oci://r.io/a", "prune": true});
+            let fields = more.as_object().into_iter().flatten();
+            fields.for_each(|(key, value)| spec[key] = value.clone());
+            let resource = json!({"apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
+                "metadata": {"name": "a", "namespace": "b"}, "spec": spec});
+            let resource: OCIArtifactRelease = serde_json::from_value(resource).unwrap();
+            let release = Release::parse(&resource).unwrap();
+            assert_eq!(lent_secret(&release), expected, "{more}");
+        };
+        let there = json!({"secretRef": {"name": "config"}});
+        let from = |kind: &str| json!({"substituteFrom": [{"kind": kind, "name": "tokens"}]});
+        check(&json!({"postBuild": from("Secret"), "secretRef": {"name": "pull"}}), None);
+        check(&json!({"kubeConfig": there}), None);
+        check(&json!({"kubeConfig": there, "postBuild": from("ConfigMap")}), None);
+        check(&json!({"kubeConfig": there, "postBuild": from("Secret")}), Some("tokens"));
+        check(&json!({"kubeConfig": there, "secretRef": {"name": "pull"}}), Some("pull"));
+        let values = json!({"valuesFrom": [{"kind": "Secret", "name": "values"}]});
+        check(&json!({"kubeConfig": there, "helm": values}), Some("values"));
+        let account = json!({"kubeConfig": there, "helm": values, "serviceAccountName": "app"});
+        check(&account, None);
+    }
 }

@@ -24,6 +24,12 @@ pub async fn charts(name: &str) -> SceneBuilder<'static> {
 
 /// Runs Helm; returns what it prints.
 pub fn helm(directory: &std::path::Path, arguments: &[&str]) -> String {
+    let output = try_helm(directory, arguments);
+    output.unwrap_or_else(|errors| panic!("helm {}: {errors}", arguments.join(" ")))
+}
+
+/// Runs Helm; returns what it prints, or its errors.
+pub fn try_helm(directory: &std::path::Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(Tools::helm().path("helm"))
         .args(arguments)
         .current_dir(directory)
@@ -32,9 +38,10 @@ pub fn helm(directory: &std::path::Path, arguments: &[&str]) -> String {
         .stdin(Stdio::null())
         .output()
         .expect("run helm");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "helm {}: {errors}", arguments.join(" "));
-    String::from_utf8(output.stdout).expect("text")
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout).expect("text")),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
 }
 
 /// Writes a chart into a directory of its own, which is returned; the chart is in the directory of its

@@ -23,9 +23,9 @@ pub struct Kit {
     link: &'static str,
     /// Build tags.
     tags: &'static str,
-    /// Go modules, and the directory in each that is kept, under its own path, next to
-    /// the programs.
-    files: &'static [(&'static str, &'static str)],
+    /// Go modules, and the directory in each that is kept, under both names, next to the
+    /// programs.
+    pub(crate) files: &'static [(&'static str, &'static str)],
     /// How long the first build takes on two cores, in minutes.
     minutes: u32,
     /// Whether the programs are static: without C.
@@ -188,42 +188,40 @@ pub static MONITORING: Kit = Kit {
     found: OnceLock::new(),
 };
 
-/// Kustomizations that others publish; no programs.
+/// The kustomizations that come with the programs of the test bed.
 pub static OVERLAYS: Kit = Kit {
-    module: "tests/tools/overlays",
+    module: "tests/tools",
+    programs: &[],
+    tags: "",
+    link: "",
+    files: &[("sigs.k8s.io/kwok", "kustomize")],
+    minutes: 0,
+    fixed: false,
+    found: OnceLock::new(),
+};
+
+/// The kustomizations that come with the controllers of Flux.
+pub static FLUX_OVERLAYS: Kit = Kit {
+    module: "tests/tools/flux",
     programs: &[],
     tags: "",
     link: "",
     files: &[
-        ("k8s.io/ingress-nginx", "deploy"),
-        ("sigs.k8s.io/descheduler", "kubernetes"),
-        ("sigs.k8s.io/kueue", "config"),
-        ("sigs.k8s.io/kustomize/v3", "examples"),
-        ("sigs.k8s.io/metrics-server", "manifests"),
+        ("github.com/fluxcd/kustomize-controller", "config"),
+        ("github.com/fluxcd/source-controller", "config"),
     ],
     minutes: 0,
     fixed: false,
     found: OnceLock::new(),
 };
 
-/// Charts that others publish; no programs.
+/// The charts that come with the programs of the test bed.
 pub static CHARTS: Kit = Kit {
-    module: "tests/tools/charts",
+    module: "tests/tools",
     programs: &[],
     tags: "",
     link: "",
-    files: &[
-        ("github.com/fluxcd/flagger", "charts/flagger"),
-        ("github.com/fluxcd/flagger", "charts/grafana"),
-        ("github.com/fluxcd/flagger", "charts/loadtester"),
-        ("github.com/rancher/local-path-provisioner", "deploy/chart/local-path-provisioner"),
-        ("github.com/stefanprodan/podinfo", "charts/podinfo"),
-        ("k8s.io/ingress-nginx", "charts/ingress-nginx"),
-        ("sigs.k8s.io/descheduler", "charts/descheduler"),
-        ("sigs.k8s.io/external-dns", "charts/external-dns"),
-        ("sigs.k8s.io/kueue", "charts/kueue"),
-        ("sigs.k8s.io/metrics-server", "charts/metrics-server"),
-    ],
+    files: &[("helm.sh/helm/v4", "pkg/cmd/testdata/testcharts"), ("sigs.k8s.io/kwok", "charts")],
     minutes: 0,
     fixed: false,
     found: OnceLock::new(),
@@ -315,7 +313,7 @@ impl Kit {
         for (module, below) in self.files {
             let listed = output(&mut self.go(go, &["list", "-m", "-f", "{{.Dir}}", module]))?;
             let directory = PathBuf::from(String::from_utf8_lossy(&listed).trim()).join(below);
-            copy(&directory, &target.join(below)).map_err(failed)?;
+            copy(&directory, &target.join(module).join(below)).map_err(failed)?;
         }
         Ok(())
     }

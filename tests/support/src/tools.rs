@@ -11,8 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::kits::{
-    BED, CHARTS, ESCAPE, FILES, FLUX, HELM, IMAGE, Kit, MONITORING, OVERLAYS, PROMETHEUS, PUBLISHERS,
-    SIGSTORE,
+    BED, CHARTS, ESCAPE, FILES, FLUX, FLUX_OVERLAYS, HELM, IMAGE, Kit, MONITORING, OVERLAYS, PROMETHEUS,
+    PUBLISHERS, SIGSTORE,
 };
 
 /// Where each program is.
@@ -120,14 +120,16 @@ impl Tools {
         Tools::of(&MONITORING)
     }
 
-    /// Charts that others publish, found or downloaded once.
+    /// The charts that come with the programs of the test bed.
     pub fn charts() -> &'static Tools {
         Tools::of(&CHARTS)
     }
 
-    /// Kustomizations that others publish, found or downloaded once.
-    pub fn overlays() -> &'static Tools {
-        Tools::of(&OVERLAYS)
+    /// The directories of the kustomizations that come with the programs of the test bed.
+    pub fn overlays() -> Vec<PathBuf> {
+        let kits = [&OVERLAYS, &FLUX_OVERLAYS].into_iter();
+        let trees = kits.flat_map(|kit| kit.files.iter().map(move |(module, below)| (kit, module, below)));
+        trees.map(|(kit, module, below)| Tools::of(kit).built.join(FILES).join(module).join(below)).collect()
     }
 
     /// Prometheus and promtool, found or built once.
@@ -175,20 +177,20 @@ impl Tools {
 impl Tools {
     /// The files that the kit keeps beside its programs, in the order of their paths.
     pub fn files(&self) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        let mut directories = vec![self.directory()];
-        while let Some(directory) = directories.pop() {
-            let listed = fs::read_dir(directory).into_iter().flatten();
-            for path in listed.filter_map(|entry| Some(entry.ok()?.path())) {
-                if path.is_dir() { directories.push(path) } else { files.push(path) }
-            }
-        }
-        files.sort();
-        files
+        files_below(self.built.join(FILES))
     }
+}
 
-    /// The directory of these files.
-    pub fn directory(&self) -> PathBuf {
-        self.built.join(FILES)
+/// The files below a directory, in the order of their paths.
+pub fn files_below(directory: PathBuf) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut directories = vec![directory];
+    while let Some(directory) = directories.pop() {
+        let listed = fs::read_dir(directory).into_iter().flatten();
+        for path in listed.filter_map(|entry| Some(entry.ok()?.path())) {
+            if path.is_dir() { directories.push(path) } else { files.push(path) }
+        }
     }
+    files.sort();
+    files
 }
