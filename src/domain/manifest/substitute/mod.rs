@@ -3,6 +3,8 @@
 
 mod error;
 mod flux;
+mod forms;
+mod known;
 mod objects;
 mod options;
 mod place;

@@ -4,215 +4,129 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
+use super::forms::{Forms, LIMITS};
+use super::known::KnownTexts;
 use crate::domain::release::inputs::RenderInputs;
 
-/// Shorter values are in many texts by chance, in bytes.
-const TELLING_BYTES: usize = 4;
-/// The same for a single line of a longer value.
-const TELLING_LINE: usize = 8;
-/// A longer value is a file, which no message quotes as a whole.
-const MAX_BYTES: usize = 16 << 10;
 /// A value that is not shown.
 const MASK: &str = "*****";
 /// What stands for a whole text.
-const ALL: &str = "(hidden: the operator does not have the values of Secrets in memory)";
-/// The shortest part of a value that is looked for where a text was cut, in bytes.
-const PART_BYTES: usize = 4;
-/// The most places where a text may be cut.
-const MAX_CUTS: usize = 64;
+const UNKNOWN: &str = "(hidden: the operator does not have the values of Secrets in memory)";
+/// The same.
+const TOO_MANY: &str =
+    "(hidden: the Secrets that the spec names have too many values to look for in messages)";
 
 /// The texts that are never shown. Its `Debug` shows none.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Redaction {
-    /// The longest first.
-    hidden: Vec<Arc<str>>,
-    /// Nothing of a text is shown.
-    hides_all: bool,
+    hidden: KnownTexts,
+    /// Nothing of a text is shown, but this.
+    instead: Option<&'static str>,
 }
 
 impl fmt::Debug for Redaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redaction").field("count", &self.hidden.len()).finish()
+        f.debug_struct("Redaction").field("count", &self.hidden.texts().len()).finish()
     }
 }
 
 impl Redaction {
     /// Of the values of the Secrets among the inputs.
     pub fn of(inputs: &RenderInputs) -> Self {
-        let mut hidden = BTreeSet::new();
-        inputs.secret_values().for_each(|value| add(&mut hidden, value));
-        Self::of_texts(hidden)
+        let mut forms = Forms::new(LIMITS);
+        inputs.secret_values().for_each(|value| forms.add(value));
+        Self::of_forms(forms)
     }
 
     /// The same, and more values.
     #[must_use]
     pub fn and(&self, values: impl IntoIterator<Item = String>) -> Self {
-        let mut hidden = BTreeSet::new();
-        values.into_iter().for_each(|value| add(&mut hidden, value.as_bytes()));
-        self.union(&Self::of_texts(hidden))
+        let mut forms = Forms::new(LIMITS);
+        values.into_iter().for_each(|value| forms.add(value.as_bytes()));
+        self.union(&Self::of_forms(forms))
     }
 
-    fn of_texts(hidden: BTreeSet<String>) -> Self {
-        let hidden = hidden.into_iter().filter(|text| text.len() >= TELLING_BYTES).map(Arc::from);
-        Self { hidden: longest_first(hidden.collect()), hides_all: false }
+    fn of_forms(forms: Forms) -> Self {
+        let Some(texts) = forms.into_texts() else { return Self::instead(TOO_MANY) };
+        Self { hidden: KnownTexts::new(texts.into_iter().map(Arc::from).collect()), instead: None }
+    }
+
+    fn instead(words: &'static str) -> Self {
+        Self { hidden: KnownTexts::default(), instead: Some(words) }
     }
 
     /// Hides every text: the values are not known.
     pub fn of_everything() -> Self {
-        Self { hidden: Vec::new(), hides_all: true }
+        Self::instead(UNKNOWN)
     }
 
     /// Hides what either of them hides.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let both: BTreeSet<Arc<str>> = self.hidden.iter().chain(&other.hidden).cloned().collect();
-        let hides_all = self.hides_all || other.hides_all;
-        Self { hidden: longest_first(both.into_iter().collect()), hides_all }
+        if let Some(words) = self.instead.or(other.instead) {
+            return Self::instead(words);
+        }
+        for (one, more) in [(self, other), (other, self)] {
+            if one.is_empty() || one == more {
+                return more.clone();
+            }
+        }
+        let both: BTreeSet<Arc<str>> =
+            self.hidden.texts().iter().chain(other.hidden.texts()).cloned().collect();
+        match LIMITS.admit(both.len(), both.iter().map(|text| text.len()).sum()) {
+            true => Self { hidden: KnownTexts::new(both), instead: None },
+            false => Self::instead(TOO_MANY),
+        }
     }
 
     /// Whether nothing is hidden.
     pub fn is_empty(&self) -> bool {
-        self.hidden.is_empty() && !self.hides_all
+        self.hidden.texts().is_empty() && self.instead.is_none()
+    }
+
+    /// Whether every text is hidden.
+    pub fn hides_all(&self) -> bool {
+        self.instead.is_some()
+    }
+
+    /// Whether the text has what is hidden, as a whole.
+    pub fn meets(&self, text: &str) -> bool {
+        self.hides_all() || self.hidden.is_in(text)
     }
 
     /// About how much memory it takes, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.hidden.iter().map(|text| text.len() as u64 + 64).sum()
+        self.hidden.bytes()
     }
 
     /// Replaces them. Others cut what they quote, such as the kubelet and the API server, and so do we:
     /// what is left of a value where a text was cut is replaced, too.
     pub fn redact(&self, text: &mut String) {
-        if self.hides_all && !text.is_empty() {
-            ALL.clone_into(text);
+        if text.is_empty() {
             return;
         }
-        for hidden in &self.hidden {
-            if text.contains(&**hidden) {
-                *text = text.replace(&**hidden, MASK);
-            }
+        if let Some(words) = self.instead {
+            words.clone_into(text);
+            return;
         }
-        for (at, least) in ends(text).into_iter().rev() {
-            let left = |hidden: &Arc<str>| left_at_end(&text[..at], hidden, least);
-            if let Some(part) = self.hidden.iter().map(left).max().filter(|part| *part > 0) {
-                text.replace_range(at - part..at, MASK);
-            }
+        let (mut shown, mut end) = (String::new(), 0);
+        for place in self.hidden.find(text) {
+            shown.push_str(text.get(end..place.start).unwrap_or_default());
+            shown.push_str(MASK);
+            end = place.end;
         }
-        for (at, least) in beginnings(text).into_iter().rev() {
-            let left = |hidden: &Arc<str>| left_at_beginning(&text[at..], hidden, least);
-            if let Some(part) = self.hidden.iter().map(left).max().filter(|part| *part > 0) {
-                text.replace_range(at..at + part, MASK);
-            }
+        if end > 0 {
+            shown.push_str(text.get(end..).unwrap_or_default());
+            *text = shown;
         }
     }
-}
-
-/// A value in every form that a message has.
-fn add(hidden: &mut BTreeSet<String>, value: &[u8]) {
-    if !(TELLING_BYTES..=MAX_BYTES).contains(&value.len()) {
-        return;
-    }
-    hidden.insert(STANDARD.encode(value));
-    let Ok(text) = std::str::from_utf8(value) else { return };
-    let joined: String = text.chars().filter(|c| *c != '\n').collect();
-    for text in [text, text.trim(), &joined] {
-        let quoted = format!("{text:?}");
-        hidden.insert(quoted[1..quoted.len() - 1].to_owned());
-        hidden.insert(text.to_owned());
-    }
-    let lines = text.lines().map(str::trim).filter(|line| line.len() >= TELLING_LINE);
-    hidden.extend(lines.map(str::to_owned));
-}
-
-fn longest_first(mut hidden: Vec<Arc<str>>) -> Vec<Arc<str>> {
-    hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
-    hidden
-}
-
-/// How large a part of a value has to be, so that it is replaced.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Least {
-    /// A few bytes: the text was cut here.
-    Few,
-    /// Half of it: the text may have been cut here.
-    Half,
-}
-
-impl Least {
-    fn of(self, hidden: &str) -> usize {
-        match self {
-            Self::Few => PART_BYTES,
-            Self::Half => PART_BYTES.max(hidden.len() / 2),
-        }
-    }
-}
-
-/// Where a text was cut at its end, or may have been, in order: before an ellipsis, at the end, and where
-/// a quote ends.
-fn ends(text: &str) -> Vec<(usize, Least)> {
-    let cut = text.match_indices('…').chain(text.match_indices("..."));
-    let cut = cut.map(|(at, _)| (text[..at].trim_end().len(), Least::Few));
-    let quotes = text.match_indices(['"', '\'', '`', ';', '\n']).map(|(at, _)| (at, Least::Half));
-    let mut found: Vec<_> = cut.take(MAX_CUTS).chain(quotes.take(MAX_CUTS)).collect();
-    found.push((text.trim_end().len(), Least::Few));
-    in_order(found)
-}
-
-/// The same for what comes before a text.
-fn beginnings(text: &str) -> Vec<(usize, Least)> {
-    let cut = text.match_indices('…').chain(text.match_indices("..."));
-    let cut = cut.map(|(at, dots)| (at + dots.len(), Least::Few));
-    let quotes = text.match_indices(['"', '\'', '`', '\n']).map(|(at, mark)| (at + mark.len(), Least::Half));
-    let mut found: Vec<_> = cut.take(MAX_CUTS).chain(quotes.take(MAX_CUTS)).collect();
-    found.push((0, Least::Few));
-    in_order(found)
-}
-
-fn in_order(mut found: Vec<(usize, Least)>) -> Vec<(usize, Least)> {
-    found.sort_by_key(|(at, least)| (*at, *least == Least::Half));
-    found.dedup_by_key(|(at, _)| *at);
-    found
-}
-
-/// How many bytes at the end of a text are the beginning of a value; 0 for too few of them.
-fn left_at_end(text: &str, hidden: &str, least: Least) -> usize {
-    let most = hidden.len().min(text.len());
-    let (hidden_bytes, text) = (&hidden.as_bytes()[..most], &text.as_bytes()[text.len() - most..]);
-    let part = shared(hidden_bytes.iter().copied(), text.iter().copied());
-    if part < least.of(hidden) { 0 } else { part }
-}
-
-/// How many bytes at the beginning of a text are the end of a value; 0 for too few of them.
-fn left_at_beginning(text: &str, hidden: &str, least: Least) -> usize {
-    let most = hidden.len().min(text.len());
-    let (hidden_bytes, text) = (&hidden.as_bytes()[hidden.len() - most..], &text.as_bytes()[..most]);
-    let part = shared(hidden_bytes.iter().rev().copied(), text.iter().rev().copied());
-    if part < least.of(hidden) { 0 } else { part }
-}
-
-/// The length of the longest beginning of `a` that is an end of `b`, in time linear in both.
-fn shared(a: impl Iterator<Item = u8>, b: impl Iterator<Item = u8>) -> usize {
-    let a: Vec<u8> = a.collect();
-    let step = |borders: &[usize], mut length: usize, byte: u8| {
-        while length > 0 && a.get(length) != Some(&byte) {
-            length = borders[length - 1];
-        }
-        if a.get(length) == Some(&byte) { length + 1 } else { length }
-    };
-    let mut borders = vec![0; a.len()];
-    for n in 1..a.len() {
-        borders[n] = step(&borders, borders[n - 1], a[n]);
-    }
-    b.fold(0, |length, byte| step(&borders, length, byte))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::known::PART_BYTES;
     use super::*;
     use crate::api::post_build::InputKind;
     use crate::domain::release::inputs::InputData;
@@ -288,7 +202,7 @@ mod tests {
         assert_eq!(now.union(&now).bytes(), now.bytes());
         let mut text = "anything".to_owned();
         now.union(&Redaction::of_everything()).redact(&mut text);
-        assert_eq!(text, ALL);
+        assert_eq!(text, UNKNOWN);
     }
 
     #[test]
@@ -315,5 +229,75 @@ mod tests {
         open.redact(&mut text);
         assert!(open.is_empty() && text == "hunter2");
         assert!(!format!("{:?}", Redaction::of(&inputs(InputKind::Secret, "hunter2"))).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_value_of_marks_and_dots_is_hidden_wherever_it_is_cut() {
+        let check = |value: &str| {
+            let redaction = of(value);
+            let parts: Vec<&str> =
+                value.char_indices().filter_map(|(at, _)| value.get(at..at + PART_BYTES)).collect();
+            let letters: Vec<String> = parts.into_iter().map(str::to_owned).collect();
+            for (at, _) in value.char_indices().chain([(value.len(), 'x')]) {
+                let (begin, end) = value.split_at(at);
+                for (before, shown, after) in [
+                    ("says: ", begin, ""),
+                    ("says: ", begin, "…"),
+                    ("says: ", begin, " ..."),
+                    ("", end, " (x)"),
+                    ("…", end, " (x)"),
+                    ("says: ", value, "; \"again\""),
+                ] {
+                    let mut text = format!("{before}{shown}{after}");
+                    redaction.redact(&mut text);
+                    let rest = text.strip_prefix(before).unwrap_or(&text);
+                    let rest = rest.strip_suffix(after).unwrap_or(rest).trim_end();
+                    assert!(letters.iter().all(|part| !rest.contains(part)), "{value:?} {shown:?}: {text:?}");
+                }
+            }
+        };
+        check("Server=db.example;Database=shop;User Id=app;Password=hunter2");
+        let alphabet = ['a', ';', '"', '\'', '\n', '.', '…', 'b'];
+        let mut seed = 7_usize;
+        for _ in 0..3000 {
+            let mut next = || {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                seed >> 33
+            };
+            let length = 4 + next() % 20;
+            let value: String = (0..length).map(|_| alphabet[next() % alphabet.len()]).collect();
+            check(&value);
+        }
+    }
+
+    #[test]
+    fn a_message_takes_little_time_however_many_values_there_are() {
+        let lines = |count: usize| (0..count).map(|n| format!("{n:08}\n")).collect::<String>();
+        let many = of(&lines(15_000));
+        assert!(!many.hides_all());
+        let began = std::time::Instant::now();
+        for _ in 0..100 {
+            let mut text = format!("{} 00014999 {}", "0000".repeat(60), "it's; \"x\" ".repeat(30));
+            many.redact(&mut text);
+            assert!(!text.contains("14999"), "{text}");
+        }
+        // It takes a hundredth of it, even in a build for tests.
+        assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+        let mut text = "anything".to_owned();
+        of(&lines(116_000)).redact(&mut text);
+        assert_eq!(text, TOO_MANY);
+        assert!(many.union(&of(&lines(30_000)[135_000..])).hides_all());
+    }
+
+    #[test]
+    fn programs_quote_values_in_json() {
+        let check = |value: &str, text: &str, expected: &str| {
+            let mut found = text.to_owned();
+            of(value).redact(&mut found);
+            assert_eq!(found, expected);
+        };
+        check("a&b<c>", r#"{"m":"no a\u0026b\u003cc\u003e here"}"#, r#"{"m":"no ***** here"}"#);
+        check("pässword", r#"{"m":"no p\u00e4ssword here"}"#, r#"{"m":"no ***** here"}"#);
+        check("a/b/c", r#"{"m":"no a\/b\/c here"}"#, r#"{"m":"no ***** here"}"#);
     }
 }
