@@ -18,7 +18,7 @@ use super::patch::PatchError;
 use super::patch::image::ImageChange;
 use super::patch::set::{MAX_ADDED_BYTES, Set};
 use super::patch::spec::ParsedPatch;
-use super::substitute::{Substitution, SubstitutionError, substitute};
+use super::substitute::{Redaction, Substitution, SubstitutionError, substitute};
 use crate::api::reason::Reason;
 use crate::domain::message::List;
 use crate::domain::objects::identity::{GroupKind, ObjectId};
@@ -57,7 +57,7 @@ pub struct ChartRendering {
     /// Identifies the revision and its options: a hook runs once for it.
     pub run: String,
     /// The values that come from Secrets: the fields that have them are not shown.
-    pub secrets: Vec<String>,
+    pub secrets: Redaction,
 }
 
 /// What is known about the kinds of a cluster.

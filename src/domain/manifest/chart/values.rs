@@ -1,5 +1,7 @@
 //! The values of a chart, as files for Helm, which merges them itself.
 
+use serde_json::Value;
+
 use super::options::{ChartOptions, release_name_of};
 use crate::api::post_build::InputKind;
 use crate::domain::manifest::budget::Budget;
@@ -50,6 +52,11 @@ pub fn chart_inputs(
         })?;
         found.has_secrets |= reference.kind == InputKind::Secret;
         if part.target.is_empty() {
+            // What is not known here cannot be hidden in the objects.
+            if reference.kind == InputKind::Secret && values_of(value).is_none() {
+                let why = "is not a single YAML document, or has a key twice: its values cannot be hidden";
+                return Err(format!("{kind} {object}: key {key:?} {why}"));
+            }
             found.values.push(value.clone());
             continue;
         }
@@ -69,16 +76,11 @@ pub fn secret_texts(options: &ChartOptions, inputs: &RenderInputs) -> Vec<String
             continue;
         }
         let data = inputs.get(reference.kind, &reference.name);
-        let text =
-            data.and_then(|data| data.0.get(&part.key)).and_then(|value| std::str::from_utf8(value).ok());
-        match text {
-            Some(text) if part.target.is_empty() => {
-                // Helm says what is wrong with values that cannot be read.
-                let values = yaml::parse(text, &mut Budget::default()).unwrap_or_default();
-                values.iter().for_each(|value| leaves(value, &mut texts));
-            }
-            Some(text) => texts.push(text.to_owned()),
-            None => {}
+        let Some(value) = data.and_then(|data| data.0.get(&part.key)) else { continue };
+        match part.target.is_empty() {
+            // Nothing is rendered with those that cannot be read.
+            true => values_of(value).iter().for_each(|value| leaves(value, &mut texts)),
+            false => texts.extend(std::str::from_utf8(value).map(str::to_owned)),
         }
     }
     texts.retain(|text| text.len() >= TELLING_BYTES);
@@ -87,13 +89,20 @@ pub fn secret_texts(options: &ChartOptions, inputs: &RenderInputs) -> Vec<String
     texts
 }
 
-fn leaves(value: &serde_json::Value, texts: &mut Vec<String>) {
+/// The values of a file; `None` if it is not exactly one document.
+fn values_of(file: &[u8]) -> Option<Value> {
+    let values = yaml::parse(std::str::from_utf8(file).ok()?, &mut Budget::default()).ok()?;
+    let [value] = <[Value; 1]>::try_from(values).ok()?;
+    Some(value)
+}
+
+fn leaves(value: &Value, texts: &mut Vec<String>) {
     match value {
-        serde_json::Value::String(text) => texts.push(text.clone()),
-        serde_json::Value::Number(number) => texts.push(number.to_string()),
-        serde_json::Value::Array(items) => items.iter().for_each(|item| leaves(item, texts)),
-        serde_json::Value::Object(fields) => fields.values().for_each(|field| leaves(field, texts)),
-        serde_json::Value::Bool(_) | serde_json::Value::Null => {}
+        Value::String(text) => texts.push(text.clone()),
+        Value::Number(number) => texts.push(number.to_string()),
+        Value::Array(items) => items.iter().for_each(|item| leaves(item, texts)),
+        Value::Object(fields) => fields.values().for_each(|field| leaves(field, texts)),
+        Value::Bool(_) | Value::Null => {}
     }
 }
 
@@ -152,5 +161,23 @@ mod tests {
     fn every_text_of_a_secret_is_known() {
         let inputs = inputs(&[("all", "a: {b: [swordfish, on]}\nc: 123456"), ("token", "hunter2")]);
         assert_eq!(secret_texts(&options(), &inputs), ["123456", "hunter2", "swordfish"]);
+    }
+
+    #[test]
+    fn values_that_cannot_be_hidden_are_refused() {
+        let check = |file: &str, is_taken: bool| {
+            let inputs = inputs(&[("all", file), ("token", "hunter2")]);
+            let found = chart_inputs("web", Some(&options()), &inputs);
+            let refused = "Secret keys: key \"all\" is not a single YAML document, or has a key twice: its \
+                           values cannot be hidden";
+            assert_eq!(found.err().as_deref(), (!is_taken).then_some(refused), "{file}");
+        };
+        check("", true);
+        check("# values\n---\na: swordfish\n", true);
+        check("{\"a\": \"swordfish\"}\n", true);
+        check("a: swordfish\na: hunter2", false);
+        check("a: swordfish\n---\nb: hunter2", false);
+        check("{\"a\": 1}\n{\"b\": 2}", false);
+        check("a: [swordfish", false);
     }
 }

@@ -11,6 +11,7 @@ use crate::domain::identity::GroupKind;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::chart::secret_texts;
 use crate::domain::manifest::render::{ChartRendering, RenderOptions, Scopes, render_within};
+use crate::domain::manifest::substitute::Redaction;
 use crate::domain::object::Object;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::apply_mode;
@@ -78,7 +79,8 @@ fn chart_rendering(release: &Release, key: &str) -> ChartRendering {
     ChartRendering {
         skips_hooks: chart.is_some_and(|chart| chart.skips_hooks),
         run: key.to_owned(),
-        secrets: chart.map(|chart| secret_texts(chart, &release.inputs)).unwrap_or_default(),
+        secrets: Redaction::default()
+            .and(chart.into_iter().flat_map(|chart| secret_texts(chart, &release.inputs))),
     }
 }
 
