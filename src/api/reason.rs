@@ -243,6 +243,45 @@ impl Reason {
         matches!(self, Self::HealthCheckFailed | Self::HealthTimeout)
     }
 
+    /// Whether we write its messages ourselves, and quote neither pods nor what an API server says of
+    /// the content of an object.
+    pub fn is_in_own_words(self) -> bool {
+        self.is_about_source()
+            || self.is_distrust()
+            || self.is_without_answer()
+            || self.is_of_arrival()
+            || matches!(
+                self,
+                Self::ReconciliationSucceeded
+                    | Self::Healthy
+                    | Self::InSync
+                    | Self::Verified
+                    | Self::NotVerified
+                    | Self::TagMoved
+                    | Self::TagMismatch
+                    | Self::Downgraded
+                    | Self::InventoryAdopted
+                    | Self::Suspended
+                    | Self::Deleting
+                    | Self::SecretNotFound
+                    | Self::SecretInvalid
+                    | Self::ConfigMapNotFound
+                    | Self::InvalidSpec
+                    | Self::RegistryNotAllowed
+                    | Self::ServiceAccountNotFound
+                    | Self::ApprovalRequired
+                    | Self::DowngradeRefused
+                    | Self::PruneNotApproved
+                    | Self::DeletionNotApproved
+                    | Self::DependencyNotReady
+                    | Self::DependencyNotAllowed
+                    | Self::DependencyCycle
+                    | Self::DependentsDeleting
+                    | Self::InventoryInvalid
+                    | Self::OwnershipConflict
+            )
+    }
+
     /// The reason that a condition names.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.as_str() == name)

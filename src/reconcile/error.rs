@@ -154,6 +154,15 @@ impl ReconcileError {
         }
     }
 
+    /// The message, if it fails or waits.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Failed(failure) => Some(&failure.message),
+            Self::Waiting(blocker, _) => Some(&blocker.message),
+            Self::Superseded(_) | Self::InventoryConflict => None,
+        }
+    }
+
     /// How it is handled. What has not failed is tried again.
     pub fn disposition(&self) -> Disposition {
         self.reason().map_or(Disposition::Retry, Reason::disposition)

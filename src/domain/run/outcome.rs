@@ -156,8 +156,12 @@ impl Outcome {
         Self { verdict: Verdict::Failed { reason, message: message.into() }, ..Self::default() }
     }
 
-    /// Takes values of Secrets out of what others have said, such as pods.
-    pub fn redact(&mut self, redaction: &Redaction) {
+    /// Takes values of Secrets out of what others have said, such as pods. If they are not known, all of
+    /// that is hidden; not what we say, nor `own`, which says why they are not known.
+    pub fn redact(&mut self, redaction: &Redaction, own: Option<&str>) {
+        if redaction.is_empty() {
+            return;
+        }
         let Self {
             verdict,
             failures,
@@ -170,17 +174,26 @@ impl Outcome {
             dependencies,
             ..
         } = self;
-        let verdict = match verdict {
-            Verdict::Ready { message }
-            | Verdict::Failed { message, .. }
-            | Verdict::Waiting { message, .. } => Some(message),
-            Verdict::Suspended | Verdict::AsBefore | Verdict::Superseded => None,
+        let (reason, verdict) = match verdict {
+            Verdict::Ready { message } => (Some(Reason::ReconciliationSucceeded), Some(message)),
+            Verdict::Failed { reason, message } | Verdict::Waiting { reason, message } => {
+                (Some(*reason), Some(message))
+            }
+            Verdict::Suspended | Verdict::AsBefore | Verdict::Superseded => (None, None),
         };
-        let assessed = [verified, health, drift, fetch_failed].into_iter().flatten().map(|a| &mut a.message);
-        let texts = verdict.into_iter().chain(headline).chain(assessed);
-        let texts = texts.chain(dependencies.iter_mut().flatten().map(|awaited| &mut awaited.words));
-        let texts = texts.chain(failures.iter_mut().map(|failure| &mut failure.message));
-        texts.chain(notes.iter_mut().map(|note| &mut note.message)).for_each(|text| redaction.redact(text));
+        let assessed = [verified, health, drift, fetch_failed].into_iter().flatten();
+        let awaited = dependencies.iter_mut().flatten();
+        let said = verdict.into_iter().chain(headline).map(|message| (reason, message));
+        let said = said.chain(assessed.map(|one| (Some(one.reason), &mut one.message)));
+        let said = said.chain(awaited.map(|one| (Some(Reason::DependencyNotReady), &mut one.words)));
+        let said = said.chain(failures.iter_mut().map(|one| (Some(one.reason), &mut one.message)));
+        let said = said.chain(notes.iter_mut().map(|one| (Some(one.reason), &mut one.message)));
+        for (reason, text) in said {
+            let is_ours = || reason.is_some_and(Reason::is_in_own_words) || own == Some(text.as_str());
+            if !redaction.hides_all() || !is_ours() {
+                redaction.redact(text);
+            }
+        }
     }
 
     /// Why it failed or waits, if it does.
@@ -189,5 +202,43 @@ impl Outcome {
             Verdict::Failed { reason, .. } | Verdict::Waiting { reason, .. } => Some(*reason),
             Verdict::Ready { .. } | Verdict::Suspended | Verdict::AsBefore | Verdict::Superseded => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_say_is_shown_without_the_values_of_secrets() {
+        let check = |reason: Reason, own: Option<&str>, is_shown: bool| {
+            let message = "said".to_owned();
+            let note = Note { reason, message: message.clone() };
+            let health = Some(Assessment { status: None, reason, message });
+            let mut outcome = Outcome { notes: vec![note], health, ..Outcome::failed(reason, "said") };
+            outcome.redact(&Redaction::of_everything(), own);
+            let Verdict::Failed { message, .. } = &outcome.verdict else { unreachable!() };
+            let assessed = &outcome.health.as_ref().unwrap().message;
+            for text in [message, assessed, &outcome.notes[0].message] {
+                assert_eq!(text == "said", is_shown, "{reason}: {text}");
+            }
+        };
+        check(Reason::SecretNotFound, None, true);
+        check(Reason::ClusterUnreachable, None, true);
+        check(Reason::DeletionNotApproved, None, true);
+        check(Reason::HealthCheckFailed, None, false);
+        check(Reason::ApplyFailed, None, false);
+        check(Reason::AccessDenied, None, false);
+        check(Reason::AccessDenied, Some("said"), true);
+        check(Reason::AccessDenied, Some("something else"), false);
+    }
+
+    #[test]
+    fn known_values_are_taken_out_of_everything_that_is_said() {
+        let redaction = Redaction::default().and(["hunter2".to_owned()]);
+        let mut outcome = Outcome::failed(Reason::SecretNotFound, "says hunter2 again");
+        outcome.redact(&redaction, Some("says hunter2 again"));
+        let message = "says ***** again".to_owned();
+        assert_eq!(outcome.verdict, Verdict::Failed { reason: Reason::SecretNotFound, message });
     }
 }

@@ -179,7 +179,7 @@ impl Local {
             let attempt = attempt(scope, caches, self.of_release, (&content, &revision), &mut outcome);
             let ended = Box::pin(attempt).await;
             if let Some(mut attempted) = retry.settle(scope, caches, ended, outcome) {
-                attempted.outcome.redact(caches.inputs.redaction());
+                attempted.outcome.redact(caches.inputs.redaction(), None);
                 return attempted.outcome;
             }
         }

@@ -92,7 +92,8 @@ impl OperatorRequest<'_> {
         let release = complete.as_ref().unwrap_or(self.release);
         let scope = Scope { release, unread: unread.as_ref(), ..scope };
         let mut outcome = reconcile(&scope, caches).await;
-        outcome.redact(&release.redaction);
+        let own = unread.as_ref().and_then(ReconcileError::message);
+        outcome.redact(&release.redaction, own);
         caches.inputs.rest();
         (outcome, reported.get(), complete)
     }
@@ -104,7 +105,7 @@ impl OperatorRequest<'_> {
         let reported = ReportedStatus::shared(Arc::clone(&self.status));
         let scope = self.scope(&env, &slot, &reported, &timer);
         let mut result = finalize(&scope, caches).await;
-        result.outcome.redact(caches.inputs.redaction());
+        result.outcome.redact(caches.inputs.redaction(), None);
         (result, reported.get())
     }
 
