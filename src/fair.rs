@@ -59,10 +59,14 @@ impl Gate {
         let weight = weight.min(self.capacity / 2);
         let tenant: Arc<str> = tenant.into();
         loop {
+            // Dropped after what it waits with.
+            let mut place = WaitingPlace { gate: self, tenant: &tenant, is_left: true };
             let waits = {
                 let mut state = self.state();
-                let first = state.tenants.get(&tenant).is_none_or(|t| t.waiting.is_empty());
-                if first && let Some(share) = self.try_take(&mut state, &tenant, weight) {
+                if state.is_first(&tenant)
+                    && let Some(share) = self.try_take(&mut state, &tenant, weight)
+                {
+                    place.is_left = false;
                     return share;
                 }
                 let (reply, waits) = oneshot::channel();
@@ -72,7 +76,9 @@ impl Gate {
                 queue.push_back(Waiting { came, weight, reply });
                 waits
             };
-            if let Ok(share) = waits.await {
+            let reply = waits.await;
+            place.is_left = false;
+            if let Ok(share) = reply {
                 return share;
             }
         }
@@ -82,8 +88,7 @@ impl Gate {
     pub fn try_enter(self: &Arc<Self>, tenant: &str, weight: u64) -> Option<Share> {
         let tenant: Arc<str> = tenant.into();
         let mut state = self.state();
-        let first = state.tenants.get(&tenant).is_none_or(|t| t.waiting.is_empty());
-        first.then(|| self.try_take(&mut state, &tenant, weight))?
+        state.is_first(&tenant).then(|| self.try_take(&mut state, &tenant, weight))?
     }
 
     /// How much of it is given away.
@@ -147,6 +152,32 @@ impl Gate {
     }
 }
 
+impl State {
+    /// Whether nobody else of the tenant waits.
+    fn is_first(&mut self, tenant: &Arc<str>) -> bool {
+        let Some(tenant) = self.tenants.get_mut(tenant) else { return true };
+        while tenant.waiting.front().is_some_and(|w| w.reply.is_closed()) {
+            tenant.waiting.pop_front();
+        }
+        tenant.waiting.is_empty()
+    }
+}
+
+/// The place in the queue of one that may stop waiting: then the others move up.
+struct WaitingPlace<'a> {
+    gate: &'a Arc<Gate>,
+    tenant: &'a Arc<str>,
+    is_left: bool,
+}
+
+impl Drop for WaitingPlace<'_> {
+    fn drop(&mut self) {
+        if self.is_left {
+            self.gate.give_back(self.tenant, 0);
+        }
+    }
+}
+
 impl Share {
     /// Keeps so much of it, and gives back the rest.
     pub fn shrink(&self, weight: u64) {
@@ -174,6 +205,18 @@ mod tests {
 
     fn now<T>(future: impl Future<Output = T>) -> Option<T> {
         future.now_or_never()
+    }
+
+    #[tokio::test]
+    async fn one_that_stops_waiting_is_in_nobodys_way() {
+        let gate = Gate::new(20);
+        let _held = now(gate.enter("a", 8)).unwrap();
+        assert!(now(gate.enter("a", 8)).is_none());
+        drop(now(gate.enter("a", 2)).expect("the first one has stopped"));
+        let (mut large, mut small) = (Box::pin(gate.enter("a", 8)), Box::pin(gate.enter("a", 2)));
+        assert!((&mut large).now_or_never().is_none() && (&mut small).now_or_never().is_none());
+        drop(large);
+        assert!((&mut small).now_or_never().is_some());
     }
 
     #[tokio::test]

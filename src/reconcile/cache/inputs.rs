@@ -119,13 +119,15 @@ impl InputCache {
         let largest = inputs.objects().map(|(_, _, data)| data.bytes() as u64).max().unwrap_or_default();
         let most = largest.next_multiple_of(256);
         let watches = (self.secrets.len() + self.config_maps.len()) as u64;
-        let bytes = OVERHEAD + watches * most + inputs.bytes() as u64 + self.redaction.bytes();
+        let in_use = OVERHEAD + inputs.bytes() as u64 + self.redaction.bytes();
+        let bytes = in_use + watches * most;
         // What was kept so far is given back first: it may be the same.
         self.held = Held::Nothing;
         let Some(share) = room.keep(namespace, bytes) else {
-            used.shrink(bytes);
-            self.held = Held::Used { _share: used };
+            // The watches keep nothing.
             self.forget_contents();
+            used.shrink(in_use);
+            self.held = Held::Used { _share: used };
             return;
         };
         self.held = Held::Kept { _share: share, bytes };

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use crate::domain::release::inputs::MAX_INPUT_BYTES;
 use crate::fair::{Gate, Share};
 
 /// What reading takes at first, in bytes: most inputs are small.
 pub const USUAL: u64 = 64 << 10;
-/// What the largest inputs take: as read, as rendered from, and as texts that are never shown.
-pub const MOST: u64 = 8 * MAX_INPUT_BYTES as u64;
+/// What inputs of so many bytes take: as read, as rendered from, and as texts that are never shown.
+pub const fn weight_of(bytes: usize) -> u64 {
+    8 * bytes as u64
+}
 
 /// The memory of all inputs.
 #[derive(Debug)]
@@ -47,6 +48,9 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::domain::release::inputs::MAX_INPUT_BYTES;
+
+    const MOST: u64 = weight_of(MAX_INPUT_BYTES);
 
     #[tokio::test]
     async fn however_many_releases_have_inputs_their_memory_is_bounded_and_shared() {
@@ -60,5 +64,18 @@ mod tests {
         }
         assert_eq!(used.len(), 2);
         assert!(room.enter("good", MOST).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn small_inputs_do_not_wait_for_the_room_of_the_largest() {
+        let room = InputRoom::new(64 << 20);
+        let mut used = Vec::new();
+        for tenant in ["a", "b", "c", "d", "e"] {
+            while let Some(share) = room.enter(tenant, MOST).now_or_never() {
+                used.push(share);
+            }
+        }
+        assert!(room.enter("f", MOST).now_or_never().is_none());
+        assert!(room.enter("f", weight_of(40 << 10)).now_or_never().is_some());
     }
 }

@@ -1,6 +1,7 @@
 //! The inputs of the rendering: the ConfigMaps and Secrets that the spec names, read with the rights of
 //! the release in its own namespace.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::access::{existing_account, unread};
@@ -10,11 +11,13 @@ use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::manifest::substitute::Redaction;
 use crate::domain::release::inputs::{InputData, InputReference, MAX_INPUT_BYTES, RenderInputs};
+use crate::fair::Share;
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::inputs::InputCache;
-use crate::reconcile::env::input_room::MOST;
+use crate::reconcile::env::input_room::{InputRoom, weight_of};
 use crate::reconcile::error::{ReconcileError, RunFailure, failure};
 use crate::reconcile::scope::Scope;
+use crate::reconcile::scope::signals::Signals;
 
 /// All inputs of the release; `None` when it has none. They are watched from now on, if that is
 /// allowed: a change runs the release again. Those that it has already, such as files of the command
@@ -41,17 +44,18 @@ pub async fn read_inputs(
     let session = scope.env.home_session(release)?;
     caches.inputs.read_as(session.identity());
     let (room, namespace) = (&scope.env.inputs, &release.id.namespace);
-    let weight = caches.inputs.weight();
-    let mut share = room.enter(namespace, weight).await;
-    let mut read = read_all(scope, &session, caches, &references, weight).await?;
-    if read.is_none() {
-        // They are larger than was assumed: what was read is given back first.
-        caches.inputs.forget_contents();
-        drop(share);
-        share = room.enter(namespace, MOST).await;
-        read = read_all(scope, &session, caches, &references, u64::MAX).await?;
-    }
-    let mut inputs = read.unwrap_or_default();
+    let mut weight = caches.inputs.weight();
+    let (share, mut inputs) = loop {
+        let share = enter(room, namespace, weight, scope.signals).await?;
+        match read_all(scope, &session, caches, &references, weight).await? {
+            Ok(inputs) => break (share, inputs),
+            // They are larger than was assumed: what was read is given back first.
+            Err(bytes) => {
+                caches.inputs.forget_contents();
+                weight = weight_of(bytes).max(2 * weight);
+            }
+        }
+    };
     // Another spec may say of other parts that they are secret.
     let is_same_spec = caches.inputs.generation == release.generation;
     let last = caches.inputs.last.as_ref().filter(|last| is_same_spec && last.has_same(&inputs));
@@ -66,16 +70,31 @@ pub async fn read_inputs(
     Ok(Some(inputs))
 }
 
-/// Reads them; `None` when they need more memory than that.
+/// Waits until they may take so much memory: not longer than the run is wanted.
+async fn enter(
+    room: &InputRoom,
+    namespace: &str,
+    weight: u64,
+    signals: &Signals,
+) -> Result<Share, ReconcileError> {
+    tokio::select! {
+        biased;
+        share = room.enter(namespace, weight) => Ok(share),
+        () = signals.superseded() => Err(ReconcileError::SUPERSEDED),
+    }
+}
+
+/// Reads them; how large they are, in bytes, when they need more memory than that.
 async fn read_all(
     scope: &Scope<'_>,
     session: &Session,
     caches: &mut Caches,
     references: &[&InputReference],
     memory: u64,
-) -> Result<Option<RenderInputs>, ReconcileError> {
+) -> Result<Result<RenderInputs, usize>, ReconcileError> {
     let release = scope.release;
-    let mut inputs = RenderInputs::default();
+    let (mut inputs, mut bytes, mut fits) = (RenderInputs::default(), 0, true);
+    let mut seen = BTreeSet::new();
     let mut is_checked = false;
     for reference in references {
         let InputReference { kind, name, optional, field } = reference;
@@ -89,7 +108,13 @@ async fn read_all(
             }
         };
         match data {
-            Some(data) => inputs.insert(*kind, name, data),
+            Some(data) => {
+                // One may be named by several fields.
+                bytes += if seen.insert((*kind, name)) { data.bytes() } else { 0 };
+                if fits {
+                    inputs.insert(*kind, name, data);
+                }
+            }
             None if *optional => {}
             None => {
                 let (kind, namespace) = (kind.as_str(), &release.id.namespace);
@@ -97,7 +122,7 @@ async fn read_all(
                 return Err(failure(not_found(reference.kind), message).into());
             }
         }
-        if inputs.bytes() > MAX_INPUT_BYTES {
+        if bytes > MAX_INPUT_BYTES {
             let message = format!(
                 "the ConfigMaps and Secrets that the spec names as inputs have more than {} MiB together",
                 MAX_INPUT_BYTES >> 20
@@ -107,11 +132,12 @@ async fn read_all(
             return Err(failure(Reason::SubstitutionFailed, message).into());
         }
         // What a watch has, and what is rendered from.
-        if 2 * inputs.bytes() as u64 > memory {
-            return Ok(None);
+        if fits && 2 * bytes as u64 > memory {
+            // The others are only measured.
+            (fits, inputs) = (false, RenderInputs::default());
         }
     }
-    Ok(Some(inputs))
+    Ok(if fits { Ok(inputs) } else { Err(bytes) })
 }
 
 /// With a bare hash, a reader of the inventory could check guesses of a short secret.
@@ -155,4 +181,25 @@ async fn read(
     };
     let kind = reference.kind.as_str();
     found.map_err(|error| unread(&format!("{kind}/{}/{name}", id.namespace), session, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::reconcile::env::input_room::USUAL;
+
+    #[tokio::test]
+    async fn a_release_that_waits_for_memory_is_stopped_at_once() {
+        let (room, signals) = (InputRoom::new(8 * USUAL), Signals::default());
+        let enter = || enter(&room, "a", 2 * USUAL, &signals).now_or_never();
+        let held = enter().unwrap().unwrap();
+        assert!(enter().is_none());
+        signals.stop();
+        assert!(matches!(enter(), Some(Err(ReconcileError::Superseded(_)))));
+        drop(held);
+        // What is free is not waited for.
+        assert!(enter().unwrap().is_ok());
+    }
 }
