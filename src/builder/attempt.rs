@@ -37,14 +37,12 @@ impl Attempt<'_> {
     ) -> Result<(Vec<u8>, &'v Variant), BuildError> {
         let first = self.run(path, wide.unwrap_or(narrow)).await?;
         let second = self.run(path, narrow).await?;
-        if first == second {
-            return Ok((second, narrow));
-        }
-        let Some(wide) = wide else { return Err(self.unsteady(&first, &second)) };
+        let Some(different) = difference(&first, &second) else { return Ok((second, narrow)) };
+        let Some(wide) = wide else { return Err(self.unsteady(&different)) };
         for (variant, before) in [(narrow, &second), (wide, &first)] {
             let again = self.run(path, variant).await?;
-            if again != *before {
-                return Err(self.unsteady(before, &again));
+            if let Some(different) = difference(before, &again) {
+                return Err(self.unsteady(&different));
             }
         }
         Ok((first, wide))
@@ -93,12 +91,11 @@ impl Attempt<'_> {
     }
 
     /// Why two outputs for the same input are refused.
-    fn unsteady(&self, first: &[u8], second: &[u8]) -> BuildError {
+    fn unsteady(&self, different: &str) -> BuildError {
         BuildError::Failed(format!(
-            "{} gives another output each time: {}; set the value that the chart makes by chance or by the time, or let \
+            "{} gives another output each time: {different}; set the value that the chart makes by chance or by the time, or let \
              it refer to a Secret that exists",
-            self.shown,
-            difference(first, second)
+            self.shown
         ))
     }
 }

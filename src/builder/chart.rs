@@ -38,10 +38,10 @@ impl Chart {
         let listed = files.iter().map(|(name, content)| (name.as_str(), &content[..]));
         let refused = |why: String| BuildError::Failed(format!("the Helm chart cannot be rendered: {why}"));
         let ChartName { name, version, .. } = look_at_chart(listed).map_err(refused)?;
-        let mut arguments =
-            ["template", &inputs.release_name, ARCHIVE, "--namespace", &namespace, "--skip-tests"]
-                .map(str::to_owned)
-                .to_vec();
+        // Not --skip-tests: it also leaves out a hook that is a test among others.
+        let mut arguments = ["template", &inputs.release_name, ARCHIVE, "--namespace", &namespace]
+            .map(str::to_owned)
+            .to_vec();
         if !inputs.skips_crds {
             arguments.push("--include-crds".to_owned());
         }
@@ -142,7 +142,7 @@ mod tests {
         };
         chart.capabilities = Some(capabilities.into());
         let prepared = chart.prepare().unwrap();
-        let begin = "template rel chart.tgz --namespace ns --skip-tests --include-crds --values values-0.yaml --kube-version v1.36.3";
+        let begin = "template rel chart.tgz --namespace ns --include-crds --values values-0.yaml --kube-version v1.36.3";
         assert_eq!(prepared.variant.arguments.join(" "), begin);
         let wide = prepared.wide.unwrap();
         assert_eq!(wide.arguments.join(" "), format!("{begin} --api-versions v1,v1/Pod"));

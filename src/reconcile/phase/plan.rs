@@ -2,6 +2,7 @@
 
 pub mod drift;
 pub mod expressions;
+pub mod hooks;
 pub mod losses;
 pub mod once;
 pub mod ownership;
@@ -96,6 +97,7 @@ async fn decide<'a>(
     objects: Vec<Object>,
 ) -> Result<(Plan, View<'a>), ReconcileError> {
     let (release, Update { session, revision, .. }) = (scope.release, *update);
+    let objects = hooks::that_run(cache, revision, objects);
     let ids: Vec<ObjectId> = objects.iter().map(Object::id).collect();
     let inventory = Arc::clone(&cache.inventory);
     let all = ids.iter().chain(inventory.entries.keys());

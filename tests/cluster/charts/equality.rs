@@ -82,8 +82,7 @@ async fn charts_are_rendered_as_helm_renders_them() {
             fs::write(directory.join("values.yaml"), values.unwrap_or_default()).expect("write values");
             let archive = archive.display().to_string();
             let versions = api_versions.join(",");
-            let mut arguments =
-                vec!["template", "web", &archive, "--namespace", "team", "--skip-tests", "--include-crds"];
+            let mut arguments = vec!["template", "web", &archive, "--namespace", "team", "--include-crds"];
             arguments.extend(["--kube-version", "v1.36.3", "--api-versions", &versions, "-f", "values.yaml"]);
             match (built, try_helm(&directory, &arguments)) {
                 (Ok(built), Ok(expected)) => {

@@ -4,7 +4,8 @@ use serde_json::json;
 use supercargo_testbed::{Profiles, story};
 
 use super::package::{charts, push};
-use crate::scene::{annotated, text};
+use crate::delivery::rollback::on_failure;
+use crate::scene::{annotated, deployment, failing_deployment, text};
 use crate::steps::{created, let_go, record, wait_running};
 
 const PROFILES: Profiles = Profiles::First("the order of objects does not depend on rights");
@@ -70,6 +71,60 @@ async fn hooks_run_before_and_after_the_rest_once_for_a_revision() {
     let_go(&scene, "check").await;
     scene.story.wait_ready("app", "1.1.0@").await;
     assert_eq!(["migrate", "check"].map(|name| created(&scene, mark, name)), [2, 2]);
+}
+
+#[story]
+async fn a_hook_is_not_ended_by_the_next_revision_and_does_not_run_on_the_way_back() {
+    let scene = charts("chart-hooks-back").await.start();
+    let migrate = hook("migrate", "pre-install,pre-upgrade", "");
+    let seed = hook("seed", "pre-install", "").replace("backoffLimit: 0", "ttlSecondsAfterFinished: 0");
+    let good = deployment("web", "web:1", 1).replace("---\n", "");
+    let bad = failing_deployment("web", "web:2").replace("---\n", "");
+    let publish = |tag: &str, workload: &str| {
+        let files = [
+            ("templates/migrate.yaml", migrate.as_str()),
+            ("templates/seed.yaml", seed.as_str()),
+            ("templates/web.yaml", workload),
+        ];
+        push(&scene, "app", tag, &files);
+        scene.change("app", json!({"ref": {"tag": tag}}));
+    };
+    let mark = scene.mark();
+    let mut spec = on_failure();
+    spec["ref"] = json!({"tag": "1.0.0"});
+    scene.create("app", spec);
+    publish("1.0.0", &good);
+    for name in ["migrate", "seed"] {
+        wait_running(&scene, name).await;
+        let_go(&scene, name).await;
+    }
+    scene.story.wait_ready("app", "1.0.0@").await;
+    let runs = async |count: usize| {
+        let runs = async || (created(&scene, mark, "migrate") == count).then_some(());
+        scene.story.wait_for(&format!("migrate runs {count} times"), runs).await;
+        wait_running(&scene, "migrate").await;
+    };
+
+    publish("2.0.0", &bad);
+    runs(2).await;
+    publish("2.0.1", &bad);
+    scene.wait_reason("app", "Ready", "False", "JobRunning").await;
+    assert_eq!(created(&scene, mark, "migrate"), 2);
+    let_go(&scene, "migrate").await;
+    runs(3).await;
+    let_go(&scene, "migrate").await;
+    scene.wait_reason("app", "Ready", "False", "RolledBack").await;
+    scene.story.wait_gone("batch/v1", "jobs", "migrate").await;
+
+    // Also not when a person follows what has been gone back to.
+    scene.change("app", json!({"ref": {"tag": "1.0.0"}}));
+    scene.story.wait_ready("app", "1.0.0@").await;
+    assert_eq!(["migrate", "seed"].map(|name| created(&scene, mark, name)), [3, 1]);
+    publish("3.0.0", &good);
+    runs(4).await;
+    let_go(&scene, "migrate").await;
+    scene.story.wait_ready("app", "3.0.0@").await;
+    assert_eq!(created(&scene, mark, "seed"), 1);
 }
 
 #[story]

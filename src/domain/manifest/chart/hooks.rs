@@ -25,8 +25,10 @@ const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
 enum Place {
     /// It is no hook, or what applies it is decided already.
     Plain,
-    /// Before the rest.
+    /// Before the rest, for each revision.
     Before(i64),
+    /// Before the rest, once in the life of the release.
+    Once(i64),
     /// After the rest.
     After(i64),
     /// It belongs to what Helm alone does.
@@ -56,14 +58,16 @@ pub fn arrange(objects: Vec<Decoded>, skips_hooks: bool, run: &str) -> Result<Ve
     let weights = |of: fn(Place) -> Option<i64>| -> BTreeSet<i64> {
         placed.iter().filter_map(|(place, _)| of(*place)).collect()
     };
-    let before = weights(|place| if let Place::Before(weight) = place { Some(weight) } else { None });
+    let before = weights(|place| match place {
+        Place::Before(weight) | Place::Once(weight) => Some(weight),
+        _ => None,
+    });
     let after = weights(|place| if let Place::After(weight) = place { Some(weight) } else { None });
+    let wave = |weight| rank(&before, weight) - i64::try_from(before.len()).unwrap_or_default();
     for (place, Decoded { object, .. }) in &mut placed {
         match *place {
-            Place::Before(weight) => {
-                let wave = rank(&before, weight) - i64::try_from(before.len()).unwrap_or_default();
-                run_before(object, wave, run);
-            }
+            Place::Before(weight) => run_before(object, wave(weight), run),
+            Place::Once(weight) => run_once(object, wave(weight)),
             Place::After(weight) => run_after(object, rank(&after, weight)),
             Place::Plain | Place::Nowhere => {}
         }
@@ -75,6 +79,17 @@ fn rank(weights: &BTreeSet<i64>, weight: i64) -> i64 {
     i64::try_from(weights.range(..weight).count()).unwrap_or_default()
 }
 
+/// Whether it is a hook that Helm alone runs, such as a test.
+pub(super) fn is_left_out(object: &Object) -> bool {
+    place(object) == Ok(Place::Nowhere)
+}
+
+/// Whether it is a Job that runs before the rest for each revision.
+pub fn runs_for_revision(object: &Object) -> bool {
+    let run = format!("/spec/template/metadata/annotations/{}", keys::HOOK_RUN.replace('/', "~1"));
+    object.is("batch", "Job") && object.value().pointer(&run).is_some()
+}
+
 /// The place that Helm's annotations ask for.
 fn place(object: &Object) -> Result<Place, String> {
     let Some(hook) = object.annotation(HOOK) else { return Ok(Place::Plain) };
@@ -82,14 +97,13 @@ fn place(object: &Object) -> Result<Place, String> {
     if object.annotation(keys::STEP).is_some() || object.annotation(keys::WAVE).is_some() {
         return Ok(Place::Plain);
     }
-    let (mut before, mut after, mut plain) = (false, false, false);
+    let (mut before, mut upgrades, mut after) = (false, false, false);
     for event in hook.split(',').map(str::trim) {
         match event.to_ascii_lowercase().as_str() {
-            "pre-install" | "pre-upgrade" => before = true,
+            "pre-install" => before = true,
+            "pre-upgrade" => (before, upgrades) = (true, true),
             "post-install" | "post-upgrade" => after = true,
-            // Helm 2; all definitions come first.
-            "crd-install" => plain = true,
-            // Deletion, rollback and `helm test`; Helm leaves out what it does not know.
+            // Deletion, rollback and `helm test`; what Helm does not know does not come here.
             _ => {}
         }
     }
@@ -103,11 +117,18 @@ fn place(object: &Object) -> Result<Place, String> {
             hook.chars().take(80).collect::<String>(),
             keys::STEP
         )),
+        (true, _) if runs && !upgrades => Ok(Place::Once(weight)),
+        (true, _) if runs && !object.is("batch", "Job") => Err(format!(
+            "{}: {HOOK}: {:?} runs for each revision, and of the hooks before the other objects only a Job does so; \
+             make it a step with a patch (spec.patches) that sets the annotation {}: before",
+            object.id(),
+            hook.chars().take(80).collect::<String>(),
+            keys::STEP
+        )),
         (true, _) => Ok(Place::Before(weight)),
         // What is no program is there when the programs run.
         (false, true) if runs => Ok(Place::After(weight)),
         (false, true) => Ok(Place::Plain),
-        (false, false) if plain => Ok(Place::Plain),
         (false, false) => Ok(Place::Nowhere),
     }
 }
@@ -122,14 +143,12 @@ fn keep(object: &mut Object) {
 }
 
 /// Before all objects that are no hooks. A Job has another template in each revision, so that it runs
-/// again.
+/// again: as any changed Job, once the one before it has finished. With force, a migration would be
+/// ended in the middle.
 fn run_before(object: &mut Object, wave: i64, run: &str) {
     object.set_annotation(keys::WAVE, &wave.to_string());
     if !object.is("batch", "Job") {
         return;
-    }
-    if object.annotation(keys::FORCE).is_none() {
-        object.set_annotation(keys::FORCE, keys::ENABLED);
     }
     let template = object.value_mut().pointer_mut("/spec/template").and_then(Value::as_object_mut);
     let Some(template) = template else { return };
@@ -137,6 +156,19 @@ fn run_before(object: &mut Object, wave: i64, run: &str) {
     let Some(annotations) = metadata.map(|metadata| mapping(metadata, "annotations")) else { return };
     if let Some(annotations) = annotations {
         annotations.insert(keys::HOOK_RUN.to_owned(), run.into());
+    }
+}
+
+/// Before all objects that are no hooks, unless it is there. What is there is the record that it has run,
+/// so it does not delete itself.
+fn run_once(object: &mut Object, wave: i64) {
+    object.set_annotation(keys::WAVE, &wave.to_string());
+    if object.annotation(keys::APPLY).is_some() {
+        return;
+    }
+    object.set_annotation(keys::APPLY, "IfNotPresent");
+    if let Some(spec) = object.value_mut().pointer_mut("/spec").and_then(Value::as_object_mut) {
+        spec.remove("ttlSecondsAfterFinished");
     }
 }
 
@@ -189,11 +221,11 @@ mod tests {
         object(kind, name, &json!({"helm.sh/hook": events, "helm.sh/hook-weight": weight}))
     }
 
-    /// `name wave step force prune cleanup run` of each object.
+    /// `name wave step apply force prune cleanup run` of each object.
     fn shown(objects: Vec<Decoded>) -> Vec<String> {
         let objects = arrange(objects, false, "r1").unwrap();
         let shown = objects.iter().map(|Decoded { object, .. }| {
-            let keys = [keys::WAVE, keys::STEP, keys::FORCE, keys::PRUNE, keys::STEP_CLEANUP];
+            let keys = [keys::WAVE, keys::STEP, keys::APPLY, keys::FORCE, keys::PRUNE, keys::STEP_CLEANUP];
             let run = object.value().pointer("/spec/template/metadata/annotations/supercargo.dev~1hook-run");
             let values =
                 keys.map(|key| object.annotation(key)).into_iter().chain([run.and_then(Value::as_str)]);
@@ -213,13 +245,53 @@ mod tests {
             hook("ConfigMap", "settings", "pre-install", "no number"),
         ];
         let expected = [
-            "plain - - - - - -",
-            "migrate -1 - enabled - - r1",
-            "account -3 - - - - -",
-            "second -1 - enabled - - r1",
-            "settings -2 - - - - -",
+            "plain - - - - - - -",
+            "migrate -1 - - - - - r1",
+            "account -3 - - - - - -",
+            "second -1 - - - - - r1",
+            "settings -2 - - - - - -",
         ];
         assert_eq!(shown(objects), expected);
+    }
+
+    #[test]
+    fn what_runs_before_the_first_revision_alone_is_applied_unless_it_is_there() {
+        let events = |more: Value| {
+            let mut annotations = json!({"helm.sh/hook": "pre-install"});
+            annotations.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let mut seed = object("Job", "seed", &annotations);
+            seed.object.value_mut()["spec"]["ttlSecondsAfterFinished"] = 60.into();
+            seed
+        };
+        let check = |seed: Decoded, expected: &str, ttl: bool| {
+            let arranged = arrange(vec![seed.clone()], false, "r1").unwrap();
+            let spec = &arranged[0].object.value()["spec"];
+            assert_eq!(spec.get("ttlSecondsAfterFinished").is_some(), ttl, "{expected}");
+            assert!(!runs_for_revision(&arranged[0].object));
+            assert_eq!(shown(vec![seed]), [expected]);
+        };
+        check(events(json!({})), "seed -1 - IfNotPresent - - - -", false);
+        check(events(json!({"supercargo.dev/apply": "Override"})), "seed -1 - Override - - - -", true);
+        check(hook("Pod", "seed", "pre-install", "0"), "seed -1 - IfNotPresent - - - -", false);
+        for events in ["pre-upgrade", "pre-install,pre-upgrade"] {
+            let arranged = arrange(vec![hook("Job", "migrate", events, "0")], false, "r1").unwrap();
+            assert!(runs_for_revision(&arranged[0].object), "{events}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_run_again_is_refused() {
+        for (kind, events) in [("Pod", "pre-upgrade"), ("Pod", "pre-install,pre-upgrade")] {
+            let found = arrange(vec![hook(kind, "a", events, "0")], false, "r1").unwrap_err();
+            let expected = format!(
+                "{kind}/a: helm.sh/hook: {events:?} runs for each revision, and of the hooks before the other objects \
+                 only a Job does so; make it a step with a patch (spec.patches) that sets the annotation \
+                 supercargo.dev/step: before"
+            );
+            assert_eq!(found, [expected]);
+        }
+        let decided = json!({"helm.sh/hook": "pre-upgrade", "supercargo.dev/step": "before"});
+        assert_eq!(shown(vec![object("Pod", "a", &decided)]), ["a - before - - - - -"]);
     }
 
     #[test]
@@ -234,24 +306,23 @@ mod tests {
         let check = |objects: Vec<Decoded>, expected: &[&str]| assert_eq!(shown(objects), expected);
         check(
             vec![hook("Job", "b", "post-install, post-upgrade", "3"), hook("Pod", "a", "post-upgrade", "-1")],
-            &["b 1 after - - - -", "a - after - - - -"],
+            &["b 1 after - - - - -", "a - after - - - - -"],
         );
-        check(vec![with("before-hook-creation")], &["check - after - - - -"]);
-        check(vec![with("before-hook-creation,hook-succeeded")], &["check - after - - OnSuccess -"]);
-        check(vec![with("hook-succeeded, hook-failed")], &["check - after - - Always -"]);
-        check(vec![hook("ServiceAccount", "account", "post-install", "0")], &["account - - - - - -"]);
-        check(vec![hook("ConfigMap", "both", "pre-install,post-install", "0")], &["both -1 - - - - -"]);
+        check(vec![with("before-hook-creation")], &["check - after - - - - -"]);
+        check(vec![with("before-hook-creation,hook-succeeded")], &["check - after - - - OnSuccess -"]);
+        check(vec![with("hook-succeeded, hook-failed")], &["check - after - - - Always -"]);
+        check(vec![hook("ServiceAccount", "account", "post-install", "0")], &["account - - - - - - -"]);
+        check(vec![hook("ConfigMap", "both", "pre-install,post-install", "0")], &["both -1 - - - - - -"]);
     }
 
     #[test]
     fn what_helm_alone_does_is_left_out() {
         for events in
-            ["test", "test-success", "pre-delete", "post-delete,post-rollback", "pre-rollback", "unknown"]
+            ["test", "test-success", "pre-delete", "post-delete,post-rollback", "pre-rollback", "crd-install"]
         {
             assert_eq!(shown(vec![hook("Job", "a", events, "0")]), [""; 0], "{events}");
         }
-        assert_eq!(shown(vec![hook("Job", "a", "pre-delete,post-upgrade", "0")]), ["a - after - - - -"]);
-        assert_eq!(shown(vec![hook("ConfigMap", "a", "crd-install", "0")]), ["a - - - - - -"]);
+        assert_eq!(shown(vec![hook("Job", "a", "pre-delete,post-upgrade", "0")]), ["a - after - - - - -"]);
         let objects = vec![hook("Job", "a", "post-install", "0"), object("ConfigMap", "b", &json!({}))];
         let left = arrange(objects, true, "r1").unwrap();
         assert_eq!(left.len(), 1);
@@ -266,7 +337,7 @@ mod tests {
                         supercargo.dev/step: before or after";
         assert_eq!(found, [expected]);
         let decided = json!({"helm.sh/hook": "post-install,pre-upgrade", "supercargo.dev/step": "after"});
-        assert_eq!(shown(vec![object("Job", "a", &decided)]), ["a - after - - - -"]);
+        assert_eq!(shown(vec![object("Job", "a", &decided)]), ["a - after - - - - -"]);
     }
 
     #[test]
@@ -274,12 +345,12 @@ mod tests {
         let keeping = |extra: &str| json!({"helm.sh/resource-policy": "keep", "supercargo.dev/prune": extra});
         assert_eq!(
             shown(vec![object("ConfigMap", "a", &json!({"helm.sh/resource-policy": "keep"}))]),
-            ["a - - - disabled - -"]
+            ["a - - - - disabled - -"]
         );
-        assert_eq!(shown(vec![object("ConfigMap", "a", &keeping("enabled"))]), ["a - - - enabled - -"]);
+        assert_eq!(shown(vec![object("ConfigMap", "a", &keeping("enabled"))]), ["a - - - - enabled - -"]);
         assert_eq!(
             shown(vec![object("ConfigMap", "a", &json!({"helm.sh/resource-policy": "drop"}))]),
-            ["a - - - - - -"]
+            ["a - - - - - - -"]
         );
     }
 }

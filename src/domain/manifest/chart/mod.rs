@@ -11,7 +11,7 @@ mod values;
 
 pub use capabilities::{ChartRecord, ClusterCapabilities, is_version};
 pub(in crate::domain) use hidden::hide_values;
-pub use hooks::arrange;
+pub use hooks::{arrange, runs_for_revision};
 pub use look::{ChartName, look_at_chart};
 pub use options::ChartOptions;
 pub use unsteady::difference;
