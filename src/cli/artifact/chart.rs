@@ -8,7 +8,7 @@ use crate::builder::{Builder, Chart};
 use crate::cli::CliError;
 use crate::cli::input::files;
 use crate::domain::manifest::canonical::to_yaml;
-use crate::domain::manifest::chart::{ChartInputs, arrange, look_at_chart};
+use crate::domain::manifest::chart::{ChartInputs, arrange, arrange_definitions, look_at_chart};
 use crate::domain::manifest::decode::decode;
 use crate::domain::message::and_more;
 
@@ -54,6 +54,7 @@ pub(super) async fn render(
     let decoded = decoded.map_err(|errors| {
         several(errors.first.iter().map(ToString::to_string).chain(and_more(errors.more_of_all())).collect())
     })?;
+    let decoded = arrange_definitions(decoded, &built.manifests);
     let objects = arrange(decoded, false, digest).map_err(several)?;
     let objects: Vec<_> = objects.into_iter().map(|decoded| decoded.object).collect();
     let yaml = to_yaml(&objects).map_err(|error| CliError::Input(error.to_string()))?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use self::namespace::{Namespacing, scope_of};
 use super::budget::{Budget, SCALAR_BYTES};
-use super::chart::{arrange, hide_values};
+use super::chart::{arrange, arrange_definitions, hide_values};
 use super::decode::{Decoded, MAX_REPORTED, ManifestFault, decode_within};
 use super::patch::PatchError;
 use super::patch::image::ImageChange;
@@ -174,7 +174,12 @@ pub fn render_within(
     let mut files: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (&**path, bytes.as_ref())).collect();
     files.sort_unstable_by_key(|(path, _)| *path);
     refuse_kustomizations(files.iter().map(|(path, _)| *path))?;
-    let decoded = patched(decode_all(&files, budget)?, options, budget)?;
+    let decoded = decode_all(&files, budget)?;
+    let decoded = match (&options.chart, &files[..]) {
+        (Some(_), [(_, output)]) => arrange_definitions(decoded, output),
+        _ => decoded,
+    };
+    let decoded = patched(decoded, options, budget)?;
     let decoded = substituted(decoded, options, &files, budget)?;
     let mut decoded = arranged(decoded, options)?;
     let target = options.target_namespace.as_deref();

@@ -134,6 +134,7 @@ async fn definitions_come_first_and_what_helm_keeps_is_kept() {
     let definition = definition.trim_start_matches("---\n").trim_end_matches("---\n");
     let (group, kind) = (scene.group(), "Widget");
     let widget = format!("apiVersion: {group}/v1\nkind: {kind}\nmetadata: {{name: one}}\n");
+    let plain = annotated("plain", "{}").replace("---\n", "");
     let kept = annotated("kept", "{helm.sh/resource-policy: keep}").replace("---\n", "");
     let files = [
         ("crds/widgets.yaml", definition),
@@ -149,6 +150,12 @@ async fn definitions_come_first_and_what_helm_keeps_is_kept() {
     scene.change("app", json!({"ref": {"tag": "2.0.0"}}));
     scene.story.wait_ready("app", "2.0.0@").await;
     assert!(scene.config_map("kept").await.is_some());
+    // The definition has left it, too, and the objects of its kind stay.
+    push(&scene, "app", "3.0.0", &[("templates/plain.yaml", plain.as_str())]);
+    scene.change("app", json!({"ref": {"tag": "3.0.0"}}));
+    scene.story.wait_ready("app", "3.0.0@").await;
+    let name = format!("widgets.{group}");
+    scene.story.kubectl(&["get", "customresourcedefinition", &name], "");
     // Definitions can be left to others.
     push(
         &scene,

@@ -2,6 +2,7 @@
 //! what becomes of the hooks among the objects.
 
 mod capabilities;
+mod definitions;
 mod hidden;
 mod hooks;
 mod look;
@@ -10,6 +11,7 @@ mod unsteady;
 mod values;
 
 pub use capabilities::{ChartRecord, ClusterCapabilities, is_version};
+pub use definitions::arrange_definitions;
 pub(in crate::domain) use hidden::hide_values;
 pub use hooks::{arrange, runs_for_revision};
 pub use look::{ChartName, look_at_chart};
