@@ -1,14 +1,20 @@
 //! A build that is about to run: once, or as often as it takes to know that its output is steady.
 
 use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::error::BuildError;
 use super::options::BuildOptions;
-use super::prepared::Variant;
+use super::prepared::{Repeats, Variant};
 use super::process::{Ended, Watch, run};
 use super::program::{BuildProgram, is_out_of_memory, is_too_deep, said};
 use super::sandbox::{LaunchOrder, REFUSED};
 use crate::domain::manifest::chart::difference;
+
+/// How far in the next second a run begins.
+const TICK: Duration = Duration::from_millis(2);
 
 /// A build that is about to run.
 pub(super) struct Attempt<'a> {
@@ -32,20 +38,33 @@ impl Attempt<'_> {
     pub async fn steady<'v>(
         &self,
         path: &Path,
-        narrow: &'v Variant,
-        wide: Option<&'v Variant>,
+        (narrow, wide): (&'v Variant, Option<&'v Variant>),
+        repeats: Repeats,
     ) -> Result<(Vec<u8>, &'v Variant), BuildError> {
         let first = self.run(path, wide.unwrap_or(narrow)).await?;
-        let second = self.run(path, narrow).await?;
-        let Some(different) = difference(&first, &second) else { return Ok((second, narrow)) };
-        let Some(wide) = wide else { return Err(self.unsteady(&different)) };
-        for (variant, before) in [(narrow, &second), (wide, &first)] {
-            let again = self.run(path, variant).await?;
-            if let Some(different) = difference(before, &again) {
-                return Err(self.unsteady(&different));
-            }
+        if repeats.later {
+            another_second().await;
         }
-        Ok((first, wide))
+        let second = self.run(path, narrow).await?;
+        let (output, variant) = match (difference(&first, &second), wide) {
+            (None, _) => (second, narrow),
+            (Some(different), None) => return Err(self.unsteady(&different)),
+            (Some(_), Some(wide)) => {
+                self.same(path, narrow, &second).await?;
+                self.same(path, wide, &first).await?;
+                (first, wide)
+            }
+        };
+        for _ in 0..repeats.more {
+            self.same(path, variant, &output).await?;
+        }
+        Ok((output, variant))
+    }
+
+    /// Runs it once more, to the same output.
+    async fn same(&self, path: &Path, variant: &Variant, before: &[u8]) -> Result<(), BuildError> {
+        let again = self.run(path, variant).await?;
+        difference(before, &again).map_or(Ok(()), |different| Err(self.unsteady(&different)))
     }
 
     /// Runs it once, in the directory with its files.
@@ -98,6 +117,12 @@ impl Attempt<'_> {
             self.shown
         ))
     }
+}
+
+/// Waits until the second is another one than now.
+async fn another_second() {
+    let now = Timestamp::now().subsec_nanosecond().unsigned_abs();
+    tokio::time::sleep(Duration::from_nanos(u64::from(1_000_000_000 - now % 1_000_000_000)) + TICK).await;
 }
 
 /// Its output is larger than that.

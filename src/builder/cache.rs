@@ -19,6 +19,8 @@ pub(super) enum Known {
     Output(Bytes),
     /// Its output has more bytes than these.
     MoreThan(u64),
+    /// A run has shown that its output is that of another key.
+    As(BuildKey),
 }
 
 /// The outputs, the ones that were used last.
@@ -41,7 +43,7 @@ const ENTRY_BYTES: u64 = 256;
 fn size(known: &Known) -> u64 {
     match known {
         Known::Output(bytes) => bytes.len() as u64 + ENTRY_BYTES,
-        Known::MoreThan(_) => ENTRY_BYTES,
+        Known::MoreThan(_) | Known::As(_) => ENTRY_BYTES,
     }
 }
 

@@ -6,10 +6,12 @@ use bytes::Bytes;
 
 use super::directory::packed;
 use super::error::BuildError;
-use super::limits::{ARGUMENT_BYTES, MAX_CAPABILITIES, MAX_FILES};
-use super::prepared::{KeyHash, Prepared, Variant};
+use super::limits::{ARGUMENT_BYTES, MAX_CAPABILITIES, MAX_FILES, MORE_DRAWS};
+use super::prepared::{KeyHash, Prepared, Repeats, Variant};
 use super::program::BuildProgram;
-use crate::domain::manifest::chart::{ChartInputs, ChartName, ClusterCapabilities, look_at_chart};
+use crate::domain::manifest::chart::{
+    ChartInputs, ChartMentions, ChartName, ClusterCapabilities, look_at_chart,
+};
 
 /// The chart in the directory of the build.
 const ARCHIVE: &str = "chart.tgz";
@@ -25,19 +27,21 @@ pub struct Chart {
     pub inputs: ChartInputs,
     /// What the cluster can; absent: what Helm assumes.
     pub capabilities: Option<Arc<ClusterCapabilities>>,
+    /// Whether a record says so, of when it was rendered before: then it is complete.
+    pub recorded: bool,
 }
 
 impl Chart {
     /// Looks at it before anything runs. Blocks.
     pub(super) fn prepare(self) -> Result<Prepared, BuildError> {
-        let Self { files, namespace, inputs, capabilities } = self;
+        let Self { files, namespace, inputs, mut capabilities, recorded } = self;
         if files.len() > MAX_FILES {
             let why = format!("the chart has more than {MAX_FILES} files, which is too many for a build");
             return Err(BuildError::TooLarge(why));
         }
         let listed = files.iter().map(|(name, content)| (name.as_str(), &content[..]));
         let refused = |why: String| BuildError::Failed(format!("the Helm chart cannot be rendered: {why}"));
-        let ChartName { name, version, .. } = look_at_chart(listed).map_err(refused)?;
+        let ChartName { name, version, directory } = look_at_chart(listed).map_err(refused)?;
         // Not --skip-tests: it also leaves out a hook that is a test among others.
         let mut arguments = ["template", &inputs.release_name, ARCHIVE, "--namespace", &namespace]
             .map(str::to_owned)
@@ -54,6 +58,15 @@ impl Chart {
             arguments.extend(["--values".to_owned(), file.clone()]);
             written.push((file, Bytes::from(values)));
         }
+        let named = || files.iter().map(|(name, content)| (name.as_str(), &content[..]));
+        let texts = || named().chain(written.iter().map(|(name, values)| (name.as_str(), &values[..])));
+        if let Some(all) = &mut capabilities
+            && !recorded
+            && !inputs.skips_crds
+            && ChartMentions::asks(texts())
+        {
+            *all = Arc::new(all.with_defined_in(&directory, named()));
+        }
         if capabilities.as_ref().is_some_and(|all| all.api_versions.len() > MAX_CAPABILITIES) {
             let why = format!("the API server serves more than {MAX_CAPABILITIES} kinds and versions");
             return Err(refused(why));
@@ -66,8 +79,17 @@ impl Chart {
             hash.part(name.as_bytes());
             hash.part(content);
         }
-        let named =
-            capabilities.as_ref().map(|all| all.named_in(files.iter().map(|(_, content)| &content[..])));
+        let served = capabilities.as_ref().map(|all| all.api_versions.as_slice());
+        let mentions = ChartMentions::of(texts(), served.unwrap_or_default());
+        let named = capabilities.as_ref().map(|all| ClusterCapabilities {
+            kube_version: all.kube_version.clone(),
+            api_versions: mentions.versions.clone(),
+        });
+        let repeats = Repeats {
+            // What is in an archive is not known.
+            later: mentions.has_clock || files.iter().any(|(name, _)| is_archive(name)),
+            more: if mentions.has_draw { MORE_DRAWS } else { 0 },
+        };
         let wide = capabilities.filter(|all| named.as_ref() != Some(&**all));
         let wide = wide.map(|all| variant(&arguments, &hash, Some(all)));
         let variant = variant(&arguments, &hash, named.map(Arc::new));
@@ -82,9 +104,14 @@ impl Chart {
             files: written,
             has_secrets: inputs.has_secrets,
             shown: format!("helm template of {name} {version}").trim_end().to_owned(),
-            is_repeated: true,
+            repeats: Some(repeats),
         })
     }
+}
+
+/// Whether a file of a chart is the archive of a dependency.
+fn is_archive(name: &str) -> bool {
+    name.split('/').any(|part| part == "charts") && [".tgz", ".tar.gz"].iter().any(|end| name.ends_with(end))
 }
 
 /// A rendering for a cluster that can this.
@@ -129,7 +156,7 @@ mod tests {
             [("web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n"), ("web/templates/a.yaml", "")];
         let files = files.map(|(name, text)| (name.to_owned(), Bytes::from_static(text.as_bytes())));
         let inputs = ChartInputs { release_name: "rel".into(), ..ChartInputs::default() };
-        Chart { files: files.to_vec(), namespace: "ns".into(), inputs, capabilities: None }
+        Chart { files: files.to_vec(), namespace: "ns".into(), inputs, ..Chart::default() }
     }
 
     #[test]
@@ -149,6 +176,40 @@ mod tests {
         assert_eq!(prepared.shown, "helm template of web 1.0.0");
         let names: Vec<&str> = prepared.files.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["values-0.yaml", "chart.tgz"]);
+    }
+
+    #[test]
+    fn its_own_definitions_are_there_unless_they_are_left_out() {
+        let definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a}\n\
+             spec: {group: example.com, names: {kind: Widget}, versions: [{name: v1, served: true}]}\n";
+        let check = |change: fn(&mut Chart), expected: &[&str]| {
+            let mut chart = chart();
+            let asks = "{{ .Capabilities.APIVersions.Has \"example.com/v1/Widget\" }}";
+            chart.files[1].1 = Bytes::from_static(asks.as_bytes());
+            chart.files.push(("web/crds/a.yaml".into(), Bytes::copy_from_slice(definition.as_bytes())));
+            chart.capabilities = Some(Arc::default());
+            change(&mut chart);
+            let narrow = chart.prepare().unwrap().variant.capabilities.unwrap();
+            assert_eq!(narrow.api_versions, expected);
+        };
+        check(|_| {}, &["example.com/v1/Widget"]);
+        check(|chart| chart.inputs.skips_crds = true, &[]);
+        check(|chart| chart.recorded = true, &[]);
+    }
+
+    #[test]
+    fn a_chart_with_a_clock_or_a_draw_runs_again_accordingly() {
+        let check = |text: &'static str, later: bool, more: usize| {
+            let mut chart = chart();
+            chart.files[1].1 = Bytes::from_static(text.as_bytes());
+            assert_eq!(chart.prepare().unwrap().repeats, Some(Repeats { later, more }), "{text}");
+        };
+        check("a: 1", false, 0);
+        check("a: {{ now }}", true, 0);
+        check("a: {{ randInt 0 2 }}", false, MORE_DRAWS);
+        let mut packed = chart();
+        packed.files.push(("web/charts/a.tgz".into(), Bytes::new()));
+        assert!(packed.prepare().unwrap().repeats.unwrap().later);
     }
 
     #[test]

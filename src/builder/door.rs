@@ -12,7 +12,7 @@ use super::cache::{BuildKey, Known, OutputCache};
 use super::directory::{self, BuildRoot};
 use super::error::BuildError;
 use super::options::{BuildOptions, BuildSwitch};
-use super::prepared::{Prepared, Variant};
+use super::prepared::Prepared;
 use super::probe::{Availability, probe};
 use super::program::BuildProgram;
 use super::sandbox::{Confinement, LaunchOrder};
@@ -49,6 +49,29 @@ struct Shared {
     kustomize: OnceCell<Availability>,
     helm: OnceCell<Availability>,
 }
+
+impl Shared {
+    /// What is known of the output, if anything is. The output for less than the cluster can is the
+    /// answer only where a run has shown that the rest makes no difference.
+    fn known(&self, prepared: &Prepared, most: u64) -> Option<Result<KnownOutput, BuildError>> {
+        let (narrow, asked) = (&prepared.variant, prepared.asked());
+        let (variant, known) = match self.cache.get(&asked.key)? {
+            Known::As(key) if key == narrow.key => (narrow, self.cache.get(&key)?),
+            known => (asked, known),
+        };
+        match known {
+            Known::Output(manifests) if manifests.len() as u64 <= most => {
+                Some(Ok((manifests, variant.capabilities.clone())))
+            }
+            Known::Output(_) => Some(Err(too_large(prepared, most))),
+            Known::MoreThan(limit) if limit >= most => Some(Err(too_large(prepared, most))),
+            Known::MoreThan(_) | Known::As(_) => None,
+        }
+    }
+}
+
+/// An output, and what the cluster can, as far as the output depends on it.
+type KnownOutput = (Bytes, Option<Arc<ClusterCapabilities>>);
 
 impl Builder {
     /// With these options. Nothing is run yet.
@@ -118,28 +141,25 @@ impl Builder {
         self.refuse_disabled(source.program())?;
         let prepared = self.look(tenant, source).await?;
         let program = self.program(prepared.program).await?;
-        for Variant { key, capabilities, .. } in [&prepared.variant].into_iter().chain(&prepared.wide) {
-            match shared.cache.get(key) {
-                Some(Known::Output(manifests)) if manifests.len() as u64 <= most => {
-                    let (identity, capabilities) = (program.identity, capabilities.clone());
-                    return Ok(BuildOutput { manifests, took: None, identity, capabilities });
-                }
-                Some(Known::Output(_)) => return Err(too_large(&prepared, most)),
-                Some(Known::MoreThan(limit)) if limit >= most => return Err(too_large(&prepared, most)),
-                Some(Known::MoreThan(_)) | None => {}
-            }
+        if let Some(known) = shared.known(&prepared, most) {
+            let (manifests, capabilities) = known?;
+            let identity = program.identity;
+            return Ok(BuildOutput { manifests, took: None, identity, capabilities });
         }
         let _turn = shared.tenants.enter(tenant, 1).await;
         let _place = shared.places.acquire().await.map_err(|e| BuildError::Unavailable(e.to_string()))?;
-        let key = prepared.variant.key;
+        let asked = prepared.asked().key;
         match self.run(program, prepared, most).await {
             Ok((output, key)) => {
                 shared.cache.put(key, Known::Output(output.manifests.clone()));
+                if key != asked {
+                    shared.cache.put(asked, Known::As(key));
+                }
                 Ok(output)
             }
             Err(error) => {
                 if matches!(error, BuildError::TooLarge(_)) {
-                    shared.cache.put(key, Known::MoreThan(most));
+                    shared.cache.put(asked, Known::MoreThan(most));
                 }
                 Err(error)
             }
@@ -224,7 +244,7 @@ impl Builder {
         };
         let place = self.root().await?.place().map_err(disk)?;
         let path = place.path().to_path_buf();
-        let Prepared { variant, wide, files, shown, has_secrets, is_repeated, .. } = prepared;
+        let Prepared { variant, wide, files, shown, has_secrets, repeats, .. } = prepared;
         let attempt = Attempt {
             options: &self.0.options,
             program: prepared.program,
@@ -244,9 +264,9 @@ impl Builder {
         let write = move || directory::write(place.path(), &files).map(|()| place);
         let place = blocking(write).await?.map_err(disk)?;
         let started = Instant::now();
-        let built = match is_repeated {
-            true => attempt.steady(&path, &variant, wide.as_ref()).await,
-            false => attempt.run(&path, &variant).await.map(|output| (output, &variant)),
+        let built = match repeats {
+            Some(repeats) => attempt.steady(&path, (&variant, wide.as_ref()), repeats).await,
+            None => attempt.run(&path, &variant).await.map(|output| (output, &variant)),
         };
         let took = started.elapsed();
         // Removing many files takes time.
@@ -280,7 +300,34 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::builder::Tree;
+    use crate::builder::{Chart, Tree};
+    use crate::domain::manifest::chart::ChartInputs;
+
+    #[test]
+    fn an_output_for_less_is_the_answer_only_where_it_was_proven() {
+        let files = [("web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n")];
+        let files = files.map(|(name, text)| (name.to_owned(), Bytes::from_static(text.as_bytes())));
+        let prepared = |version: &str| {
+            let all =
+                ClusterCapabilities { kube_version: "v1.36.3".into(), api_versions: vec![version.into()] };
+            let capabilities = Some(Arc::new(all));
+            let inputs = ChartInputs { release_name: "web".into(), ..ChartInputs::default() };
+            Chart { files: files.to_vec(), inputs, capabilities, ..Chart::default() }.prepare().unwrap()
+        };
+        let (here, there) = (prepared("apps/v1"), prepared("example.com/v1"));
+        let narrow = &here.variant;
+        assert_eq!(narrow.key, there.variant.key);
+        let shared = Builder::new(BuildOptions { cache: 1 << 20, ..BuildOptions::default() }).0;
+        shared.cache.put(narrow.key, Known::Output(Bytes::from_static(b"narrow")));
+        shared.cache.put(here.asked().key, Known::As(narrow.key));
+        let (manifests, capabilities) = shared.known(&here, 100).unwrap().unwrap();
+        assert_eq!((&manifests[..], capabilities), (&b"narrow"[..], narrow.capabilities.clone()));
+        assert!(shared.known(&here, 1).unwrap().is_err());
+        assert!(shared.known(&there, 100).is_none());
+        shared.cache.put(there.asked().key, Known::Output(Bytes::from_static(b"wide")));
+        let (manifests, capabilities) = shared.known(&there, 100).unwrap().unwrap();
+        assert_eq!((&manifests[..], capabilities), (&b"wide"[..], there.asked().capabilities.clone()));
+    }
 
     #[tokio::test]
     async fn a_tenant_whose_trees_are_looked_at_keeps_no_other_from_it() {

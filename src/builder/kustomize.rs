@@ -62,7 +62,7 @@ impl Tree {
             shown: format!("kustomize build {}", self.shown()),
             files: self.files,
             // It has no functions of time or chance.
-            is_repeated: false,
+            repeats: None,
         })
     }
 }

@@ -24,6 +24,8 @@ pub const THREADS: u32 = 2;
 pub const MAX_FILES: usize = 20_000;
 /// How many kinds and versions of an API server a chart may ask about.
 pub const MAX_CAPABILITIES: usize = 20_000;
+/// How often a chart that draws something is rendered in addition to the usual two times.
+pub const MORE_DRAWS: usize = 4;
 /// The longest argument of a program, in bytes: the kernel allows twice as many.
 pub const ARGUMENT_BYTES: usize = 64 << 10;
 /// How often the processor time of a build is read.

@@ -23,8 +23,24 @@ pub(super) struct Prepared {
     pub has_secrets: bool,
     /// What is run, for messages.
     pub shown: String,
-    /// Whether it runs a second time, to see whether the output is the same.
-    pub is_repeated: bool,
+    /// How it runs again, to see whether the output is the same; absent where it must be.
+    pub repeats: Option<Repeats>,
+}
+
+/// How something runs a second time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Repeats {
+    /// Whether that is in another second, because the time may be in the output.
+    pub later: bool,
+    /// How often it runs in addition, because two outcomes of chance may be the same.
+    pub more: usize,
+}
+
+impl Prepared {
+    /// The way that answers for the cluster as it is.
+    pub fn asked(&self) -> &Variant {
+        self.wide.as_ref().unwrap_or(&self.variant)
+    }
 }
 
 /// A way to run a program.

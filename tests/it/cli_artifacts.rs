@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::net::SocketAddr;
 use std::process::Stdio;
 
 use serde_json::json;
@@ -52,8 +53,7 @@ fn files_that_cannot_be_read() {
 }
 
 /// A registry that is gone when an upload begins.
-async fn leave(listener: TcpListener) -> Option<TcpSocket> {
-    let address = listener.local_addr().ok()?;
+async fn leave(listener: TcpListener) -> Option<()> {
     'connections: loop {
         let (mut stream, _) = listener.accept().await.ok()?;
         loop {
@@ -71,12 +71,15 @@ async fn leave(listener: TcpListener) -> Option<TcpSocket> {
             stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.ok()?;
         }
     }
-    drop(listener);
-    // So that nobody else answers there.
-    let socket = TcpSocket::new_v4().ok()?;
-    socket.set_reuseaddr(true).ok()?;
-    socket.bind(address).ok()?;
-    Some(socket)
+    Some(())
+}
+
+/// A socket with an address of its own.
+fn bound(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,9 +87,11 @@ async fn a_registry_that_goes_away_during_a_push() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("a.yaml");
     fs::write(&file, MAP).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let host = listener.local_addr().unwrap().to_string();
-    let server = tokio::spawn(leave(listener));
+    // It keeps the address and does not listen, so that nobody else answers there later.
+    let kept = bound("127.0.0.1:0".parse().unwrap());
+    let address = kept.local_addr().unwrap();
+    let host = address.to_string();
+    let server = tokio::spawn(leave(bound(address).listen(16).unwrap()));
     let url = format!("oci://{host}/team/app:1.0");
     let (code, out, err) = run(&["push", "artifact", &url, "-f", file.to_str().unwrap()]);
     let expected = format!(
@@ -95,6 +100,7 @@ async fn a_registry_that_goes_away_during_a_push() {
     );
     assert_eq!((code, out.as_str(), err), (1, "ConfigMap/a\n", expected));
     assert!(server.await.unwrap().is_some());
+    drop(kept);
 }
 
 #[test]

@@ -8,7 +8,9 @@ use crate::builder::{Builder, Chart};
 use crate::cli::CliError;
 use crate::cli::input::files;
 use crate::domain::manifest::canonical::to_yaml;
-use crate::domain::manifest::chart::{ChartInputs, arrange, arrange_definitions, look_at_chart};
+use crate::domain::manifest::chart::{
+    ChartInputs, arrange, arrange_definitions, look_at_chart, release_name_of,
+};
 use crate::domain::manifest::decode::decode;
 use crate::domain::message::and_more;
 
@@ -35,6 +37,10 @@ pub(super) async fn render(
             look_at_chart(listed).map_err(CliError::Input)?.name
         }
     };
+    release_name_of(&named).map_err(|problem| {
+        let name = format!("{named:?} cannot be the name of a Helm release");
+        CliError::Input(format!("{name}: {problem}; set --helm-release-name"))
+    })?;
     let values = keys.helm_values.iter().map(|file| files::read_small(file));
     let values: Vec<Vec<u8>> = values.collect::<Result<_, _>>()?;
     let capabilities = match session {
@@ -46,6 +52,7 @@ pub(super) async fn render(
         namespace: session.map_or(NAMESPACE, |session| session.default_namespace()).to_owned(),
         inputs: ChartInputs { release_name: named, values, ..ChartInputs::default() },
         capabilities,
+        recorded: false,
     };
     let built = builder.build("", chart, MAX_OUTPUT).await;
     let built = built.map_err(|error| CliError::Input(error.to_string()))?;

@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use self::build::build;
+use self::build::{build, recorded};
 use self::fetch::fetch;
 use self::render::{Rendered, render};
 use crate::api::reason::Reason;
 use crate::api::status::ArtifactStatus;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::domain::ledger::LedgerFacts;
-use crate::domain::manifest::chart::{ChartRecord, ClusterCapabilities};
 use crate::domain::outcome::Outcome;
 use crate::oci::Size;
 use crate::reconcile::cache::Caches;
@@ -114,25 +113,23 @@ pub async fn obtain_within(
     let rollout = begin(caches, revision);
     // A revision is rendered for what the cluster could when it was rendered first.
     let known = caches.cluster.chart_of(&revision.key).cloned();
-    let known = known.as_ref().map(|record| &record.capabilities);
     let seen = Some(caches.sightings()).filter(|_| can_wait);
     let rendered = async {
-        let content = build(scope, session, seen, content, known).await?;
+        let could = known.as_ref().map(|record| &record.capabilities);
+        let content = build(scope, session, seen, content, could).await?;
+        let record = recorded(scope, &content, &revision.key, known.as_deref()).await?;
         scope.slot.take().await;
         if scope.signals.is_stopping() {
             return Err(ReconcileError::SUPERSEDED);
         }
         let rendered = render(scope, session, discovery, &content, &revision.key).await?;
-        Ok((content, rendered))
+        Ok((content, record, rendered))
     };
     // On the heap: the future of a run is deep enough without it.
     match Box::pin(rendered).await {
-        Ok((content, rendered)) => {
+        Ok((content, record, rendered)) => {
             caches.cluster.built = content.built().map(str::to_owned);
-            caches.cluster.chart = content.capabilities().map(|capabilities| {
-                let capabilities = ClusterCapabilities::clone(capabilities);
-                Arc::new(ChartRecord { key: revision.key.clone(), capabilities })
-            });
+            caches.cluster.chart = record.map(Arc::new);
             let began = caches.rollout.progress.began();
             Ok(Obtained { artifact: Some(status), content, rendered, rollout, began })
         }

@@ -140,6 +140,8 @@ async fn write(
     let mut settled = settled_by(&stored.inventory, fates, extent);
     if scope.trigger != Trigger::Restore {
         settled = settled.with_begun(&begun_rollout(scope.release, revision), cache.built.as_deref());
+        // Without new objects, nothing was written ahead.
+        settled.chart = cache.chart_of(&revision.key).cloned();
     }
     let settled = cache.mark_ended(&settled).unwrap_or(settled);
     let adopted = stored.exists() && finalizer == FinalizerPolicy::Set && !stored.operators;

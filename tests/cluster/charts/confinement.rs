@@ -37,7 +37,7 @@ fn chart(files: Vec<(&str, Vec<u8>)>, values: &str) -> Chart {
         values: vec![values.as_bytes().to_vec()],
         ..ChartInputs::default()
     };
-    Chart { files: files.collect(), namespace: "ns".into(), inputs, capabilities: None }
+    Chart { files: files.collect(), namespace: "ns".into(), inputs, ..Chart::default() }
 }
 
 async fn rendered(options: BuildOptions, chart: Chart) -> Result<String, BuildError> {

@@ -106,6 +106,9 @@ async fn the_command_line_renders_with_the_same_code() {
     let values = format!("--helm-values={}", values.display());
     let pulled = shell.run(&["pull", "artifact", &url, &helm]).done();
     assert!(pulled.contains("name: app-a") && pulled.contains("color: blue"), "{pulled}");
+    let option = shell.run(&["pull", "artifact", &url, &helm, "--helm-release-name=--debug"]);
+    let says = "\"--debug\" cannot be the name of a Helm release";
+    assert!(option.code != 0 && option.err.contains(says), "{option:?}");
     let inspected = shell.run(&["inspect", "artifact", &url, &helm]).done();
     assert!(inspected.contains("Kind: a Helm chart"), "{inspected}");
     let arguments = ["apply", "-i", "app", "-a", &url, &helm, &values, "--helm-release-name=mine"];
@@ -141,4 +144,36 @@ async fn a_revision_is_rendered_for_what_the_cluster_could_when_it_came() {
     // Changed values are another one.
     scene.change("app", json!({"helm": {"values": {"count": 2}}}));
     scene.wait_data("asks", "true 2").await;
+    scene.story.wait_ready("app", "1.0.0@").await;
+    // That is recorded as well, although no object is new.
+    scene.story.kubectl(&["delete", "--wait", "-f", "-"], &scene.widgets(VERSION));
+    scene.restart();
+    scene.edit("asks", "by hand");
+    scene.wait_data("asks", "true 2").await;
+}
+
+#[story]
+async fn a_revision_that_is_rendered_to_something_else_later_is_refused() {
+    let mut scene = charts("chart-unsteady").await.start();
+    let asks = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: asks}\ndata: {key: a}\n";
+    push(&scene, "app", "1.0.0", &[("templates/a.yaml", asks)]);
+    scene.create("app", json!({"ref": {"tag": "1.0.0"}, "drift": {"mode": "Correct"}}));
+    scene.story.wait_ready("app", "1.0.0@").await;
+    // As if it had been rendered to something else before.
+    let inventory = scene.config_map("inv-app").await.expect("it is there");
+    let mut record: serde_json::Value =
+        serde_json::from_str(&text(&inventory, "/data/chart")).expect("a record");
+    assert!(record["output"].is_string(), "{record}");
+    record["output"] = json!("0".repeat(32));
+    let edited = json!({"data": {"chart": record.to_string()}});
+    scene.replace_operator(async |story| story.patch("v1", "configmaps", "inv-app", &edited)).await;
+    scene.edit("asks", "by hand");
+    let says = "the Helm chart renders to something else than before";
+    scene.wait_message("app", "False", says).await;
+    scene.wait_data("asks", "by hand").await;
+    // Another revision has no record.
+    push(&scene, "app", "1.0.1", &[("templates/a.yaml", asks)]);
+    scene.change("app", json!({"ref": {"tag": "1.0.1"}}));
+    scene.story.wait_ready("app", "1.0.1@").await;
+    scene.wait_data("asks", "a").await;
 }

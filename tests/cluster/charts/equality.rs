@@ -76,6 +76,7 @@ async fn charts_are_rendered_as_helm_renders_them() {
                 namespace: "team".to_owned(),
                 inputs,
                 capabilities: Some(Arc::clone(&capabilities)),
+                recorded: false,
             };
             let built = builder.build("team", chart, 16 << 20).await;
             let directory = processes::directory("helm");

@@ -133,8 +133,10 @@ async fn definitions_come_first_and_what_helm_keeps_is_kept() {
     let definition = scene.widgets(VERSION);
     let definition = definition.trim_start_matches("---\n").trim_end_matches("---\n");
     let (group, kind) = (scene.group(), "Widget");
+    let guard = format!("{{{{- if .Capabilities.APIVersions.Has \"{group}/v1/{kind}\" }}}}");
     let widget = format!("apiVersion: {group}/v1\nkind: {kind}\nmetadata: {{name: one}}\n");
     let plain = annotated("plain", "{}").replace("---\n", "");
+    let widget = format!("{guard}\n{widget}{{{{- end }}}}\n");
     let kept = annotated("kept", "{helm.sh/resource-policy: keep}").replace("---\n", "");
     let files = [
         ("crds/widgets.yaml", definition),
@@ -145,6 +147,8 @@ async fn definitions_come_first_and_what_helm_keeps_is_kept() {
     scene.create("app", json!({"ref": {"tag": "1.0.0"}}));
     scene.story.wait_ready("app", "1.0.0@").await;
     assert!(scene.config_map("kept").await.is_some());
+    // The chart asks for what it defines itself.
+    assert!(scene.named("app").await.contains(&"one".to_owned()));
     // It has left the chart, and stays.
     push(&scene, "app", "2.0.0", &files[..2]);
     scene.change("app", json!({"ref": {"tag": "2.0.0"}}));

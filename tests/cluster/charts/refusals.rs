@@ -24,6 +24,16 @@ async fn what_cannot_be_rendered_is_refused_in_words() {
              chance or by the time, or let it refer to a Secret that exists",
         ),
         (
+            "clock",
+            &[(
+                "templates/a.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: never}\ndata: {at: {{ now | unixEpoch | quote }}}\n",
+            )],
+            json!({}),
+            "BuildFailed",
+            "gives another output each time: ConfigMap/never: data.at;",
+        ),
+        (
             "required",
             &[("templates/a.yaml", "{{ required \"set .Values.host\" .Values.host }}")],
             json!({}),

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The most bytes of a rendering that an inventory records.
-const MAX_RECORDED: usize = 64 << 10;
+/// The most bytes of a record in an inventory: what several thousand kinds take. The entries leave that
+/// much room in a ConfigMap.
+const MAX_RECORDED: usize = 256 << 10;
 
 /// What a cluster can: `.Capabilities` of a chart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,22 +24,25 @@ pub struct ChartRecord {
     pub key: String,
     /// What the cluster could then, as far as the chart asks for it.
     pub capabilities: ClusterCapabilities,
-}
-
-impl ClusterCapabilities {
-    /// Those that the files of a chart name. A chart may ask for others by a name that it makes: then it
-    /// is rendered differently for all of them.
-    #[must_use]
-    pub fn named_in<'f>(&self, files: impl IntoIterator<Item = &'f [u8]>) -> Self {
-        let texts = files.into_iter().filter_map(|bytes| std::str::from_utf8(bytes).ok());
-        let texts: Vec<&str> = texts.filter(|text| text.contains("APIVersions")).collect();
-        let named = |version: &&String| texts.iter().any(|text| text.contains(version.as_str()));
-        let api_versions = self.api_versions.iter().filter(named).cloned().collect();
-        Self { kube_version: self.kube_version.clone(), api_versions }
-    }
+    /// What has rendered it.
+    #[serde(default)]
+    pub renderer: String,
+    /// What tells its output from another one, see [`output_trace`](super::output_trace); absent where
+    /// values of Secrets may be in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
 }
 
 impl ChartRecord {
+    /// Whether a later rendering of the same by the same program has come to something else.
+    pub fn denies(&self, later: &Self) -> bool {
+        let causes = |record: &Self| (record.key.clone(), record.renderer.clone());
+        let both = self.output.as_ref().zip(later.output.as_ref());
+        causes(self) == causes(later)
+            && self.capabilities == later.capabilities
+            && both.is_some_and(|(before, after)| before != after)
+    }
+
     /// As an inventory has it; `None` if it is too long for that.
     pub fn text(&self) -> Option<String> {
         serde_json::to_string(self).ok().filter(|text| text.len() <= MAX_RECORDED)
@@ -71,24 +75,32 @@ mod tests {
     }
 
     #[test]
-    fn what_a_chart_does_not_name_does_not_count() {
-        let check = |files: &[&str], expected: &[&str]| {
-            let named = capabilities().named_in(files.iter().map(|text| text.as_bytes()));
-            assert_eq!(named.api_versions, expected, "{files:?}");
+    fn another_output_of_the_same_is_denied() {
+        let check = |change: fn(&mut ChartRecord), expected: bool| {
+            let output = Some("o".to_owned());
+            let before = ChartRecord {
+                key: "k".into(),
+                capabilities: capabilities(),
+                renderer: "helm".into(),
+                output,
+            };
+            let mut later = ChartRecord { output: Some("other".into()), ..before.clone() };
+            change(&mut later);
+            assert_eq!(before.denies(&later), expected, "{later:?}");
         };
-        check(&[], &[]);
-        check(&["apiVersion: apps/v1"], &[]);
-        check(
-            &["{{ .Capabilities.APIVersions.Has \"example.com/v1\" }}", "apps/v1"],
-            &["example.com/v1", "v1"],
-        );
-        let kind = "{{ .Capabilities.APIVersions.Has \"example.com/v1/Widget\" }}";
-        check(&[kind], &["example.com/v1", "example.com/v1/Widget", "v1"]);
+        check(|_| {}, true);
+        check(|later| later.output = Some("o".into()), false);
+        check(|later| later.output = None, false);
+        check(|later| later.key = "other".into(), false);
+        check(|later| later.renderer = "another helm".into(), false);
+        check(|later| later.capabilities.api_versions.clear(), false);
     }
 
     #[test]
     fn a_record_is_read_as_it_was_written_and_no_option_is_made_of_it() {
-        let record = ChartRecord { key: "k".into(), capabilities: capabilities() };
+        let output = Some("o".to_owned());
+        let record =
+            ChartRecord { key: "k".into(), capabilities: capabilities(), renderer: "helm".into(), output };
         assert_eq!(ChartRecord::read(&record.text().unwrap()), Some(record.clone()));
         let evil = record.text().unwrap().replace("v1.36.3", "--set=a");
         assert_eq!(ChartRecord::read(&evil), None);

@@ -83,7 +83,7 @@ impl ChartOptions {
 ///
 /// # Errors
 /// Why Helm would refuse it.
-pub(super) fn release_name_of(name: &str) -> Result<(), String> {
+pub fn release_name_of(name: &str) -> Result<(), String> {
     let is_label = |label: &str| {
         let ends = [label.bytes().next(), label.bytes().last()];
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

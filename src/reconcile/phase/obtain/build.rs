@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::api::reason::Reason;
 use crate::builder::{BuildError, BuildSource, Chart, Tree};
 use crate::cluster::session::Session;
-use crate::domain::manifest::chart::{ClusterCapabilities, chart_inputs};
+use crate::domain::manifest::chart::{ChartRecord, ClusterCapabilities, chart_inputs, output_trace};
 use crate::observe::labels::{BuildResult, Phase};
 use crate::oci::Queue;
 use crate::reconcile::cache::drift::Sightings;
@@ -82,6 +82,39 @@ pub async fn build(
     }
 }
 
+/// What an inventory records of the rendering of a chart; absent for other content.
+///
+/// # Errors
+/// When it is not what `known` records of the same.
+pub async fn recorded(
+    scope: &Scope<'_>,
+    content: &Admitted,
+    key: &str,
+    known: Option<&ChartRecord>,
+) -> Result<Option<ChartRecord>, ReconcileError> {
+    let Some(capabilities) = content.capabilities() else { return Ok(None) };
+    let mut record = ChartRecord {
+        key: key.to_owned(),
+        capabilities: ClusterCapabilities::clone(capabilities),
+        renderer: content.built().unwrap_or_default().to_owned(),
+        output: None,
+    };
+    if !scope.release.inputs.has_secret() {
+        let files = content.files().to_vec();
+        let traced =
+            tokio::task::spawn_blocking(move || files.first().map(|(_, manifests)| output_trace(manifests)));
+        // The runtime shuts down.
+        record.output = traced.await.map_err(|_| ReconcileError::SUPERSEDED)?;
+    }
+    if known.is_some_and(|known| known.denies(&record)) {
+        let message = "the Helm chart renders to something else than before, although neither the chart nor its \
+                       values have changed; set the value that the chart makes by chance or by the time, or let it \
+                       refer to a Secret that exists";
+        return Err(failure(Reason::BuildFailed, message).into());
+    }
+    Ok(Some(record))
+}
+
 /// A chart, with what it is rendered with. Its namespace is where its objects go that name none.
 async fn chart(
     scope: &Scope<'_>,
@@ -97,5 +130,6 @@ async fn chart(
         Some(known) => known.clone(),
         None => session.capabilities().await?,
     };
-    Ok(Chart { files, namespace, inputs, capabilities: Some(capabilities.into()) })
+    let (capabilities, recorded) = (Some(capabilities.into()), known.is_some());
+    Ok(Chart { files, namespace, inputs, capabilities, recorded })
 }
