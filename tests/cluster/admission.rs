@@ -435,7 +435,7 @@ async fn the_definition_installs_without_a_warning_and_its_columns_are_shown() {
     assert_eq!(table[1][..5], ["shown", "True", "ReconciliationSucceeded", "1.0.0@abc", "true"]);
     assert_eq!(table[1][6], "applied 2 objects");
     let table = words(story.kubectl(&["get", "supercargo", "-o", "wide"], ""));
-    assert_eq!(table[0][6..], ["LAST APPLIED", "DRIFTED", "VERIFIED", "SOURCE", "MESSAGE"]);
+    assert_eq!(table[0][6..], ["LAST APPLIED", "DRIFTED", "VERIFIED", "SOURCE", "CLUSTER", "MESSAGE"]);
     assert_eq!(
         table[1][6..],
         ["1.0.0@sha256:abc", "Unknown", "oci://registry.example/app", "applied 2 objects"]

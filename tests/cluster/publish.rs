@@ -446,8 +446,8 @@ fn what_cannot_be_pulled_says_what_it_is() {
     pull(
         "publish/chart:1",
         &format!(
-            "{host}/publish/chart@{chart} is not a usable configuration artifact: it is a Helm chart; render it (helm \
-             template) and push the manifests instead"
+            "{host}/publish/chart@{chart}: the Helm chart cannot be rendered: its files are not in one directory, as \
+             `helm package` makes it"
         ),
     );
     let yaml = registry().push_blob("publish/sum", b"a: b\n");

@@ -34,7 +34,8 @@ pub(super) async fn render(
         Some(name) => name.clone(),
         None => {
             let listed = files.iter().map(|(name, content)| (name.as_str(), &content[..]));
-            look_at_chart(listed).map_err(CliError::Input)?.name
+            let refused = |why| CliError::Input(format!("the Helm chart cannot be rendered: {why}"));
+            look_at_chart(listed).map_err(refused)?.name
         }
     };
     release_name_of(&named).map_err(|problem| {

@@ -32,8 +32,9 @@ pub fn look_at_chart<'f>(
 ) -> Result<ChartName, String> {
     let tops: BTreeSet<&str> =
         files.clone().into_iter().map(|(name, _)| name.split('/').next().unwrap_or(name)).collect();
+    let is_within = files.clone().into_iter().all(|(name, _)| name.contains('/'));
     let directory = match tops.iter().collect::<Vec<_>>().as_slice() {
-        [only] => (**only).to_owned(),
+        [only] if is_within => (**only).to_owned(),
         _ => return Err("its files are not in one directory, as `helm package` makes it".to_owned()),
     };
     let path = format!("{directory}/Chart.yaml");
@@ -133,7 +134,7 @@ mod tests {
         check(&[("web/Chart.yaml", chart), ("other/templates/a.yaml", "")], apart);
         check(&[], apart);
         check(&[("web/values.yaml", "")], Err("it has no web/Chart.yaml"));
-        check(&[("Chart.yaml", chart)], Err("it has no Chart.yaml/Chart.yaml"));
+        check(&[("Chart.yaml", chart)], apart);
     }
 
     #[test]

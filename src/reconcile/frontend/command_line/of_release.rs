@@ -1,9 +1,9 @@
 //! What a person looks at of a release: with the person's own rights, also where its objects are in
 //! another cluster.
 
-use super::{Local, failed_outcome};
 use std::sync::Arc;
 
+use super::{Local, failed_outcome};
 use crate::cluster::session::Session;
 use crate::domain::ledger::{Ledger, next};
 use crate::domain::object::Object;
