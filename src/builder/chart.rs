@@ -39,9 +39,9 @@ impl Chart {
             let why = format!("the chart has more than {MAX_FILES} files, which is too many for a build");
             return Err(BuildError::TooLarge(why));
         }
-        let listed = files.iter().map(|(name, content)| (name.as_str(), &content[..]));
+        let listed = || files.iter().map(|(name, content)| (name.as_str(), &content[..]));
         let refused = |why: String| BuildError::Failed(format!("the Helm chart cannot be rendered: {why}"));
-        let ChartName { name, version, directory } = look_at_chart(listed).map_err(refused)?;
+        let ChartName { name, version, directory } = look_at_chart(listed()).map_err(refused)?;
         // Not --skip-tests: it also leaves out a hook that is a test among others.
         let mut arguments = ["template", &inputs.release_name, ARCHIVE, "--namespace", &namespace]
             .map(str::to_owned)
@@ -58,14 +58,13 @@ impl Chart {
             arguments.extend(["--values".to_owned(), file.clone()]);
             written.push((file, Bytes::from(values)));
         }
-        let named = || files.iter().map(|(name, content)| (name.as_str(), &content[..]));
-        let texts = || named().chain(written.iter().map(|(name, values)| (name.as_str(), &values[..])));
+        let texts = || listed().chain(written.iter().map(|(name, values)| (name.as_str(), &values[..])));
         if let Some(all) = &mut capabilities
             && !recorded
             && !inputs.skips_crds
             && ChartMentions::asks(texts())
         {
-            *all = Arc::new(all.with_defined_in(&directory, named()));
+            *all = Arc::new(all.with_defined_in(&directory, listed()));
         }
         if capabilities.as_ref().is_some_and(|all| all.api_versions.len() > MAX_CAPABILITIES) {
             let why = format!("the API server serves more than {MAX_CAPABILITIES} kinds and versions");
@@ -81,7 +80,7 @@ impl Chart {
         }
         let served = capabilities.as_ref().map(|all| all.api_versions.as_slice());
         let mentions = ChartMentions::of(texts(), served.unwrap_or_default());
-        let named = capabilities.as_ref().map(|all| ClusterCapabilities {
+        let narrow = capabilities.as_ref().map(|all| ClusterCapabilities {
             kube_version: all.kube_version.clone(),
             api_versions: mentions.versions.clone(),
         });
@@ -90,9 +89,9 @@ impl Chart {
             later: mentions.has_clock || files.iter().any(|(name, _)| is_archive(name)),
             more: if mentions.has_draw { MORE_DRAWS } else { 0 },
         };
-        let wide = capabilities.filter(|all| named.as_ref() != Some(&**all));
+        let wide = capabilities.filter(|all| narrow.as_ref() != Some(&**all));
         let wide = wide.map(|all| variant(&arguments, &hash, Some(all)));
-        let variant = variant(&arguments, &hash, named.map(Arc::new));
+        let variant = variant(&arguments, &hash, narrow.map(Arc::new));
         let archive =
             packed(&files).map_err(|e| BuildError::Unavailable(format!("cannot pack the chart: {e}")))?;
         drop(files);

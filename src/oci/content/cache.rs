@@ -126,14 +126,13 @@ impl Cache {
         digest: &Digest,
         size: u64,
     ) -> Option<Bytes> {
-        let store = Arc::clone(self.store.as_ref()?);
-        let path = store.path(access, repository, digest);
-        let digest = digest.clone();
-        let read = move || match store.is_other_size(&path, &digest, size) {
+        let read = move |store: &Store, path: &Path, digest: &Digest| match store
+            .is_other_size(path, digest, size)
+        {
             true => None,
-            false => store.read(&path, &digest, size),
+            false => store.read(path, digest, size),
         };
-        tokio::task::spawn_blocking(read).await.ok().flatten()
+        self.stored(access, repository, digest, read).await
     }
 
     /// The stored bytes, if they exist, still match their digest and do not exceed the
@@ -145,10 +144,22 @@ impl Cache {
         digest: &Digest,
         limit: u64,
     ) -> Option<Bytes> {
+        let read = move |store: &Store, path: &Path, digest: &Digest| store.read(path, digest, limit);
+        self.stored(access, repository, digest, read).await
+    }
+
+    /// What `read` makes of the file of these bytes. Blocks a thread of its own.
+    async fn stored(
+        &self,
+        access: &Access,
+        repository: &Repository,
+        digest: &Digest,
+        read: impl FnOnce(&Store, &Path, &Digest) -> Option<Bytes> + Send + 'static,
+    ) -> Option<Bytes> {
         let store = Arc::clone(self.store.as_ref()?);
         let path = store.path(access, repository, digest);
         let digest = digest.clone();
-        tokio::task::spawn_blocking(move || store.read(&path, &digest, limit)).await.ok().flatten()
+        tokio::task::spawn_blocking(move || read(&store, &path, &digest)).await.ok().flatten()
     }
 
     /// Stores bytes that were checked against their digest.

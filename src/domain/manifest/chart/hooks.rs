@@ -109,12 +109,13 @@ fn place(object: &Object) -> Result<Place, String> {
     }
     let weight = object.annotation(WEIGHT).and_then(|text| text.trim().parse().ok()).unwrap_or_default();
     let runs = completes(&object.group_kind());
+    let shown = || hook.chars().take(80).collect::<String>();
     match (before, after) {
         (true, true) if runs => Err(format!(
             "{}: {HOOK}: {:?} runs before the other objects and after them, and an object is applied once; choose with \
              a patch (spec.patches) that sets the annotation {}: before or after",
             object.id(),
-            hook.chars().take(80).collect::<String>(),
+            shown(),
             keys::STEP
         )),
         (true, _) if runs && !upgrades => Ok(Place::Once(weight)),
@@ -122,7 +123,7 @@ fn place(object: &Object) -> Result<Place, String> {
             "{}: {HOOK}: {:?} runs for each revision, and of the hooks before the other objects only a Job does so; \
              make it a step with a patch (spec.patches) that sets the annotation {}: before",
             object.id(),
-            hook.chars().take(80).collect::<String>(),
+            shown(),
             keys::STEP
         )),
         (true, _) => Ok(Place::Before(weight)),

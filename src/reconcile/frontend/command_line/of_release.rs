@@ -15,13 +15,13 @@ use crate::reconcile::error::ReconcileError;
 use crate::reconcile::phase::admit::admit;
 use crate::reconcile::phase::begin::{facts_of, ledger_of};
 use crate::reconcile::phase::inventory::{check_place, ensure_read};
-use crate::reconcile::phase::obtain::obtain_within;
+use crate::reconcile::phase::obtain::{Obtained, obtain_within};
 use crate::reconcile::phase::resolve::resolve;
 use crate::reconcile::place::locate;
 use crate::reconcile::preview::{Preview, preview};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::progress::NoProgress;
-use crate::reconcile::scope::revision::Update;
+use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::source::access::check_account;
 use crate::reconcile::source::allowed::check_registry;
 use crate::reconcile::source::inputs::read_inputs;
@@ -46,17 +46,11 @@ impl Local {
             check_account(scope, session).await?;
             let complete = complete(scope, caches).await?;
             let scope = &Scope { release: &complete, ..*scope };
-            let release = scope.release;
             ensure_read(scope, &mut caches.cluster).await?;
             check_place(scope, &mut caches.cluster)?;
             let ledger = &ledger_of(scope, caches);
-            let command = next(ledger, release, &facts_of(scope, caches));
-            let revision = &resolve(scope, session, caches.into(), ledger, command).await?;
-            let admission = admit(scope, session, caches.into(), revision).await?;
-            let update = Update { session, ledger, revision };
-            let discovery = session.discovery().await?;
-            let obtained = obtain_within(scope, caches, &update, &admission, discovery, Size::Large).await?;
-            preview(scope, caches, &update, obtained).await
+            let (revision, obtained) = obtain(scope, caches, session, ledger).await?;
+            preview(scope, caches, &Update { session, ledger, revision: &revision }, obtained).await
         };
         Box::pin(looked).await.map_err(|error| failed_outcome(error, &release.id))
     }
@@ -87,18 +81,27 @@ impl Local {
             let session = &caches.session(scope)?;
             let complete = complete(scope, caches).await?;
             let scope = &Scope { release: &complete, ..*scope };
-            let release = scope.release;
-            let ledger = &Ledger::default();
-            let command = next(ledger, release, &facts_of(scope, caches));
-            let revision = &resolve(scope, session, caches.into(), ledger, command).await?;
-            let admission = admit(scope, session, caches.into(), revision).await?;
-            let update = Update { session, ledger, revision };
-            let discovery = session.discovery().await?;
-            let obtained = obtain_within(scope, caches, &update, &admission, discovery, Size::Large).await?;
+            let (_, obtained) = obtain(scope, caches, session, &Ledger::default()).await?;
             Ok(obtained.rendered.objects)
         };
         Box::pin(looked).await.map_err(|error| failed_outcome(error, &release.id))
     }
+}
+
+/// Resolves, verifies, fetches and renders it.
+async fn obtain(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    session: &Session,
+    ledger: &Ledger,
+) -> Result<(Revision, Obtained), ReconcileError> {
+    let command = next(ledger, scope.release, &facts_of(scope, caches));
+    let revision = resolve(scope, session, caches.into(), ledger, command).await?;
+    let admission = admit(scope, session, caches.into(), &revision).await?;
+    let update = Update { session, ledger, revision: &revision };
+    let discovery = session.discovery().await?;
+    let obtained = obtain_within(scope, caches, &update, &admission, discovery, Size::Large).await?;
+    Ok((revision, obtained))
 }
 
 /// The release with the inputs of its rendering.
