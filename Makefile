@@ -33,6 +33,11 @@ soak: ## Run random histories against the model (MINUTES=n, SEED=s for the first
 	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built --nocapture
 	MINUTES=$(MINUTES) SEED=$(SEED) FAILURES=$(FAILURES) GATES=$(GATES) $(CARGO) test --test histories -- --ignored --exact --nocapture running::soak
 
+.PHONY: storm
+storm: ## Run five replicas in a storm (MINUTES=n, otherwise 10; SEED=s)
+	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built --nocapture
+	MINUTES=$(MINUTES) SEED=$(SEED) $(CARGO) test --test histories -- --ignored --exact --nocapture storm::storm
+
 .PHONY: lint
 lint: ## Check formatting, lints, and licences where cargo-deny is installed
 	$(CARGO) fmt --all --check

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use supercargo::cli::{CliCommand, ControllerArgs};
 use supercargo::domain::allowed::Allowed;
 use supercargo::domain::remote::kubeconfig::{RemoteReach, RemoteSettings};
+use supercargo::domain::replicas::LeaseTimes;
 use supercargo::observe::logging::{self, LogFormat};
 use supercargo::observe::traces::Traces;
 use supercargo::{cli, controller};
@@ -59,6 +60,11 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         memory_limit: arguments.memory_limit,
         leader_election_namespace: arguments.leader_election_namespace,
         leader_election_name: arguments.leader_election_name,
+        shards: match arguments.shards.as_str() {
+            "auto" => controller::Shards::Auto,
+            _ => controller::Shards::Off,
+        },
+        lease: LeaseTimes::of(arguments.lease_duration),
         default_service_account: arguments.default_service_account,
         watch_namespaces: arguments.watch_namespaces,
         watch_label_selector: arguments.watch_label_selector,

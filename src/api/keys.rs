@@ -15,6 +15,13 @@ pub const OWNER_CLUSTER: &str = "supercargo.dev/cluster";
 /// On a release whose spec means another cluster than before: the URL of the API server of the one
 /// where its objects are left as they are, or `home`.
 pub const LEAVE_CLUSTER: &str = "supercargo.dev/leave-cluster";
+/// Label of a release: releases with the same value are worked on by the same replica.
+pub const SHARD_KEY: &str = "supercargo.dev/shard-key";
+/// Label of a Lease: the replicas of which operator it belongs to, as a hash of the name of their Lease
+/// for leader election.
+pub const REPLICA_OF: &str = "supercargo.dev/replica-of";
+/// Label of the Lease of a replica that ends: it gets no more releases.
+pub const DRAINING: &str = "supercargo.dev/draining";
 /// On a release: any new value reconciles now, once even while suspended.
 pub const RECONCILE_AT: &str = "supercargo.dev/reconcile-at";
 /// On a release: the hash of the plan that is approved, or the digest whose empty content is allowed

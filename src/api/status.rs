@@ -43,6 +43,9 @@ pub struct ReleaseStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Replica of the operator that works on the release; absent: the one that leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerStatus>,
     /// Conditions: Ready; Verified, Healthy and Drifted where they apply; FetchFailed, Reconciling and Stalled only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -112,6 +115,19 @@ pub struct ReleaseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub steps: Vec<StepStatus>,
+}
+
+/// Replica of the operator that works on a release.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerStatus {
+    /// Its name, and a word that no other process has; empty: the replica that leads.
+    #[serde(default)]
+    #[schemars(length(max = 320))]
+    pub holder: String,
+    /// How often the release has changed its owner.
+    #[serde(default)]
+    pub term: i64,
 }
 
 /// Artifact of an attempt.

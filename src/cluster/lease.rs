@@ -1,13 +1,19 @@
 //! A Lease, as client-go's leader election uses it: times are only ever
 //! compared with our own clock, so that skew between hosts does not matter.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use http::Method;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::collections::watch::{Event, ListSelection, State, run};
 use super::error::ApiError;
+use super::kinds::resource::escape;
 use super::session::{Call, JSON, Session};
 
 /// The holder of a lease, and its renewals.
@@ -26,13 +32,43 @@ pub struct LeaseSpec {
     pub lease_transitions: Option<i64>,
 }
 
+impl LeaseSpec {
+    /// The holder; empty when nobody holds it.
+    pub fn holder(&self) -> &str {
+        self.holder_identity.as_deref().unwrap_or_default()
+    }
+
+    /// How long it is valid after a renewal.
+    pub fn duration(&self) -> Duration {
+        let seconds = self.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        Duration::from_secs(seconds.unwrap_or_default())
+    }
+}
+
 /// A lease as read.
 #[derive(Clone, Debug, Default)]
 pub struct Lease {
     /// Its content.
     pub spec: LeaseSpec,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// For the next write; empty when it does not exist yet.
     pub version: String,
+}
+
+/// What the watch over the leases of an operator reports.
+#[derive(Debug)]
+pub enum LeaseEvent {
+    /// A lease, by its name.
+    Present(String, Lease),
+    /// A lease was deleted.
+    Absent(String),
+    /// A list begins: a lease that is not seen before `Listed` does not exist any more.
+    Listing,
+    /// Every lease of the list has been seen.
+    Listed,
+    /// They cannot be watched.
+    Denied(String),
 }
 
 #[derive(Deserialize)]
@@ -45,7 +81,20 @@ struct Raw {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawMetadata {
+    name: String,
     resource_version: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+impl From<Raw> for Lease {
+    fn from(Raw { metadata, spec }: Raw) -> Self {
+        Self { spec, labels: metadata.labels, version: metadata.resource_version }
+    }
+}
+
+fn collection(namespace: &str) -> String {
+    format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases")
 }
 
 /// The form of a MicroTime.
@@ -54,11 +103,60 @@ pub fn micro_time(now: Timestamp) -> String {
 }
 
 impl Session {
-    /// From now on nothing is written after the given time, until another time is set:
+    /// From now on nothing is written after the given time, until another time is set for this lease:
     /// the holder of a lease can write as long as no other process can hold it. Leases
     /// themselves are exempt.
-    pub fn write_until(&self, time: Instant) {
-        self.shared.fence.set(time);
+    pub fn write_until(&self, lease: &str, time: Instant) {
+        self.shared.fence.set(lease, time);
+    }
+
+    /// From now on a write begins only if the leases are held for so long, and may not take longer:
+    /// another process may hold them afterwards. The API server ends it, too.
+    pub fn limit_writes(&self, longest: Duration) {
+        self.shared.fence.limit_writes(longest);
+    }
+
+    /// Watches the leases with a label, of a namespace, until the future is dropped.
+    pub async fn watch_leases(
+        self,
+        namespace: String,
+        label: (&'static str, String),
+        events: mpsc::UnboundedSender<LeaseEvent>,
+    ) {
+        let query = format!("labelSelector={}", escape(&format!("{}={}", label.0, label.1)));
+        let selection = ListSelection { path: collection(&namespace), query, metadata_only: false };
+        run(self, selection, move |event| {
+            let read = |object: &str| serde_json::from_str::<Raw>(object).ok();
+            let event = match event {
+                Event::Listing => Some(LeaseEvent::Listing),
+                Event::Present(object) => read(object).map(|raw| {
+                    let name = raw.metadata.name.clone();
+                    LeaseEvent::Present(name, raw.into())
+                }),
+                Event::Absent(object) => read(object).map(|raw| LeaseEvent::Absent(raw.metadata.name)),
+                Event::Listed => Some(LeaseEvent::Listed),
+                Event::Failed(State::Denied(why)) => Some(LeaseEvent::Denied(why)),
+                Event::Following | Event::Failed(_) => None,
+            };
+            // The receiver is gone while the process ends.
+            if let Some(event) = event {
+                let _ = events.send(event);
+            }
+        })
+        .await;
+    }
+
+    /// Deletes a lease that was not changed since it was read.
+    ///
+    /// # Errors
+    /// A conflict when it was changed.
+    pub async fn delete_lease(&self, namespace: &str, name: &str, version: &str) -> Result<(), ApiError> {
+        let body = json!({"preconditions": {"resourceVersion": version}}).to_string().into_bytes().into();
+        let uri = format!("{}/{name}", collection(namespace));
+        match self.call(Call::with_body(Method::DELETE, uri, JSON, body)).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other.map(|_| ()),
+        }
     }
 
     /// Reads a lease; an empty one when it does not exist.
@@ -66,12 +164,9 @@ impl Session {
     /// # Errors
     /// When the API server does not return it.
     pub async fn read_lease(&self, namespace: &str, name: &str) -> Result<Lease, ApiError> {
-        let uri = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}");
+        let uri = format!("{}/{name}", collection(namespace));
         match self.call(Call::get(uri)).await {
-            Ok(answer) => {
-                let raw: Raw = answer.json()?;
-                Ok(Lease { spec: raw.spec, version: raw.metadata.resource_version })
-            }
+            Ok(answer) => answer.json::<Raw>().map(Lease::from),
             Err(error) if error.is_not_found() => Ok(Lease::default()),
             Err(error) => Err(error),
         }
@@ -86,13 +181,14 @@ impl Session {
         namespace: &str,
         name: &str,
         version: &str,
+        labels: &BTreeMap<String, String>,
         spec: &LeaseSpec,
     ) -> Result<Lease, ApiError> {
-        let root = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
+        let root = collection(namespace);
         let mut lease = json!({
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": {"name": name, "namespace": namespace},
+            "metadata": {"name": name, "namespace": namespace, "labels": labels},
             "spec": spec,
         });
         let (method, uri) = if version.is_empty() {
@@ -102,7 +198,6 @@ impl Session {
             (Method::PUT, format!("{root}/{name}"))
         };
         let body = lease.to_string().into_bytes().into();
-        let raw: Raw = self.call(Call::with_body(method, uri, JSON, body)).await?.json()?;
-        Ok(Lease { spec: raw.spec, version: raw.metadata.resource_version })
+        self.call(Call::with_body(method, uri, JSON, body)).await?.json::<Raw>().map(Lease::from)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::collections::watch::{Event, ListSelection, State, run};
@@ -16,7 +16,7 @@ use super::kinds::resource::escape;
 use super::session::{Call, Session};
 use crate::api::keys;
 use crate::api::release::{GROUP, PLURAL, VERSION};
-use crate::api::status::ReleaseStatus;
+use crate::api::status::{OwnerStatus, ReleaseStatus};
 use crate::domain::identity::ReleaseId;
 use crate::domain::observed::ObservedRelease;
 use crate::domain::patch::selector::Selector;
@@ -56,6 +56,32 @@ struct NamedMetadata {
 #[derive(Deserialize)]
 struct OnlyMetadata {
     metadata: ObjectMeta,
+}
+
+#[derive(Default, Deserialize)]
+struct OnlyOwner {
+    #[serde(default)]
+    status: OwnerOfStatus,
+}
+
+#[derive(Default, Deserialize)]
+struct OwnerOfStatus {
+    #[serde(default)]
+    owner: Option<OwnerStatus>,
+}
+
+/// The patch that replaces the status of a release with this uid, in this version if one is given. It
+/// fails if the release has another owner meanwhile: the status of an owner names it.
+pub(super) fn status_patch(uid: &str, version: Option<&str>, status: &ReleaseStatus) -> Value {
+    let mut patch = vec![json!({"op": "test", "path": "/metadata/uid", "value": uid})];
+    if let Some(owner) = &status.owner {
+        patch.push(json!({"op": "test", "path": "/status/owner", "value": owner}));
+    }
+    if let Some(version) = version {
+        patch.push(json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version}));
+    }
+    patch.push(json!({"op": "add", "path": "/status", "value": status}));
+    Value::Array(patch)
 }
 
 pub(super) fn collection(namespace: Option<&str>) -> String {
@@ -101,8 +127,8 @@ impl Session {
     pub async fn release_is_suspended(&self, release: &ReleaseId) -> Result<Option<bool>, ApiError> {
         match self.call(Call::get(path(release))).await {
             Ok(answer) => {
-                let resource: serde_json::Value = answer.json()?;
-                Ok(Some(resource.pointer("/spec/suspend") == Some(&serde_json::Value::Bool(true))))
+                let resource: Value = answer.json()?;
+                Ok(Some(resource.pointer("/spec/suspend") == Some(&Value::Bool(true))))
             }
             Err(error) if error.is_not_found() => Ok(None),
             // In a cluster without the definition of releases the path itself is not found.
@@ -166,13 +192,31 @@ impl Session {
         uid: &str,
         status: &ReleaseStatus,
     ) -> Result<(), ApiError> {
-        let patch = json!([
-            {"op": "test", "path": "/metadata/uid", "value": uid},
-            {"op": "add", "path": "/status", "value": status},
-        ]);
+        let body = status_patch(uid, None, status).to_string().into_bytes().into();
+        let uri = format!("{}/status?fieldManager={}", path(release), keys::FIELD_MANAGER);
+        self.call(Call::with_body(Method::PATCH, uri, JSON_PATCH, body)).await.map(|_| ())
+    }
+
+    /// Gives a release another owner, if nothing of it has changed since it was read in this version.
+    /// Returns the owner that the API server has kept: none if its definition of releases is too old.
+    ///
+    /// # Errors
+    /// When the API server refuses; [`ApiError::is_conflict`] when the release has been changed.
+    pub async fn write_owner(
+        &self,
+        release: &ReleaseId,
+        uid: &str,
+        version: &str,
+        owner: &OwnerStatus,
+    ) -> Result<Option<OwnerStatus>, ApiError> {
+        let patch = json!({
+            "metadata": {"uid": uid, "resourceVersion": version},
+            "status": {"owner": owner},
+        });
         let uri = format!("{}/status?fieldManager={}", path(release), keys::FIELD_MANAGER);
         let body = patch.to_string().into_bytes().into();
-        self.call(Call::with_body(Method::PATCH, uri, JSON_PATCH, body)).await.map(|_| ())
+        let answer = self.call(Call::with_body(Method::PATCH, uri, MERGE_PATCH, body)).await?;
+        Ok(answer.json::<OnlyOwner>()?.status.owner)
     }
 
     /// Sets the finalizers of a release.

@@ -93,6 +93,7 @@ pub(super) struct Shared {
     metrics: Arc<Metrics>,
     namespace: String,
     own: Arc<Identity>,
+    agent: HeaderValue,
     /// The process's own identity.
     acting: Vec<(HeaderName, HeaderValue)>,
 }
@@ -111,6 +112,7 @@ impl Shared {
             metrics,
             namespace: String::new(),
             own,
+            agent: call::agent(),
             acting: Vec::new(),
         }
     }
@@ -238,12 +240,14 @@ impl Session {
         &self.identity
     }
 
-    fn request(&self, call: &Call) -> Result<Request<Full<Bytes>>, ApiError> {
+    /// The request of a call. `longest`: how long the API server may work on it.
+    fn request(&self, call: &Call, longest: Option<Duration>) -> Result<Request<Full<Bytes>>, ApiError> {
+        let uri = call.uri_within(longest);
         let mut request = Request::builder()
             .method(call.method.clone())
-            .uri(&call.uri)
+            .uri(&*uri)
             .header(header::ACCEPT, call.accept)
-            .header(header::USER_AGENT, concat!("supercargo/", env!("CARGO_PKG_VERSION")));
+            .header(header::USER_AGENT, self.shared.agent.clone());
         if !call.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, call.content_type);
         }
@@ -292,7 +296,9 @@ impl Session {
     }
 
     async fn call_once(&self, call: &Call) -> Result<ApiResponse, ApiError> {
-        let request = self.request(call)?;
+        let is_write = call.method != Method::GET && !call.is_of_lease();
+        let bound = is_write.then(|| self.shared.fence.longest_write()).flatten();
+        let request = self.request(call, bound)?;
         let (lane, _share) = match call.is_of_lease() {
             // The lease does not wait for other requests.
             true => (Lane::Lease, None),
@@ -301,15 +307,16 @@ impl Session {
                 (Lane::Request, Some(self.shared.in_flight.enter(tenant, 1).await))
             }
         };
-        if call.method != Method::GET && !call.is_of_lease() {
-            self.shared.fence.check()?;
+        if is_write {
+            self.shared.fence.admit().await?;
         }
         let asked = Instant::now();
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, async {
+        let longest = bound.unwrap_or(REQUEST_TIMEOUT);
+        let answer = tokio::time::timeout(longest, async {
             let (_slot, response) = self.shared.transport.send(lane, request).await?;
             read(response, self.most(call)).await
         });
-        let answer = answer.await.unwrap_or(Err(ApiError::Timeout(REQUEST_TIMEOUT)));
+        let answer = answer.await.unwrap_or(Err(ApiError::Timeout(longest)));
         let code = match &answer {
             Ok(answer) => answer.code,
             Err(error) => error.code(),
@@ -334,7 +341,7 @@ impl Session {
     }
 
     async fn open_once(&self, call: Call) -> Result<(Slot, Incoming), ApiError> {
-        let request = self.request(&call)?;
+        let request = self.request(&call, None)?;
         let asked = Instant::now();
         let sent = self.shared.transport.send(Lane::Watch, request);
         let opened = tokio::time::timeout(REQUEST_TIMEOUT, sent).await;

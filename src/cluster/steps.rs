@@ -3,10 +3,9 @@
 
 use http::Method;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::error::ApiError;
-use super::releases::path;
+use super::releases::{path, status_patch};
 use super::session::{Call, Session};
 use crate::api::keys;
 use crate::api::status::ReleaseStatus;
@@ -67,11 +66,7 @@ impl Session {
         seen: &StepRecords,
         status: &ReleaseStatus,
     ) -> Result<Vec<StepStatus>, ApiError> {
-        let patch = json!([
-            {"op": "test", "path": "/metadata/uid", "value": seen.uid},
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": seen.version},
-            {"op": "add", "path": "/status", "value": status},
-        ]);
+        let patch = status_patch(&seen.uid, Some(&seen.version), status);
         let uri = format!("{}/status?fieldManager={}", path(release), keys::FIELD_MANAGER);
         let body = patch.to_string().into_bytes().into();
         let answer = self.call(Call::with_body(Method::PATCH, uri, JSON_PATCH, body)).await?;

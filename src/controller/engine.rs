@@ -1,5 +1,8 @@
 //! From watches to releases: each release is an actor, and each event is sent to its actor.
 
+mod changes;
+mod handover;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +10,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use self::changes::is_wanted;
 use super::actor::{Actor, SharedState};
 use super::options::Options;
+use super::replicas::{Members, Membership, Moved, ReleaseTable};
 use super::specs::Specs;
-use crate::api::status::ReleaseStatus;
 use crate::builder::Builder;
 use crate::cluster::changes::WatchChange;
 use crate::cluster::inventory::Stored;
@@ -20,6 +24,7 @@ use crate::cluster::session::Session;
 use crate::cluster::store::Store;
 use crate::domain::identity::ReleaseId;
 use crate::domain::observed::ObservedRelease;
+use crate::domain::patch::selector::Selector;
 use crate::domain::release::{has_begun, id_of};
 use crate::domain::status::awaited_objects;
 use crate::domain::verify::trust_policy::TrustPolicy;
@@ -41,7 +46,21 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// The pause of a release after one of its runs has crashed.
 const AFTER_CRASH: Duration = Duration::from_secs(30);
 
+/// What tells a replica which releases are its own.
+pub struct Coordination {
+    /// What it is called as an owner; absent: it works only while it leads.
+    pub holder: Option<String>,
+    /// Whether it leads. It never stops doing so: then the process ends.
+    pub leads: watch::Receiver<bool>,
+    /// The replicas.
+    pub membership: watch::Receiver<Option<Arc<Membership>>>,
+    /// What is known of owners.
+    pub members: Arc<Members>,
+}
+
 struct Handle {
+    /// One number for each actor.
+    number: u64,
     signals: Arc<Signals>,
     latest: watch::Sender<Arc<ObservedRelease>>,
 }
@@ -57,11 +76,23 @@ async fn evaluate(shared: Arc<SharedState>) {
 /// The engine.
 pub struct Engine {
     shared: Arc<SharedState>,
+    /// All releases, of every replica.
+    table: ReleaseTable,
+    coordination: Coordination,
+    moves: JoinSet<Moved>,
+    /// The releases that this replica works on.
     handles: HashMap<ReleaseId, Handle>,
-    actors: JoinSet<()>,
+    actors: JoinSet<(ReleaseId, u64)>,
+    /// Actors that end because their releases go to other replicas.
+    leaving: HashMap<ReleaseId, u64>,
+    numbers: u64,
     unseen: BTreeSet<ReleaseId>,
     /// The namespaces whose releases are not known yet; `None` is all.
     unlisted: BTreeSet<Option<String>>,
+    scopes: Vec<Option<String>>,
+    selector: Option<Selector>,
+    /// The watches over releases.
+    listing: JoinSet<()>,
     releases: mpsc::UnboundedReceiver<ReleaseEvent>,
     changes: mpsc::UnboundedReceiver<WatchChange>,
     /// Objects that releases depend on.
@@ -77,11 +108,11 @@ impl Engine {
     /// that of another release when it finds its objects.
     pub fn start(
         session: Session,
-        registry: Registry,
-        builder: Builder,
+        (registry, builder): (Registry, Builder),
         trust: TrustSettings,
         (specs, inputs): (Specs, InputRoom),
         metrics: Arc<Metrics>,
+        coordination: Coordination,
         options: &Options,
     ) -> Self {
         let scopes: Vec<Option<String>> = match options.watch_namespaces.as_slice() {
@@ -90,11 +121,7 @@ impl Engine {
         };
         let selector = options.watch_label_selector.clone();
         let unlisted = scopes.iter().cloned().collect();
-        let (sender, releases) = mpsc::unbounded_channel();
         let mut watches = JoinSet::new();
-        for scope in scopes {
-            watches.spawn(session.clone().watch_releases(scope, selector.clone(), sender.clone()));
-        }
         let (store, changes) = Store::new(&session);
         let (wake, wakes) = mpsc::unbounded_channel();
         let (named, objects) = NamedObjects::new(&session);
@@ -128,8 +155,48 @@ impl Engine {
         let pool = WorkerPool::new(options.concurrency.max(1), &metrics);
         let shared = Arc::new(SharedState { env, pool, specs });
         watches.spawn(evaluate(Arc::clone(&shared)));
-        let (handles, actors, unseen) = (HashMap::new(), JoinSet::new(), BTreeSet::new());
-        Self { shared, handles, actors, unseen, unlisted, releases, changes, objects, wakes, watches }
+        let mut engine = Self {
+            table: ReleaseTable::new(coordination.holder.clone()),
+            coordination,
+            moves: JoinSet::new(),
+            handles: HashMap::new(),
+            actors: JoinSet::new(),
+            leaving: HashMap::new(),
+            numbers: 0,
+            unseen: BTreeSet::new(),
+            unlisted,
+            scopes,
+            selector,
+            listing: JoinSet::new(),
+            releases: mpsc::unbounded_channel().1,
+            changes,
+            objects,
+            wakes,
+            watches,
+            shared,
+        };
+        if *engine.coordination.leads.borrow_and_update() {
+            engine.table.lead();
+        }
+        if let Some(membership) = engine.coordination.membership.borrow_and_update().clone() {
+            engine.shared.env.metrics.replicas(membership.replicas.len());
+            engine.table.set_membership(membership);
+        }
+        engine.list();
+        engine
+    }
+
+    /// Lists and watches the releases, from now.
+    fn list(&mut self) {
+        // Events of the watches before would be taken for newer ones.
+        self.listing.abort_all();
+        let (sender, releases) = mpsc::unbounded_channel();
+        self.releases = releases;
+        self.table.list_begins();
+        for scope in self.scopes.clone() {
+            let session = self.shared.env.session.clone();
+            self.listing.spawn(session.watch_releases(scope, self.selector.clone(), sender.clone()));
+        }
     }
 
     /// Runs until the future is done, then waits for the runs to finish. `listed` is called when
@@ -165,9 +232,34 @@ impl Engine {
                     let before = std::mem::replace(&mut in_force, Arc::clone(&trust_policy.borrow_and_update()));
                     self.demand(&before, &in_force);
                 }
-                Some(_) = self.actors.join_next() => {}
+                Some(ended) = self.actors.join_next() => {
+                    if let Ok((id, number)) = ended {
+                        self.ended(&id, number);
+                    }
+                }
+                Some(moved) = self.moves.join_next() => {
+                    if let Ok(moved) = moved {
+                        self.moved(moved);
+                    }
+                }
+                Ok(()) = self.coordination.leads.changed() => {
+                    if *self.coordination.leads.borrow_and_update() {
+                        self.table.lead();
+                        self.list();
+                    }
+                }
+                Ok(()) = self.coordination.membership.changed() => {
+                    let membership = self.coordination.membership.borrow_and_update().clone();
+                    if let Some(membership) = membership {
+                        self.shared.env.metrics.replicas(membership.replicas.len());
+                        self.table.set_membership(membership);
+                        self.decide_all();
+                    }
+                }
             }
         }
+        self.listing.abort_all();
+        self.moves.abort_all();
         self.watches.abort_all();
         for handle in self.handles.values() {
             handle.signals.stop();
@@ -182,7 +274,7 @@ impl Engine {
         match event {
             ReleaseEvent::Listing(namespace) => {
                 let listed = |id: &&ReleaseId| namespace.as_ref().is_none_or(|n| *n == id.namespace);
-                self.unseen.extend(self.handles.keys().filter(listed).cloned());
+                self.unseen.extend(self.table.ids().filter(listed).cloned());
             }
             ReleaseEvent::Present(resource) => self.present(resource),
             ReleaseEvent::Absent(id) => self.absent(&id),
@@ -206,36 +298,39 @@ impl Engine {
     fn present(&mut self, seen: Arc<ObservedRelease>) {
         let id = id_of(&seen.resource);
         self.unseen.remove(&id);
-        let uid = &seen.resource.metadata.uid;
-        if self.handles.get(&id).is_some_and(|handle| handle.latest.borrow().resource.metadata.uid != *uid) {
+        if self.table.is_another(&id, seen.resource.metadata.uid.as_deref()) {
             self.absent(&id);
         }
         let env = &self.shared.env;
         env.notify(env.dependencies.present(&seen));
-        if let Some(handle) = self.handles.get(&id) {
-            let wanted = is_wanted(&handle.latest.borrow(), &seen);
-            handle.latest.send_replace(seen);
-            if wanted {
-                handle.signals.supersede();
+        self.table.present(&id, Arc::clone(&seen));
+        match self.handles.get(&id) {
+            Some(handle) => {
+                let wanted = is_wanted(&handle.latest.borrow(), &seen);
+                handle.latest.send_replace(seen);
+                if wanted {
+                    handle.signals.supersede();
+                }
             }
-            return;
-        }
-        let (suspended, status) = (seen.resource.spec.suspend, seen.resource.status.as_ref());
-        let metrics = &self.shared.env.metrics;
-        metrics.release_appeared(&id, suspended, status.unwrap_or(&ReleaseStatus::default()));
-        if seen.resource.spec.kube_config.is_none() {
             // In another cluster, the names are those of other objects.
-            env.target.claims.wanted_before(&id, status.map(awaited_objects).unwrap_or_default());
+            None if seen.resource.spec.kube_config.is_none() => {
+                let status = seen.resource.status.as_ref();
+                let awaited = status.map(awaited_objects).unwrap_or_default();
+                env.wake(env.target.claims.wanted_before(&id, awaited));
+            }
+            None => {}
         }
-        let (latest, receiver) = watch::channel(seen);
-        let signals = Arc::new(Signals::default());
-        let shared = Arc::clone(&self.shared);
-        self.actors.spawn(supervise(shared, id.clone(), receiver, Arc::clone(&signals)));
-        self.handles.insert(id, Handle { signals, latest });
+        self.decide(&id);
     }
 
     fn absent(&mut self, id: &ReleaseId) {
-        if let Some(handle) = self.handles.remove(id) {
+        let is_known = self.table.absent(id);
+        let is_leaving = self.leaving.remove(id).is_some();
+        let handle = self.handles.remove(id);
+        if !is_known && handle.is_none() {
+            return;
+        }
+        if let Some(handle) = &handle {
             handle.signals.stop();
             if handle.latest.borrow().resource.metadata.deletion_timestamp.is_none() {
                 tracing::info!(
@@ -243,10 +338,12 @@ impl Engine {
                     "no longer reconciled: it is gone, or its labels do not match the selector; its objects are kept"
                 );
             }
-            let env = &self.shared.env;
-            env.wake(env.target.claims.forget(id));
-            env.wake(env.clusters.forget(id));
-            env.notify(env.dependencies.absent(id));
+        }
+        let env = &self.shared.env;
+        env.wake(env.target.claims.forget(id));
+        env.wake(env.clusters.forget(id));
+        env.notify(env.dependencies.absent(id));
+        if handle.is_some() || is_leaving {
             env.metrics.release_gone(id);
         }
     }
@@ -264,20 +361,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// Whether a change of the resource needs a run. Changes of the status are our own.
-fn is_wanted(before: &ObservedRelease, after: &ObservedRelease) -> bool {
-    let (b, a) = (&before.resource.metadata, &after.resource.metadata);
-    b.generation != a.generation
-        || b.deletion_timestamp != a.deletion_timestamp
-        || b.annotations != a.annotations
-        || b.labels != a.labels && has_expressions(after)
-}
-
-/// Whether a release has expressions that may name its own labels.
-fn has_expressions(release: &ObservedRelease) -> bool {
-    release.resource.spec.depends_on.iter().any(|dependency| dependency.ready.is_some())
 }
 
 /// Runs an actor, and restarts it after a pause if it crashes: one release must not stop the

@@ -30,6 +30,17 @@ pub enum ControllerError {
         "cannot renew the lease {0} in time, another replica may be the leader now: check the API server"
     )]
     LeaseNotRenewed(String),
+    /// The replicas cannot see each other.
+    #[error(
+        "cannot watch leases in namespace {namespace}, which --shards=auto needs (grant list, watch, get, create, \
+         update and delete on leases there): {why}"
+    )]
+    Leases {
+        /// Where.
+        namespace: String,
+        /// What the API server says.
+        why: String,
+    },
     /// The trust policy cannot be used.
     #[error("cannot use the trust policy")]
     TrustPolicy(#[source] FileError),

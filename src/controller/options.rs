@@ -7,6 +7,7 @@ use crate::builder::BuildSwitch;
 use crate::domain::allowed::Allowed;
 use crate::domain::patch::selector::Selector;
 use crate::domain::remote::kubeconfig::RemoteSettings;
+use crate::domain::replicas::LeaseTimes;
 use crate::oci::{Mirror, TokenHost};
 
 /// The flags of `supercargo controller`.
@@ -29,6 +30,10 @@ pub struct Options {
     pub leader_election_namespace: Option<String>,
     /// The name of the lease.
     pub leader_election_name: String,
+    /// Which replicas work.
+    pub shards: Shards,
+    /// The times of leases.
+    pub lease: LeaseTimes,
     /// The ServiceAccount of releases that name none.
     pub default_service_account: Option<String>,
     /// The namespaces whose releases are reconciled; all when empty.
@@ -59,6 +64,15 @@ pub struct Options {
     pub release_metrics: bool,
     /// Where webhooks are received.
     pub webhooks: Option<WebhookOptions>,
+}
+
+/// Which replicas work on releases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shards {
+    /// The leader works on all releases.
+    Off,
+    /// Every replica works on its share.
+    Auto,
 }
 
 /// How kustomizations are built and charts rendered.

@@ -193,6 +193,13 @@ labels! {
         /// Nothing more is written.
         Frozen => "frozen",
     }
+    /// How a release has changed its owner.
+    Handover {
+        /// This replica has taken it from one that is gone.
+        Taken => "taken",
+        /// This replica has given it to another one.
+        Given => "given",
+    }
     /// The result of loading a new version of a file.
     Load {
         /// It was loaded.

@@ -63,6 +63,7 @@ mod scaling;
 mod scene;
 mod secrecy;
 mod shards;
+mod sharing;
 mod shell;
 mod signatures;
 mod specs;

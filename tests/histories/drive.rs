@@ -71,6 +71,8 @@ pub fn empty_namespace() -> &'static str {
 pub struct Drive {
     // In this order they end.
     operator: Option<Operator>,
+    /// Replicas that share the releases with it, and that nothing happens to.
+    others: Vec<Operator>,
     api: Proxy,
     content: Proxy,
     account: Account,
@@ -150,7 +152,7 @@ struct State {
 
 impl Drive {
     /// Everything is there, and nothing has happened.
-    pub async fn begin() -> Drive {
+    pub async fn begin(others: usize) -> Drive {
         let _no_restart = JUDGING.read().await;
         let story = Story::begin("history").await;
         let names =
@@ -160,6 +162,7 @@ impl Drive {
         story.apply(&surroundings(&names));
         let mut drive = Drive {
             operator: None,
+            others: Vec::new(),
             api,
             content,
             account,
@@ -192,8 +195,22 @@ impl Drive {
             let object = drive.get(&drive.home("configmaps", name)).await.expect("it was applied");
             drive.bystanders.insert(name.to_owned(), object);
         }
+        if others > 0 {
+            drive.story.apply(LEASES);
+        }
+        for n in 0..others {
+            let other = drive.options(&format!("other-{n}")).arguments(SHARED).start();
+            drive.others.push(other);
+        }
         drive.start();
         drive
+    }
+
+    fn options(&self, pod: &str) -> Options {
+        Options::new(env!("CARGO_BIN_EXE_supercargo"), &self.account)
+            .kubeconfig(&self.api.kubeconfig(self.account.kubeconfig()))
+            .watching(&[&self.world.names.home])
+            .env("POD_NAME", pod)
     }
 
     pub fn names(&self) -> &Names {
@@ -202,7 +219,8 @@ impl Drive {
 
     /// All that the operator has logged.
     pub fn log(&self) -> String {
-        self.operator.as_ref().map(Operator::log).unwrap_or_default()
+        let all = self.operator.iter().chain(&self.others).map(Operator::log);
+        all.collect::<Vec<_>>().join("--- another replica\n")
     }
 
     /// The user of the operator, in the audit log.
@@ -211,11 +229,10 @@ impl Drive {
     }
 
     fn start(&mut self) {
-        let names = &self.world.names;
-        let mut options = Options::new(env!("CARGO_BIN_EXE_supercargo"), &self.account)
-            .kubeconfig(&self.api.kubeconfig(self.account.kubeconfig()))
-            .watching(&[&names.home])
-            .env("POD_NAME", &format!("supercargo-{}", self.state.pod));
+        let mut options = self.options(&format!("supercargo-{}", self.state.pod));
+        if !self.others.is_empty() {
+            options = options.arguments(SHARED);
+        }
         if let Some(cache) = &self.state.cache {
             options = options.cache(cache);
         }
@@ -254,13 +271,27 @@ impl Drive {
             drop(self.api.wait_held(HELD, moment));
             self.kill();
         }
+        self.keep_others();
         if !self.operator.as_mut().is_some_and(Operator::running) {
             self.start();
         }
     }
 
+    /// Starts the other replicas that have ended by themselves.
+    fn keep_others(&mut self) {
+        for n in 0..self.others.len() {
+            if self.others[n].running() {
+                continue;
+            }
+            let log = self.others[n].log();
+            assert!(!log.contains("panicked"), "a replica has crashed\n{log}");
+            self.others[n] = self.options(&format!("other-{n}")).arguments(SHARED).start();
+        }
+    }
+
     /// Starts the operator if it has ended by itself, because it lost its lease.
     pub fn keep_alive(&mut self) {
+        self.keep_others();
         if !self.operator.as_mut().is_some_and(Operator::running) {
             let log = self.log();
             assert!(!log.contains("panicked"), "the operator has crashed\n{log}");
@@ -721,6 +752,7 @@ impl Drive {
     /// Removes what no namespace takes with it, and lets go what a finalizer holds.
     pub async fn end(mut self) {
         self.operator = None;
+        self.others.clear();
         let none = json!({"metadata": {"finalizers": null}});
         for (plural, kind) in [(RELEASES, "r"), ("configmaps", "inv-r")] {
             let list = self.get(self.home(plural, "").trim_end_matches('/')).await.unwrap_or_default();
@@ -788,6 +820,21 @@ pub fn rendered(names: &Names, piece: &crate::action::Piece, spec: &Spec) -> Val
     }
     object
 }
+
+/// Replicas share the releases. The lease is short, so that what one leaves is soon taken.
+const SHARED: &[&str] = &["--shards=auto", "--lease-duration=6s"];
+/// What they need for it.
+pub const LEASES: &str = "apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: leases}
+rules: [{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, delete]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: leases}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: leases}
+subjects: [{kind: ServiceAccount, name: supercargo}]
+";
 
 fn surroundings(names: &Names) -> String {
     let home = &names.home;

@@ -17,6 +17,9 @@ pub struct History {
     /// Whether it is about the gates of new revisions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gates: bool,
+    /// How many replicas share the releases beside the one that things happen to.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub others: usize,
     /// What it has shown once.
     pub why: Vec<String>,
     /// What happens.
@@ -34,20 +37,34 @@ pub struct Failure {
     pub details: String,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_none(others: &usize) -> bool {
+    *others == 0
+}
+
 impl History {
     /// The history of a seed.
     pub fn of_seed(seed: u64, judgements: usize) -> History {
-        History { seed, gates: false, why: Vec::new(), actions: generate::history(seed, judgements) }
+        let actions = generate::history(seed, judgements);
+        History { seed, gates: false, others: 0, why: Vec::new(), actions }
     }
 
     /// The history of a seed that is about gates.
     pub fn of_gates(seed: u64, judgements: usize) -> History {
-        History { seed, gates: true, why: Vec::new(), actions: generate::gates::history(seed, judgements) }
+        let actions = generate::gates::history(seed, judgements);
+        History { seed, gates: true, others: 0, why: Vec::new(), actions }
+    }
+
+    /// The same with three replicas.
+    #[must_use]
+    pub fn shared(self) -> History {
+        History { others: 2, ..self }
     }
 
     /// What it is called.
     pub fn name(&self) -> String {
-        format!("{}{}", if self.gates { "gates-" } else { "" }, self.seed)
+        let gates = if self.gates { "gates-" } else { "" };
+        format!("{gates}{}{}", if self.others > 0 { "shared-" } else { "" }, self.seed)
     }
 
     /// One that is kept.
@@ -62,9 +79,12 @@ impl History {
             |action: &Action| format!("  {}", serde_json::to_string(action).expect("an action is JSON"));
         let actions: Vec<String> = self.actions.iter().map(line).collect();
         let why = serde_json::to_string(&self.why).expect("text is JSON");
-        let gates = if self.gates { "\"gates\": true, " } else { "" };
+        let mut more = String::from(if self.gates { "\"gates\": true, " } else { "" });
+        if self.others > 0 {
+            more += &format!("\"others\": {}, ", self.others);
+        }
         let text = format!(
-            "{{\"seed\": {}, {gates}\"why\": {why}, \"actions\": [\n{}\n]}}\n",
+            "{{\"seed\": {}, {more}\"why\": {why}, \"actions\": [\n{}\n]}}\n",
             self.seed,
             actions.join(",\n")
         );
@@ -79,7 +99,7 @@ impl History {
 
     /// Carries it out, from nothing to a last judgement.
     pub async fn run(&self) -> Result<Tally, Failure> {
-        let mut drive = Drive::begin().await;
+        let mut drive = Drive::begin(self.others).await;
         let mut timeline = String::new();
         let start = Instant::now();
         let mut result = Ok(());

@@ -24,3 +24,4 @@ mod running;
 mod settle;
 mod shrink;
 mod snapshot;
+mod storm;

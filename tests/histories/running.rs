@@ -21,6 +21,10 @@ const JUDGEMENTS: usize = 5;
 const SHRINKING: Duration = Duration::from_secs(240);
 /// How many fresh seeds are begun in this time beside the fixed ones.
 const FRESH: Duration = Duration::from_secs(20);
+/// Seeds that run with three replicas, too.
+const SHARED: [u64; 2] = [2, 4];
+/// The same of those that are about gates.
+const SHARED_GATES: [u64; 1] = [5005];
 /// Seeds that always run: together they do everything that there is to do.
 const FIXED: std::ops::Range<u64> = 1..7;
 /// The same of those that are about gates: in them, each gate holds a revision and lets one pass.
@@ -137,11 +141,13 @@ fn regressions() -> Vec<History> {
 
 // In turn, one about everything and one about gates.
 fn of_either(turn: u64, seed: u64, judgements: usize) -> History {
-    if turn.is_multiple_of(2) {
+    let history = if turn.is_multiple_of(2) {
         History::of_gates(seed, judgements)
     } else {
         History::of_seed(seed, judgements)
-    }
+    };
+    // Of three, one with several replicas.
+    if turn.is_multiple_of(3) { history.shared() } else { history }
 }
 
 fn fresh_seed() -> u64 {
@@ -159,7 +165,10 @@ fn histories_that_have_failed_once_and_of_fixed_and_fresh_seeds_hold() {
     let begin = Instant::now();
     let fixed = FIXED.map(|seed| History::of_seed(seed, JUDGEMENTS));
     let gates = GATES.map(|seed| History::of_gates(seed, JUDGEMENTS));
-    let mut known = regressions().into_iter().chain(gates).chain(fixed);
+    let shared = SHARED.map(|seed| History::of_seed(seed, JUDGEMENTS).shared());
+    let shared_gates = SHARED_GATES.map(|seed| History::of_gates(seed, JUDGEMENTS).shared());
+    let shared = shared.into_iter().chain(shared_gates);
+    let mut known = regressions().into_iter().chain(gates).chain(fixed).chain(shared);
     let mut fresh = 0;
     let (count, gates) = all_hold(1, move || {
         let mut next = || {

@@ -8,6 +8,12 @@ older or newer image has nothing to complain about. */}}
 - --leader-election-name={{ . }}
 {{- end }}
 {{- end }}
+{{- if eq (toString .Values.shards) "auto" }}
+- --shards=auto
+{{- end }}
+{{- if ne .Values.leaseDuration "15s" }}
+- --lease-duration={{ .Values.leaseDuration }}
+{{- end }}
 - --metrics-addr=0.0.0.0:8080
 - --health-addr=0.0.0.0:8081
 - --cache-dir=/var/cache/supercargo

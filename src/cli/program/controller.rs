@@ -49,6 +49,12 @@ pub struct ControllerArgs {
     /// Name of the leader election Lease; several controllers in one namespace need different names.
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_LEADER_ELECTION_NAME", default_value = "supercargo-controller", value_name = "NAME", value_parser = object_name)]
     pub leader_election_name: String,
+    /// Which replicas work on releases: off: only the leader; auto: each on its share.
+    #[arg(long, env = "SUPERCARGO_SHARDS", default_value = "off", value_name = "off|auto", value_parser = ["off", "auto"], hide_possible_values = true)]
+    pub shards: String,
+    /// How long a replica that gives no sign of life keeps its work. With --shards=auto, a request that writes may take two thirds of it.
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_LEASE_DURATION", default_value = "15s", value_name = "DURATION", value_parser = lease_duration)]
+    pub lease_duration: Duration,
     /// ServiceAccount, in the release's namespace, for releases without serviceAccountName (default: the controller's own rights).
     #[arg(long, env = "SUPERCARGO_DEFAULT_SERVICE_ACCOUNT", value_name = "NAME", value_parser = object_name)]
     pub default_service_account: Option<String>,
@@ -139,6 +145,17 @@ fn verification_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text).map_err(|e| e.to_string())?;
     let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
     if allowed.contains(&interval) { Ok(interval) } else { Err("must be between 1s and 24h".into()) }
+}
+
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).map_err(|e| e.to_string())?;
+    let allowed = Duration::from_secs(5)..=Duration::from_secs(120);
+    let is_whole = duration.subsec_nanos() == 0;
+    if is_whole && allowed.contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("must be between 5s and 120s, in whole seconds".into())
+    }
 }
 
 /// A selector that selects everything is a mistake: an empty variable, most likely.

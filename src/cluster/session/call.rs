@@ -1,7 +1,10 @@
 //! A call of the API server, and its answer.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderValue, Method};
 
 use crate::cluster::error::ApiError;
 use crate::observe::labels::Verb;
@@ -51,6 +54,13 @@ impl Call {
         Self { method, uri: uri.into(), accept: JSON, content_type, body, verb, most: MAX_ANSWER }
     }
 
+    /// Path and query, with the time that the API server may take.
+    pub(super) fn uri_within(&self, longest: Option<Duration>) -> Cow<'_, str> {
+        let Some(longest) = longest else { return Cow::Borrowed(&self.uri) };
+        let separator = if self.uri.contains('?') { '&' } else { '?' };
+        Cow::Owned(format!("{}{separator}timeout={}s", self.uri, longest.as_secs().max(1)))
+    }
+
     pub(super) fn is_of_lease(&self) -> bool {
         self.uri.starts_with(LEASES)
     }
@@ -61,6 +71,15 @@ impl Call {
         let below = path.split_once("/namespaces/").map_or("", |(_, below)| below);
         below.split('/').next().unwrap_or_default()
     }
+}
+
+/// How the process names itself: in a pod with its name, so that the audit log of the API server says
+/// which replica it was.
+pub(super) fn agent() -> HeaderValue {
+    let plain = concat!("supercargo/", env!("CARGO_PKG_VERSION"));
+    let pod = std::env::var("POD_NAME").ok().filter(|pod| !pod.is_empty());
+    let named = pod.and_then(|pod| HeaderValue::try_from(format!("{plain} ({pod})")).ok());
+    named.unwrap_or(HeaderValue::from_static(plain))
 }
 
 /// A successful answer.

@@ -2,8 +2,9 @@
 //! the tables of docs/metrics.md are made from it.
 
 use super::super::labels::{
-    Action, Answer, BuildResult, CacheResult, Label, Load, Method, Phase, ReadyState, RollbackResult,
-    RunResult, StepResult, Verb, VerdictSource, Verification, WaitingGate, WebhookResult, senders,
+    Action, Answer, BuildResult, CacheResult, Handover, Label, Load, Method, Phase, ReadyState,
+    RollbackResult, RunResult, StepResult, Verb, VerdictSource, Verification, WaitingGate, WebhookResult,
+    senders,
 };
 
 /// A metric.
@@ -111,6 +112,17 @@ pub(super) const BUILD_INFO: MetricEntry = gauge(
 );
 pub(super) const LEADER: MetricEntry =
     gauge("supercargo_leader", &[], "1 while this replica holds the lease, else 0.");
+
+pub(super) const REPLICAS: MetricEntry = gauge(
+    "supercargo_replicas",
+    &[],
+    "Replicas that share the releases, as this one sees them; 0 where only the leader works.",
+);
+pub(super) const MOVES: MetricEntry = counter(
+    "supercargo_handovers_total",
+    &[("direction", Values::Closed(words::<Handover>))],
+    "Releases that this replica has taken from one that is gone, and those that it has given to another one.",
+);
 
 pub(super) const RECONCILES: MetricEntry = counter(
     "supercargo_reconciles_total",
@@ -370,7 +382,7 @@ pub const CATALOG: &[Group] = &[
     Group { title: "Push", entries: &[WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS, WEBHOOK_LOADS] },
     Group { title: "The API server", entries: &[API_REQUESTS, API_SECONDS] },
     Group { title: "Other clusters", entries: &[REMOTE_CLUSTERS, REMOTE_AWAY, REMOTE_REQUESTS] },
-    Group { title: "The process", entries: &[BUILD_INFO, LEADER] },
+    Group { title: "The process", entries: &[BUILD_INFO, LEADER, REPLICAS, MOVES] },
     Group { title: "The process, as Linux sees it", entries: &PROCESS },
 ];
 

@@ -30,7 +30,7 @@ const MAX_REVISION: usize = 256;
 pub(super) struct Fleet(Arc<Inner>);
 
 struct Inner {
-    /// None while this replica does not lead.
+    /// None while this replica does not work on releases.
     board: Mutex<Option<Board>>,
     each: AtomicBool,
     descriptions: Vec<Desc>,
@@ -82,9 +82,9 @@ impl Fleet {
         });
     }
 
-    /// This replica leads now, or does not lead any more.
-    pub fn lead(&self, leads: bool) {
-        self.with(|board| *board = leads.then(|| board.take().unwrap_or_default()));
+    /// This replica works on releases now, or does not any more.
+    pub fn work(&self, works: bool) {
+        self.with(|board| *board = works.then(|| board.take().unwrap_or_default()));
     }
 
     pub fn each_release(&self, shown: bool) {

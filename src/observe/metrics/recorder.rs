@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus::{IntGauge, Registry, TextEncoder};
+use prometheus::{IntCounter, IntGauge, Registry, TextEncoder};
 
 use super::super::labels::{
-    Action, Answer, BuildResult, CacheResult, Load, Method, Phase, RollbackResult, RunResult, StepResult,
-    Verb, VerdictSource, Verification, WebhookResult,
+    Action, Answer, BuildResult, CacheResult, Handover, Load, Method, Phase, RollbackResult, RunResult,
+    StepResult, Verb, VerdictSource, Verification, WebhookResult,
 };
-use super::catalog::{BUILD_INFO, LEADER};
+use super::catalog::{BUILD_INFO, LEADER, MOVES, REPLICAS};
 use super::fleet::Fleet;
-use super::make::Maker;
+use super::make::{Children, Maker};
 use super::queue::{Queue, Waiting};
 use super::remote::RemoteMetrics;
 use super::requests::Requests;
@@ -33,6 +33,8 @@ pub struct MetricsError(#[from] prometheus::Error);
 pub struct Metrics {
     registry: Registry,
     leader: IntGauge,
+    replicas: IntGauge,
+    moves: Children<Handover, IntCounter>,
     runs: Runs,
     fleet: Fleet,
     queue: Queue,
@@ -54,6 +56,8 @@ impl Metrics {
         make.labelled_gauge(&BUILD_INFO, &[version])?.set(1);
         Ok(Self {
             leader: make.gauge(&LEADER)?,
+            replicas: make.gauge(&REPLICAS)?,
+            moves: make.closed_counters(&MOVES)?,
             runs: Runs::new(&make)?,
             fleet: Fleet::new(&make)?,
             queue: Queue::new(&make)?,
@@ -65,10 +69,24 @@ impl Metrics {
         })
     }
 
-    /// Whether this replica holds the lease now. Without the lease there are no series of releases.
+    /// Whether this replica holds the lease of the leader now.
     pub fn leader(&self, leads: bool) {
         self.leader.set(i64::from(leads));
-        self.fleet.lead(leads);
+    }
+
+    /// Whether this replica works on releases. Without that there are no series of releases.
+    pub fn works(&self, works: bool) {
+        self.fleet.work(works);
+    }
+
+    /// How many replicas share the releases.
+    pub fn replicas(&self, count: usize) {
+        self.replicas.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a release that has another owner now.
+    pub fn release_moved(&self, direction: Handover) {
+        self.moves.with(direction, IntCounter::inc);
     }
 
     /// All metrics, in the text format of Prometheus.

@@ -21,7 +21,8 @@ struct Inner {
     named: HashMap<ReleaseId, Arc<Inventory>>,
     reserved: HashMap<ObjectId, ReleaseId>,
     wanted: HashMap<ObjectId, ReleaseId>,
-    /// What a release waited for in an earlier process, as its status names it: until its first run.
+    /// What a release waited for in an earlier process, or waits for in another one, as its status names
+    /// it: until its first run here.
     awaited_before: HashMap<String, ReleaseId>,
     /// What a release leaves to another, until that one has applied it.
     offered: HashMap<ObjectId, ReleaseId>,
@@ -105,11 +106,24 @@ impl Claims {
         self.read(|i| i.reserved.get(id).cloned())
     }
 
-    /// A release of an earlier process waits for these objects, until it says itself what it wants.
-    pub fn wanted_before(&self, release: &ReleaseId, objects: Vec<String>) {
+    /// A release of an earlier process, or of another one, waits for these objects, until it says here
+    /// what it wants. Replaces its previous list. Returns the releases that keep objects for it that it
+    /// does not wait for any more.
+    pub fn wanted_before(&self, release: &ReleaseId, objects: Vec<String>) -> BTreeSet<ReleaseId> {
         self.write(|i| {
-            i.awaited_before.extend(objects.into_iter().map(|object| (object, release.clone())));
-        });
+            let mut dropped: BTreeSet<String> =
+                i.awaited_before.extract_if(|_, owner| owner == release).map(|(object, _)| object).collect();
+            for object in objects {
+                dropped.remove(&object);
+                i.awaited_before.insert(object, release.clone());
+            }
+            let mut notified = BTreeSet::new();
+            if !dropped.is_empty() {
+                notified = i.givers(|id| dropped.contains(&id.to_string()));
+                notified.remove(release);
+            }
+            notified
+        })
     }
 
     /// A release waits for objects of other releases that it may write. Replaces its previous list.
@@ -232,7 +246,7 @@ mod tests {
         let claims = Claims::default();
         claims.publish(&first, &both);
         let named = ["ConfigMap/apps/x", "ConfigMap/apps/y"].map(str::to_owned);
-        claims.wanted_before(&second, named.to_vec());
+        assert_eq!(claims.wanted_before(&second, named.to_vec()), BTreeSet::new());
         assert_eq!([&x, &y].map(|id| claims.pending_owner(id)), [Some(second.clone()), Some(second.clone())]);
         claims.publish(&first, &inventory(&[("x", true), ("y", true)]));
         // It still wants one of them.

@@ -159,6 +159,15 @@ impl Dependencies {
         })
     }
 
+    /// Another process works on a release from now on: it is notified there.
+    pub fn step_back(&self, id: &ReleaseId) {
+        self.kinds.forget(id);
+        self.with(|inner| {
+            inner.unfollow(id);
+            inner.promotions.forget(id);
+        });
+    }
+
     /// The registry has answered to a release; the request began at that time.
     pub fn checked(&self, id: &ReleaseId, began: Instant, revision: &str) -> Notified {
         self.notice(|inner| {

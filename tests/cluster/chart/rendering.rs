@@ -60,6 +60,14 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "{shards: auto}",
+        &[(
+            "Role/supercargo-leader-election",
+            "/rules/0/verbs",
+            "[get, list, watch, create, update, delete]",
+        )],
+    ),
+    (
         "{serviceAccount: {annotations: {eks.amazonaws.com/role-arn: 'arn:aws:iam::1:role/a'}}}",
         &[(
             "ServiceAccount/supercargo",
@@ -449,6 +457,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("{requireVerification: true}", "--require-verification"),
     ("{allowCrossNamespaceDependencies: true}", "--allow-cross-namespace-dependencies"),
     ("{remoteClusters: false}", "--remote-clusters=Disabled"),
+    ("{shards: auto}", "--shards=auto"),
+    ("{leaseDuration: 45s}", "--lease-duration=45s"),
     (
         "{registryMirrors: ['docker.io=oci://mirror.example/hub']}",
         "--registry-mirror=docker.io=oci://mirror.example/hub",

@@ -106,6 +106,13 @@ impl Options {
         self
     }
 
+    /// More arguments.
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
     /// One more environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {

@@ -127,6 +127,18 @@ impl<'a> Story<'a> {
         self.object_in(Some(&self.namespace), version, plural, name).await
     }
 
+    /// All objects of a kind in this test's namespace.
+    pub async fn list(&self, version: &str, plural: &str) -> Vec<Value> {
+        let path = path(Some(&self.namespace), version, plural);
+        let request = http::Request::get(&path).body(Vec::new()).expect("a request");
+        let mut list =
+            self.client.request::<Value>(request).await.unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        match list["items"].take() {
+            Value::Array(items) => items,
+            _ => Vec::new(),
+        }
+    }
+
     /// An object of any namespace or, with none, of the cluster.
     pub async fn object_in(
         &self,

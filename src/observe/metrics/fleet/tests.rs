@@ -38,7 +38,7 @@ fn applied(status: ReleaseStatus, revision: &str, subject: &str) -> ReleaseStatu
 
 fn leading() -> Metrics {
     let metrics = Metrics::new("1.2.3").unwrap();
-    metrics.leader(true);
+    metrics.works(true);
     metrics
 }
 
@@ -93,7 +93,7 @@ fn a_release_has_its_series_from_its_status_until_it_goes() {
 }
 
 #[test]
-fn only_the_leader_has_series_of_releases() {
+fn only_a_replica_that_works_has_series_of_releases() {
     let metrics = Metrics::new("1.2.3").unwrap();
     let appear = || {
         metrics.release_appeared(
@@ -111,10 +111,10 @@ fn only_the_leader_has_series_of_releases() {
     };
     appear();
     quiet();
-    metrics.leader(true);
+    metrics.works(true);
     appear();
     assert_eq!(series(&metrics).len(), 6);
-    metrics.leader(false);
+    metrics.works(false);
     quiet();
 }
 

@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 fn recorded() -> Metrics {
     let metrics = Metrics::new("1.2.3").unwrap();
     metrics.leader(true);
+    metrics.works(true);
+    metrics.replicas(3);
+    metrics.release_moved(crate::observe::labels::Handover::Taken);
     metrics.reconciled(RunResult::Success, Reason::ReconciliationSucceeded);
     metrics.reconciled(RunResult::Failure(Disposition::Stalled), Reason::InvalidSpec);
     metrics.phase(Phase::Render, Duration::from_millis(3));
@@ -56,6 +59,9 @@ fn what_was_recorded_is_exposed() {
         "supercargo_trust_policy_loads_total{result=\"failed\"} 1",
         "supercargo_trust_policy_loads_total{result=\"loaded\"} 0",
         "supercargo_leader 1",
+        "supercargo_replicas 3",
+        "supercargo_handovers_total{direction=\"taken\"} 1",
+        "supercargo_handovers_total{direction=\"given\"} 0",
         "supercargo_queue_depth 0",
         "supercargo_queue_oldest_age_seconds 0",
         "supercargo_cache_requests_total{result=\"miss\"} 1",

@@ -1,21 +1,15 @@
 //! Leadership by a Lease, by the rules of client-go: a lease that was not seen
 //! to be renewed for its duration, by our own clock, is free.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::cluster::error::ApiError;
 use crate::cluster::lease::{Lease, LeaseSpec, micro_time};
 use crate::cluster::session::Session;
-
-/// How long a lease lasts without renewal.
-const DURATION: Duration = Duration::from_secs(15);
-/// How long the leader tries to renew before it gives up: shorter than the
-/// lease, so that it has stopped before another begins.
-const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-const RETRY: Duration = Duration::from_secs(2);
+use crate::domain::replicas::LeaseTimes;
+use crate::reconcile::error::chain;
 
 /// How a lease was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +25,10 @@ pub struct LeaseCandidate {
     session: Session,
     namespace: String,
     name: String,
+    /// More labels of the lease.
+    labels: Vec<(&'static str, String)>,
     me: String,
+    times: LeaseTimes,
     lease: Lease,
     observed: Instant,
 }
@@ -39,8 +36,16 @@ pub struct LeaseCandidate {
 impl LeaseCandidate {
     /// A candidate for a lease of a namespace. `me` is unique among the replicas, and the same
     /// after a restart of the container: then it continues without waiting.
-    pub fn new(session: Session, (namespace, name): (String, String), me: String) -> Self {
-        Self { session, namespace, name, me, lease: Lease::default(), observed: Instant::now() }
+    pub fn new(session: Session, (namespace, name): (String, String), me: String, times: LeaseTimes) -> Self {
+        let (labels, lease) = (Vec::new(), Lease::default());
+        Self { session, namespace, name, labels, me, times, lease, observed: Instant::now() }
+    }
+
+    /// The lease gets this label.
+    #[must_use]
+    pub fn labelled(mut self, label: (&'static str, String)) -> Self {
+        self.labels.push(label);
+        self
     }
 
     /// The lease, for messages.
@@ -48,20 +53,30 @@ impl LeaseCandidate {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Waits until we lead.
-    pub async fn acquire(&mut self, mut seen: impl FnMut()) {
+    /// Waits until we lead. `changed` may tell earlier than the next look that the lease has changed.
+    pub async fn acquire(&mut self, mut changed: watch::Receiver<()>, mut seen: impl FnMut()) {
         loop {
             match self.try_acquire().await {
                 Ok(true) => return,
                 Ok(false) => seen(),
                 Err(error) if error.is_conflict() || error.already_exists() => {}
                 Err(error) => {
-                    let error = crate::reconcile::error::chain(&error);
+                    let error = chain(&error);
                     tracing::warn!(lease = self.name(), error, "cannot acquire the lease; retrying");
                 }
             }
-            tokio::time::sleep(RETRY.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
+            let pause = self.times.retry.mul_f64(0.8 + 0.4 * fastrand::f64());
+            let expiry = self.expires().saturating_duration_since(Instant::now());
+            tokio::select! {
+                () = tokio::time::sleep(if expiry.is_zero() { pause } else { pause.min(expiry) }) => {}
+                Ok(()) = changed.changed() => {}
+            }
         }
+    }
+
+    /// When the lease that was read last is free, if it is not renewed.
+    fn expires(&self) -> Instant {
+        self.observed + self.lease.spec.duration()
     }
 
     async fn try_acquire(&mut self) -> Result<bool, ApiError> {
@@ -71,17 +86,16 @@ impl LeaseCandidate {
         }
         self.lease = lease;
         let spec = &self.lease.spec;
-        let holder = spec.holder_identity.as_deref().unwrap_or_default();
-        let duration = spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or_default();
+        let holder = spec.holder();
         let free = holder.is_empty() || holder == self.me;
-        if !free && self.observed.elapsed() < Duration::from_secs(duration) {
+        if !free && Instant::now() < self.expires() {
             return Ok(false);
         }
         let transitions = spec.lease_transitions.unwrap_or_default();
         let now = micro_time(Timestamp::now());
         let mine = LeaseSpec {
             holder_identity: Some(self.me.clone()),
-            lease_duration_seconds: Some(DURATION.as_secs().cast_signed()),
+            lease_duration_seconds: Some(self.times.duration.as_secs().cast_signed()),
             acquire_time: Some(now.clone()),
             renew_time: Some(now),
             lease_transitions: Some(transitions + i64::from(holder != self.me)),
@@ -92,10 +106,12 @@ impl LeaseCandidate {
     async fn write(&mut self, spec: LeaseSpec) -> Result<(), ApiError> {
         // Other replicas count from when they see the write, which is later.
         let asked = Instant::now();
-        let Self { namespace, name, .. } = &*self;
-        self.lease = self.session.write_lease(namespace, name, &self.lease.version, &spec).await?;
+        let Self { namespace, name, labels, .. } = &*self;
+        let mut all = self.lease.labels.clone();
+        all.extend(labels.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        self.lease = self.session.write_lease(namespace, name, &self.lease.version, &all, &spec).await?;
         self.observed = Instant::now();
-        self.session.write_until(asked + DURATION);
+        self.session.write_until(&self.name, asked + self.times.duration);
         Ok(())
     }
 
@@ -104,20 +120,20 @@ impl LeaseCandidate {
     pub async fn hold(&mut self) -> Loss {
         let mut renewed = Instant::now();
         loop {
-            tokio::time::sleep(RETRY).await;
-            let left = RENEW_DEADLINE.saturating_sub(renewed.elapsed());
+            tokio::time::sleep(self.times.retry).await;
+            let left = self.times.deadline.saturating_sub(renewed.elapsed());
             if left.is_zero() {
                 return Loss::NotRenewed;
             }
             match tokio::time::timeout(left, self.renew()).await {
                 Ok(Ok(true)) => renewed = Instant::now(),
                 Ok(Ok(false)) => {
-                    self.session.write_until(Instant::now());
+                    self.session.write_until(&self.name, Instant::now());
                     return Loss::Taken;
                 }
                 Err(_) => return Loss::NotRenewed,
                 Ok(Err(error)) => {
-                    let error = crate::reconcile::error::chain(&error);
+                    let error = chain(&error);
                     tracing::warn!(lease = self.name(), error, "cannot renew the lease; retrying");
                 }
             }
@@ -157,7 +173,7 @@ impl LeaseCandidate {
         match written {
             Ok(()) => tracing::info!(lease = self.name(), "released the lease"),
             Err(error) => {
-                let error = crate::reconcile::error::chain(&error);
+                let error = chain(&error);
                 tracing::warn!(lease = self.name(), error, "cannot release the lease; it will expire");
             }
         }

@@ -1,0 +1,116 @@
+//! Which releases this replica works on, and how it gets and gives them.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{Engine, Handle, supervise};
+use crate::api::status::ReleaseStatus;
+use crate::controller::replicas::{MoveResult, Moved, carry_out};
+use crate::domain::identity::ReleaseId;
+use crate::domain::replicas::Duty;
+use crate::observe::labels::Handover;
+use crate::reconcile::scope::signals::Signals;
+
+impl Engine {
+    pub(super) fn decide_all(&mut self) {
+        let ids: Vec<ReleaseId> = self.table.ids().cloned().collect();
+        for id in ids {
+            self.decide(&id);
+        }
+    }
+
+    /// Begins what this replica has to do about a release.
+    pub(super) fn decide(&mut self, id: &ReleaseId) {
+        let is_at_work = self.handles.contains_key(id);
+        let to = match self.table.duty(id, is_at_work) {
+            Some(Duty::Work) if !is_at_work => return self.work(id),
+            Some(Duty::HandOver(to)) => Some(to),
+            Some(Duty::Take) => None,
+            Some(Duty::Leave) if is_at_work => None,
+            Some(Duty::Work | Duty::Leave) | None => return,
+        };
+        if let Some(handle) = self.handles.remove(id) {
+            // Its last run ends first.
+            handle.signals.stop();
+            self.leaving.insert(id.clone(), handle.number);
+            self.table.set_busy(id, true);
+            return;
+        }
+        if let Some(asked) = self.table.plan_move(id, to.as_ref()) {
+            let (session, members) =
+                (self.shared.env.session.clone(), Arc::clone(&self.coordination.members));
+            self.moves.spawn(carry_out(session, members, asked));
+        }
+    }
+
+    fn work(&mut self, id: &ReleaseId) {
+        let Some(seen) = self.table.seen(id).cloned() else { return };
+        let (suspended, status) = (seen.resource.spec.suspend, seen.resource.status.as_ref());
+        let metrics = &self.shared.env.metrics;
+        metrics.release_appeared(id, suspended, status.unwrap_or(&ReleaseStatus::default()));
+        let (latest, receiver) = watch::channel(seen);
+        let signals = Arc::new(Signals::default());
+        let shared = Arc::clone(&self.shared);
+        self.numbers += 1;
+        let number = self.numbers;
+        let life = supervise(shared, id.clone(), receiver, Arc::clone(&signals));
+        let ended = id.clone();
+        self.actors.spawn(async move {
+            life.await;
+            (ended, number)
+        });
+        self.handles.insert(id.clone(), Handle { number, signals, latest });
+    }
+
+    /// An actor has ended.
+    pub(super) fn ended(&mut self, id: &ReleaseId, number: u64) {
+        if self.leaving.get(id) != Some(&number) {
+            return;
+        }
+        self.leaving.remove(id);
+        self.let_go(id);
+        self.table.set_busy(id, false);
+        self.decide(id);
+    }
+
+    /// Forgets what the runs of a release have left in the memory of the process.
+    fn let_go(&self, id: &ReleaseId) {
+        let env = &self.shared.env;
+        env.wake(env.target.claims.forget(id));
+        env.wake(env.clusters.forget(id));
+        env.dependencies.step_back(id);
+        env.metrics.release_gone(id);
+    }
+
+    /// A move to another owner has ended.
+    pub(super) fn moved(&mut self, Moved { id, uid, result }: Moved) {
+        let owner = match &result {
+            MoveResult::Done(owner) => Some(owner),
+            MoveResult::NotKept | MoveResult::Later => None,
+        };
+        if !self.table.moved(&id, &uid, owner) {
+            return;
+        }
+        match result {
+            MoveResult::Done(owner) => {
+                let direction = match Some(&owner.holder) == self.coordination.holder.as_ref() {
+                    true => Handover::Taken,
+                    false => Handover::Given,
+                };
+                tracing::debug!(release = %id, owner = owner.holder, term = owner.term, "has a new owner");
+                self.shared.env.metrics.release_moved(direction);
+            }
+            MoveResult::NotKept if self.table.owners_are_not_kept() => {
+                tracing::error!(
+                    "the definition of OCIArtifactRelease in the cluster is older than this operator and keeps \
+                     no owners: only the leader works; apply the current definition and restart the operator"
+                );
+                self.decide_all();
+            }
+            MoveResult::NotKept | MoveResult::Later => {}
+        }
+        // Its event may have come before the answer.
+        self.decide(&id);
+    }
+}

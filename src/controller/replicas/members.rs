@@ -1,0 +1,261 @@
+//! Which replicas there are: those whose Leases are renewed, by our own clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::Instant;
+
+use super::lease::{label_of, name_of, pod_of};
+use crate::api::keys;
+use crate::cluster::error::ApiError;
+use crate::cluster::lease::{Lease, LeaseEvent, LeaseSpec};
+use crate::cluster::session::Session;
+use crate::domain::replicas::{LeaseTimes, Replica, Replicas};
+use crate::reconcile::error::chain;
+
+/// How many durations after its end the Lease of a replica is deleted.
+const DELETED_AFTER: u32 = 40;
+/// How many holders are remembered as gone.
+const MAX_VOID: usize = 4096;
+
+/// The replicas, as this one sees them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// Those that releases are spread over.
+    pub replicas: Replicas,
+    /// The holders whose Leases are valid: also those that end.
+    pub alive: BTreeSet<String>,
+    /// Whether the replicas have been the same ones for a while.
+    pub is_settled: bool,
+}
+
+/// A Lease, and since when it is known in this version.
+#[derive(Clone, Debug)]
+struct SeenLease {
+    lease: Lease,
+    since: Instant,
+}
+
+impl SeenLease {
+    fn expires(&self) -> Instant {
+        self.since + self.lease.spec.duration()
+    }
+}
+
+/// What is known of the replicas.
+pub struct Members {
+    session: Session,
+    namespace: String,
+    leader: String,
+    times: LeaseTimes,
+    leases: watch::Sender<BTreeMap<String, SeenLease>>,
+    /// What was read of the Leases of holders, and of those that are gone.
+    looked: Mutex<Looked>,
+}
+
+#[derive(Default)]
+struct Looked {
+    void: BTreeSet<String>,
+    seen: BTreeMap<String, SeenLease>,
+}
+
+impl Members {
+    /// Nothing is known yet. `leader` is the name of the Lease for leader election, in a namespace.
+    pub fn new(session: Session, (namespace, leader): (String, String), times: LeaseTimes) -> Self {
+        let (leases, looked) = (watch::Sender::default(), Mutex::default());
+        Self { session, namespace, leader, times, leases, looked }
+    }
+
+    /// Follows the Leases until the future is dropped. `me` is this replica, as long as it takes
+    /// releases.
+    ///
+    /// # Errors
+    /// When Leases cannot be watched.
+    pub async fn follow(
+        &self,
+        me: Replica,
+        mut draining: impl FnMut() -> bool,
+        reported: &watch::Sender<Option<Arc<Membership>>>,
+        elections: &watch::Sender<()>,
+    ) -> Result<(), String> {
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let watching =
+            self.session.clone().watch_leases(self.namespace.clone(), label_of(&self.leader), sender);
+        let mut watching = std::pin::pin!(watching);
+        let mut known: BTreeMap<String, SeenLease> = BTreeMap::new();
+        let mut unseen = BTreeSet::new();
+        let (mut is_synced, mut changed) = (false, Instant::now());
+        let mut cleaned = BTreeSet::new();
+        loop {
+            if is_synced {
+                let mut found = self.membership(&known, &me, draining());
+                let before = reported.borrow().clone();
+                if before.as_ref().is_none_or(|before| before.replicas != found.replicas) {
+                    changed = Instant::now();
+                    let names: Vec<&str> =
+                        found.replicas.iter().map(|replica| replica.name.as_str()).collect();
+                    tracing::info!(replicas = names.join(","), "shares the releases");
+                }
+                found.is_settled = changed.elapsed() >= self.times.duration;
+                self.leases.send_replace(known.clone());
+                self.clean(&known, &found.replicas, &me, &mut cleaned);
+                if before.is_none_or(|before| *before != found) {
+                    reported.send_replace(Some(Arc::new(found)));
+                }
+            }
+            let expiries = known.values().map(SeenLease::expires).filter(|at| *at > Instant::now());
+            let settles = Some(changed + self.times.duration).filter(|at| *at > Instant::now());
+            let next = expiries.chain(settles).min();
+            let event = tokio::select! {
+                () = &mut watching => return Ok(()),
+                event = events.recv() => event,
+                () = sleep_until(next) => None,
+            };
+            match event {
+                None => {}
+                Some(LeaseEvent::Denied(why)) if !is_synced => return Err(why),
+                Some(LeaseEvent::Denied(why)) => tracing::error!(why, "cannot watch the leases; retrying"),
+                Some(LeaseEvent::Listing) => unseen = known.keys().cloned().collect(),
+                Some(LeaseEvent::Listed) => {
+                    for name in std::mem::take(&mut unseen) {
+                        known.remove(&name);
+                    }
+                    is_synced = true;
+                }
+                Some(LeaseEvent::Present(name, lease)) => {
+                    unseen.remove(&name);
+                    let is_election = name == self.leader;
+                    if known.get(&name).is_none_or(|seen| seen.lease.version != lease.version) {
+                        known.insert(name, SeenLease { lease, since: Instant::now() });
+                    }
+                    if is_election {
+                        elections.send_replace(());
+                    }
+                }
+                Some(LeaseEvent::Absent(name)) => drop(known.remove(&name)),
+            }
+        }
+    }
+
+    fn membership(&self, known: &BTreeMap<String, SeenLease>, me: &Replica, is_draining: bool) -> Membership {
+        let now = Instant::now();
+        let others = known.iter().filter(|(name, _)| **name != me.name && **name != self.leader);
+        let valid = others.filter(|(_, seen)| !seen.lease.spec.holder().is_empty() && seen.expires() > now);
+        let mut found = Membership::default();
+        let mut replicas = Vec::new();
+        for (name, seen) in valid {
+            let replica = Replica { name: name.clone(), holder: seen.lease.spec.holder().to_owned() };
+            found.alive.insert(replica.holder.clone());
+            if !seen.lease.labels.contains_key(keys::DRAINING) {
+                replicas.push(replica);
+            }
+        }
+        found.alive.insert(me.holder.clone());
+        if !is_draining {
+            replicas.push(me.clone());
+        }
+        found.replicas = Replicas::new(replicas);
+        found
+    }
+
+    /// Deletes the Lease of a replica that has been gone for long: one replica does that.
+    fn clean(
+        &self,
+        known: &BTreeMap<String, SeenLease>,
+        replicas: &Replicas,
+        me: &Replica,
+        cleaned: &mut BTreeSet<String>,
+    ) {
+        if replicas.iter().next().is_none_or(|first| first.name != me.name) {
+            return;
+        }
+        let now = Instant::now();
+        let old = known.iter().find(|(name, seen)| {
+            **name != self.leader
+                && now > seen.since + self.times.duration * DELETED_AFTER
+                && !cleaned.contains(&seen.lease.version)
+        });
+        let Some((name, seen)) = old else { return };
+        cleaned.insert(seen.lease.version.clone());
+        let (session, namespace) = (self.session.clone(), self.namespace.clone());
+        let (name, version) = (name.clone(), seen.lease.version.clone());
+        tokio::spawn(async move {
+            if let Err(error) = session.delete_lease(&namespace, &name, &version).await {
+                let error = chain(&error);
+                tracing::debug!(lease = name, error, "cannot delete the lease of a replica that is gone");
+            }
+        });
+    }
+
+    /// Whether a holder is gone for ever. Ends it if its Lease has run out.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn is_gone(&self, holder: &str) -> Result<bool, ApiError> {
+        // Many releases of one owner ask at the same time: one of them looks.
+        let mut looked = self.looked.lock().await;
+        if looked.void.contains(holder) {
+            return Ok(true);
+        }
+        let is_gone = match pod_of(holder) {
+            // No replica has such a name.
+            None => true,
+            Some(pod) => self.end(&mut looked, &name_of(&self.leader, pod), holder).await?,
+        };
+        if is_gone {
+            tracing::info!(holder, "a replica is gone: its releases are taken over");
+            if looked.void.len() >= MAX_VOID {
+                looked.void.pop_first();
+            }
+            looked.void.insert(holder.to_owned());
+        }
+        Ok(is_gone)
+    }
+
+    async fn end(&self, looked: &mut Looked, name: &str, holder: &str) -> Result<bool, ApiError> {
+        let lease = self.session.read_lease(&self.namespace, name).await?;
+        if lease.spec.holder() != holder {
+            looked.seen.remove(name);
+            return Ok(true);
+        }
+        let watched = self.leases.borrow().get(name).map(|seen| (seen.lease.version.clone(), seen.since));
+        let before = looked.seen.get(name).map(|seen| (seen.lease.version.clone(), seen.since));
+        let same = [watched, before].into_iter().flatten().filter(|(version, _)| *version == lease.version);
+        let since = same.map(|(_, since)| since).min().unwrap_or_else(Instant::now);
+        let seen = SeenLease { lease, since };
+        if seen.expires() > Instant::now() {
+            looked.seen.insert(name.to_owned(), seen);
+            return Ok(false);
+        }
+        let SeenLease { lease, .. } = seen;
+        let transitions = lease.spec.lease_transitions.unwrap_or_default();
+        let ended = LeaseSpec {
+            holder_identity: Some(String::new()),
+            lease_transitions: Some(transitions + 1),
+            ..lease.spec
+        };
+        match self.session.write_lease(&self.namespace, name, &lease.version, &lease.labels, &ended).await {
+            Ok(_) => {
+                looked.seen.remove(name);
+                Ok(true)
+            }
+            // It was renewed, or another replica has ended it: the next look tells.
+            Err(error) if error.is_conflict() || error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The pause before the next attempt to move a release.
+    pub fn pause(&self) -> Duration {
+        (self.times.retry / 4).mul_f64(0.8 + 0.4 * fastrand::f64())
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

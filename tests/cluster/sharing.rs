@@ -1,0 +1,317 @@
+//! Replicas that share the releases: `--shards=auto`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use supercargo_testbed::audit::{Mark, Request};
+use supercargo_testbed::operator::{Operator, Options};
+use supercargo_testbed::{Account, Profiles, Story, story, within};
+
+use crate::scene::{BINARY, config_map, registry, release, role, text};
+
+const PROFILES: Profiles =
+    Profiles::First("who works on a release does not depend on the accounts of releases");
+
+/// Short, so that the stories are; a machine that is busy with other tests renews it all the same.
+const LEASE: Duration = Duration::from_secs(10);
+/// What a busy machine may take for what follows at once.
+const SLACK: Duration = Duration::from_secs(8);
+/// What the chart grants for it.
+const LEASES: &str = "[{apiGroups: [coordination.k8s.io], resources: [leases], \
+                      verbs: [get, list, watch, create, update, delete]}]";
+const GROUP: &str = "supercargo.dev/v1alpha1";
+
+/// Replicas, each with a name that the audit log shows.
+struct Fleet {
+    story: Story<'static>,
+    account: Account,
+    replicas: BTreeMap<String, Operator>,
+    mark: Mark,
+}
+
+impl Fleet {
+    async fn begin(test: &str) -> Fleet {
+        let story = Story::begin(test).await;
+        story.apply(&role("supercargo", story.namespace(), LEASES));
+        let (account, mark) = (story.operator_account(), story.bed().audit().mark());
+        Fleet { story, account, replicas: BTreeMap::new(), mark }
+    }
+
+    fn options(&self, pod: &str) -> Options {
+        Options::new(BINARY, &self.account)
+            .watching(&[self.story.namespace()])
+            .argument(&format!("--lease-duration={}s", LEASE.as_secs()))
+            .env("POD_NAME", pod)
+    }
+
+    /// Starts replicas that share the work.
+    fn start(&mut self, pods: &[&str]) {
+        for pod in pods {
+            let operator = self.options(pod).argument("--shards=auto").start();
+            self.replicas.insert((*pod).to_owned(), operator);
+        }
+        for pod in pods {
+            self.replicas.get_mut(*pod).expect("it was started").wait_ready();
+        }
+    }
+
+    fn operator(&mut self, pod: &str) -> &mut Operator {
+        self.replicas.get_mut(pod).expect("a replica")
+    }
+
+    /// Releases `r0`, `r1`, …, each of two ConfigMaps whose names begin with that of the release.
+    async fn install(&self, count: usize) {
+        for n in 0..count {
+            self.push(n, "one");
+            self.create(&format!("r{n}"), json!({}));
+        }
+        self.all_have(count, "one").await;
+    }
+
+    fn push(&self, n: usize, value: &str) {
+        let yaml = format!(
+            "{}---\n{}",
+            config_map(&format!("r{n}-a"), value),
+            config_map(&format!("r{n}-b"), value)
+        );
+        registry().push_yaml(&format!("{}/r{n}", self.story.namespace()), "1", &yaml);
+    }
+
+    fn create(&self, name: &str, labels: Value) {
+        let url = format!("oci://{}/{}/{name}", registry().host(), self.story.namespace());
+        let spec = json!({"interval": "10s", "retryInterval": "1s"});
+        let mut release = release(self.story.namespace(), name, &url, spec);
+        release["metadata"]["labels"] = labels;
+        self.story.kubectl(&["create", "-f", "-"], &release.to_string());
+    }
+
+    async fn has(&self, n: usize, value: &str) -> bool {
+        let map = self.story.object("v1", "configmaps", &format!("r{n}-b")).await;
+        map.is_some_and(|map| text(&map, "/data/key") == value)
+    }
+
+    /// Waits until all releases have applied a value.
+    async fn all_have(&self, count: usize, value: &str) {
+        for n in 0..count {
+            let what = format!("r{n} has {value}");
+            self.story.wait_for(&what, async || self.has(n, value).await.then_some(())).await;
+        }
+    }
+
+    /// The pod that owns each release; empty: the leader.
+    async fn owners(&self) -> BTreeMap<String, String> {
+        let list = self.story.kubectl(&["get", "oar", "-o", "json"], "");
+        let list: Value = serde_json::from_str(&list).expect("JSON");
+        let owner = |release: &Value| {
+            let holder = text(release, "/status/owner/holder");
+            let pod = holder.rsplit_once('_').map_or("", |(pod, _)| pod).to_owned();
+            (text(release, "/metadata/name"), pod)
+        };
+        list["items"].as_array().expect("a list").iter().map(owner).collect()
+    }
+
+    /// Waits until the releases belong to all of these pods, and to no others.
+    async fn wait_owners(&self, pods: &[&str]) -> BTreeMap<String, String> {
+        let expected: BTreeSet<String> = pods.iter().map(|pod| (*pod).to_owned()).collect();
+        let what = format!("the releases belong to {pods:?}");
+        self.story
+            .wait_for(&what, async || {
+                let owners = self.owners().await;
+                let found: BTreeSet<String> =
+                    owners.values().filter(|pod| !pod.is_empty()).cloned().collect();
+                // Those without an owner are the leader's, which is one of them.
+                (found.is_subset(&expected) && (pods.len() == 1 || found.len() + 1 >= pods.len()))
+                    .then_some(owners)
+            })
+            .await
+    }
+
+    fn requests(&self) -> Vec<Request> {
+        self.story.bed().audit().since(self.mark, &self.account.user())
+    }
+
+    /// For each release, the pods that have written for it, one after another.
+    fn writers(&self, count: usize) -> BTreeMap<String, Vec<String>> {
+        let mut writers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let requests = self.requests();
+        for request in requests.iter().filter(|request| request.writes() && request.code < 300) {
+            let of = |n: &usize| {
+                let name = format!("r{n}");
+                request.name == name
+                    || request.name == format!("inv-{name}")
+                    || request.name.starts_with(&format!("{name}-"))
+            };
+            let Some(n) = (0..count).find(of).filter(|_| request.resource != "leases") else { continue };
+            let pod = request.agent.split(['(', ')']).nth(1).unwrap_or_default().to_owned();
+            let all = writers.entry(format!("r{n}")).or_default();
+            if all.last() != Some(&pod) {
+                all.push(pod);
+            }
+        }
+        writers
+    }
+
+    /// No two replicas have worked on a release at the same time: its writers change only when its owner
+    /// does.
+    async fn assert_one_at_a_time(&self, count: usize) {
+        let writers = self.writers(count);
+        for (name, pods) in &writers {
+            let release = self.story.release(name).await.expect("the release");
+            let term = release["status"]["owner"]["term"].as_u64().unwrap_or_default();
+            let changes = pods.len() as u64 - 1;
+            assert!(changes <= term, "{name}: {term} owners, and writes by {pods:?}");
+        }
+        assert_eq!(writers.len(), count);
+    }
+}
+
+#[story]
+async fn replicas_share_the_releases_and_those_of_one_that_is_killed_are_taken_within_the_lease() {
+    let mut fleet = Fleet::begin("sharing-kill").await;
+    fleet.start(&["a", "b", "c"]);
+    fleet.install(24).await;
+    let owners = fleet.wait_owners(&["a", "b", "c"]).await;
+    let of = |pod: &str| owners.values().filter(|owner| *owner == pod).count();
+    // One of the three leads; its releases may have no owner.
+    let busy = ["a", "b", "c", ""].iter().filter(|pod| of(pod) > 0).count();
+    assert!(busy >= 3, "{owners:?}");
+    let sums = |fleet: &Fleet| {
+        let releases =
+            |operator: &Operator| operator.metric("supercargo_releases{ready=\"True\"}").unwrap_or_default();
+        fleet.replicas.values().map(releases).sum::<f64>()
+    };
+    assert!(within(SLACK, || sums(&fleet) == 24.0), "each release is counted by one replica");
+    assert_eq!(fleet.operator("a").metric("supercargo_replicas"), Some(3.0));
+
+    let victim = ["a", "b", "c"].into_iter().find(|pod| of(pod) > 0).expect("an owner");
+    fleet.operator(victim).kill();
+    let killed = Instant::now();
+    fleet.replicas.remove(victim);
+    (0..24).for_each(|n| fleet.push(n, "two"));
+    let others: Vec<&str> = ["a", "b", "c"].into_iter().filter(|pod| *pod != victim).collect();
+    fleet.wait_owners(&others).await;
+    let took = killed.elapsed();
+    assert!(took <= LEASE + SLACK, "{took:?}");
+    fleet.all_have(24, "two").await;
+    fleet.assert_one_at_a_time(24).await;
+}
+
+#[story]
+async fn a_replica_that_joins_gets_its_share_and_one_that_ends_gives_it_back_at_once() {
+    let mut fleet = Fleet::begin("sharing-join").await;
+    fleet.start(&["a"]);
+    fleet.install(12).await;
+    // Alone it works as the leader: no release names it, and nothing is written for that.
+    let owners = fleet.owners().await;
+    assert!(owners.values().all(String::is_empty), "{owners:?}");
+
+    fleet.start(&["b"]);
+    let what = "the second replica has its share";
+    fleet
+        .story
+        .wait_for(what, async || fleet.owners().await.values().any(|pod| pod == "b").then_some(()))
+        .await;
+    (0..12).for_each(|n| fleet.push(n, "two"));
+    fleet.all_have(12, "two").await;
+
+    let began = Instant::now();
+    assert_eq!(fleet.operator("b").stop(), Some(0));
+    fleet.wait_owners(&["a"]).await;
+    let took = began.elapsed();
+    assert!(took < LEASE, "the lease did not have to run out: {took:?}");
+    (0..12).for_each(|n| fleet.push(n, "three"));
+    fleet.all_have(12, "three").await;
+    fleet.assert_one_at_a_time(12).await;
+    let leases = fleet.story.kubectl(&["get", "leases", "-o", "name"], "");
+    assert!(!leases.contains("-b"), "{leases}");
+}
+
+#[story]
+async fn a_frozen_replica_writes_nothing_after_its_releases_were_taken() {
+    let mut fleet = Fleet::begin("sharing-freeze").await;
+    fleet.start(&["a", "b"]);
+    fleet.install(16).await;
+    let owners = fleet.wait_owners(&["a", "b"]).await;
+    let victim = if owners.values().any(|pod| pod == "a") { "a" } else { "b" };
+    let other = if victim == "a" { "b" } else { "a" };
+    fleet.operator(victim).freeze();
+    (0..16).for_each(|n| fleet.push(n, "two"));
+    fleet.wait_owners(&[other]).await;
+    fleet.all_have(16, "two").await;
+    let mark = fleet.story.bed().audit().mark();
+    fleet.operator(victim).thaw();
+    let replica = fleet.operator(victim);
+    assert!(within(Duration::from_secs(30), || !replica.running()), "it ends\n{}", replica.log());
+    assert!(replica.log().contains("lost the lease"), "{}", replica.log());
+    let written: Vec<String> = fleet
+        .story
+        .bed()
+        .audit()
+        .since(mark, &fleet.account.user())
+        .iter()
+        .filter(|request| request.writes() && request.code < 300 && request.resource != "leases")
+        .filter(|request| request.agent.contains(&format!("({victim})")))
+        .map(Request::summary)
+        .collect();
+    assert_eq!(written, [""; 0]);
+    fleet.assert_one_at_a_time(16).await;
+}
+
+#[story]
+async fn a_container_that_restarts_keeps_its_releases_without_a_write() {
+    let mut fleet = Fleet::begin("sharing-restart").await;
+    fleet.start(&["a", "b"]);
+    fleet.install(12).await;
+    let owners = fleet.wait_owners(&["a", "b"]).await;
+    let victim = if owners.values().any(|pod| pod == "a") { "a" } else { "b" };
+    fleet.operator(victim).kill();
+    fleet.start(&[victim]);
+    (0..12).for_each(|n| fleet.push(n, "two"));
+    fleet.all_have(12, "two").await;
+    let moved = |(name, pod): (&String, &String)| {
+        owners.get(name).filter(|before| *before != pod).map(|_| name.clone())
+    };
+    let moved: Vec<String> = fleet.owners().await.iter().filter_map(moved).collect();
+    assert_eq!(moved, [""; 0], "they are still those of {victim}");
+    fleet.assert_one_at_a_time(12).await;
+}
+
+#[story]
+async fn releases_with_one_key_are_together_and_one_leader_takes_all_back() {
+    let mut fleet = Fleet::begin("sharing-key").await;
+    fleet.start(&["a", "b", "c"]);
+    for n in 0..8 {
+        fleet.push(n, "one");
+        fleet.create(&format!("r{n}"), json!({"supercargo.dev/shard-key": "shop"}));
+    }
+    fleet.all_have(8, "one").await;
+    let owners = fleet.owners().await;
+    assert_eq!(owners.values().collect::<BTreeSet<_>>().len(), 1, "{owners:?}");
+    // Another key, another place: a few of many move.
+    let keys: Vec<String> = (0..8).map(|n| format!("r{n}")).collect();
+    for (n, name) in keys.iter().enumerate() {
+        let key = json!({"metadata": {"labels": {"supercargo.dev/shard-key": format!("key-{n}")}}});
+        fleet.story.patch(GROUP, "ociartifactreleases", name, &key);
+    }
+    let spread = "they are spread";
+    fleet
+        .story
+        .wait_for(spread, async || {
+            let owners = fleet.owners().await;
+            (owners.values().collect::<BTreeSet<_>>().len() > 1).then_some(())
+        })
+        .await;
+
+    // Without --shards, the leader works on what the others have left, when their leases have run out.
+    for replica in fleet.replicas.values_mut() {
+        replica.kill();
+    }
+    fleet.replicas.clear();
+    let mut alone = fleet.options("d").start();
+    alone.wait_ready();
+    (0..8).for_each(|n| fleet.push(n, "two"));
+    fleet.all_have(8, "two").await;
+    fleet.wait_owners(&[]).await;
+    fleet.assert_one_at_a_time(8).await;
+}
