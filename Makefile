@@ -56,6 +56,7 @@ generate: ## Write the generated files: the CRD, its copy and the values in the 
 	$(CARGO) run --quiet -- crd > config/crd/supercargo.dev_ociartifactreleases.yaml.new
 	@mv config/crd/supercargo.dev_ociartifactreleases.yaml.new config/crd/supercargo.dev_ociartifactreleases.yaml
 	@cp config/crd/supercargo.dev_ociartifactreleases.yaml charts/supercargo/files/
+	@mkdir -p charts/supercargo/files/policies && cp config/samples/policies/*.yaml charts/supercargo/files/policies/
 	$(CARGO) run --quiet -- docs > docs/cli.md.new
 	@mv docs/cli.md.new docs/cli.md
 	@for page in metrics health; do \

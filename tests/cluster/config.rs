@@ -28,9 +28,8 @@ async fn the_samples_of_trust_and_approval_are_accepted() {
     for part in ["--trust-policy=/etc/supercargo/trust/policy.yaml", "mountPath: /etc/supercargo/trust"] {
         assert!(policy.contains(part), "{policy}");
     }
-    let approvals =
-        bed.kubectl(&[&dry[..], &["-f", &at("config/samples/approval-policy.yaml")]].concat(), "");
-    assert!(approvals.contains("kind: ValidatingAdmissionPolicyBinding"), "{approvals}");
+    let policies = bed.kubectl(&[&dry[..], &["-f", &at("config/samples/policies")]].concat(), "");
+    assert_eq!(policies.matches("kind: ValidatingAdmissionPolicyBinding\n").count(), 8, "{policies}");
     for sample in ["release.yaml", "release-verified.yaml"] {
         let release =
             bed.kubectl(&[&dry[..], &["-f", &at(&format!("config/samples/{sample}"))]].concat(), "");

@@ -73,6 +73,7 @@ mod steps_broken;
 mod streams;
 mod substitution;
 mod tampering;
+mod tenants;
 mod together;
 mod transcripts;
 mod trust;

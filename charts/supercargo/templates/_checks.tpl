@@ -25,6 +25,9 @@
 {{- if and .Values.clusterAdmin .Values.rbac.impersonate -}}
 {{- fail "rbac.impersonate has no effect with clusterAdmin: remove one of them" -}}
 {{- end -}}
+{{- if and (has "registries" .Values.policies.enabled) (not .Values.allowedRegistries) -}}
+{{- fail "policies.enabled includes registries, but allowedRegistries is empty: set allowedRegistries, or remove registries" -}}
+{{- end -}}
 {{- $default := include "supercargo.defaultServiceAccount" . -}}
 {{- if and $default .Values.rbac.impersonate (not (has $default .Values.rbac.impersonate)) -}}
 {{- fail (printf "rbac.impersonate does not include %s, the account of releases without serviceAccountName: add it, or set defaultServiceAccount to an included one" $default) -}}

@@ -1,7 +1,7 @@
 //! The Helm chart: rendered by the real helm, read by the real API server, and
 //! installed with the real binary in the place of its pods.
 
-mod helm;
+pub mod helm;
 mod life;
 mod monitoring;
 mod plain;

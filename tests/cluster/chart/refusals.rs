@@ -52,11 +52,19 @@ fn the_schema_names_the_value_that_it_refuses() {
         "at '/webhook/receivers/0/secret': got number, want string",
     );
     check("podLabels: {a: 1}", "at '/podLabels/a': got number, want string");
+    check(
+        "policies: {enabled: [accounts]}",
+        "at '/policies/enabled/0': value must be one of 'account', 'approval'",
+    );
     check("fullnameOverride: A", "at '/fullnameOverride': 'A' does not match pattern");
 }
 
 #[story]
 fn values_that_contradict_each_other_are_refused() {
+    check(
+        "policies: {enabled: [registries]}",
+        "policies.enabled includes registries, but allowedRegistries is empty: set allowedRegistries, or remove registries",
+    );
     let larger = "cache.maxSize (2Gi) must be at most four fifths of cache.sizeLimit (2Gi)";
     check("cache: {maxSize: 2Gi}", larger);
     check(

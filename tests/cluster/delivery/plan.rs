@@ -530,13 +530,14 @@ async fn what_another_release_leaves_is_kept_over_a_restart_while_the_plan_waits
 }
 
 #[story]
-async fn only_a_member_of_the_group_approves_and_only_under_its_own_name() {
+async fn only_who_has_the_verb_approves_and_only_under_its_own_name() {
     let scene = Scene::begin("plan-policy").await;
     let approvers = scene.story.another_namespace("plan-approvers");
     let place = scene.namespace();
-    let right =
-        "{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [get, list, patch, update]}";
-    let shell = |namespace: &str, name: &str| {
+    let shell = |namespace: &str, name: &str, more: &str| {
+        let right = format!(
+            "{{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [get, list, patch, update{more}]}}"
+        );
         scene.story.bed().kubectl(&["create", "serviceaccount", name, "-n", namespace], "");
         scene.story.apply(&format!(
             "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: {name}}}\nrules: [{right}]\n---\n\
@@ -547,15 +548,14 @@ async fn only_a_member_of_the_group_approves_and_only_under_its_own_name() {
         let token = scene.story.bed().service_account_token(namespace, name);
         Shell::with(&scene.story.bed().kubeconfig_for_token(&token), place)
     };
-    let (member, other) = (shell(&approvers, "member"), shell(place, "other"));
-    let sample =
-        std::fs::read_to_string(supercargo_testbed::repository().join("config/samples/approval-policy.yaml"));
+    let (member, other) = (shell(&approvers, "member", ", approve"), shell(place, "other", ""));
+    let sample = std::fs::read_to_string(
+        supercargo_testbed::repository().join("config/samples/policies/approval.yaml"),
+    );
     // For this story's namespace alone.
     let policy = sample
         .expect("the sample")
-        .replace("name: supercargo-approvals", &format!("name: approvals-{place}"))
-        .replace("policyName: supercargo-approvals", &format!("policyName: approvals-{place}"))
-        .replace("'release-approvers' in", &format!("'system:serviceaccounts:{approvers}' in"))
+        .replace("ame: supercargo-approval", &format!("ame: approvals-{place}"))
         .replace(
             "  validationActions: [Deny]",
             &format!(
@@ -566,7 +566,7 @@ async fn only_a_member_of_the_group_approves_and_only_under_its_own_name() {
     scene.push("app", "1", &config_map("app", "one"));
     scene.create("app", manual(json!({})));
     let hash = hash(&waits(&scene, "app", "1@", "").await);
-    let refused = "only members of the group release-approvers may set, change or remove";
+    let refused = "only users with the verb approve on the release may set, change or remove";
     // A new policy is in force a moment later. The same value again would be no change.
     let tries = std::cell::Cell::new(0);
     let in_force = async || {
