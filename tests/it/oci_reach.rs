@@ -172,6 +172,34 @@ async fn an_upload_is_not_sent_to_an_address_nearer_than_the_registry() {
 }
 
 #[tokio::test]
+async fn no_registry_that_a_release_names_is_a_clouds_metadata() {
+    let liar = Liar::start().await;
+    liar.artifact("1.0", YAML);
+    let hosts = hosts(&[("metadata.example", "169.254.169.254:80"), ("good.example", &liar.host)]);
+    let registry = Registry::new(RegistryOptions { hosts, ..options() });
+    for host in [
+        "169.254.169.254",
+        "metadata.google.internal",
+        "METADATA.google.internal",
+        "[fe80::1]",
+        "[::ffff:169.254.169.254]:80",
+        "0.0.0.0:80",
+        "100.100.100.200",
+        "metadata.example",
+    ] {
+        let repository = Repository::parse(&format!("oci://{host}/latest/meta-data")).unwrap();
+        let error = soon(resolve(&registry, &repository, "1.0", &access(None))).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::RegistryUnavailable, "{error}");
+        assert!(error.to_string().contains("a link-local, metadata or reserved address"), "{host}: {error}");
+    }
+    // A name is no reason in itself, nor is an address of this machine.
+    for host in ["good.example", liar.host.as_str()] {
+        let repository = Repository::parse(&format!("oci://{host}/team/app")).unwrap();
+        soon(resolve(&registry, &repository, "1.0", &access(None))).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_is_no_way_to_a_clouds_metadata() {
     let hosts = hosts(&[("proxy.example", "169.254.169.254:80")]);
     let registry = Registry::new(RegistryOptions { hosts, ..options() });

@@ -15,6 +15,7 @@ use super::client::Clients;
 use super::failure::{is_blocked, outcome_of, silent, speaks_plain_http, unavailable};
 use super::observer::{Advance, Meter, Observer, RequestOutcome, RequestRecord};
 use super::pace::Paces;
+use super::reach::Reach;
 use super::reply::Reply;
 use super::request::Request;
 use super::resolver::Hosts;
@@ -123,10 +124,11 @@ impl Transport {
         let host = authority(&request.url);
         let fail = |error| Failure { error, again: false };
         if let Err(kind) = request.reach.check(request.url.host_str().unwrap_or_default()) {
-            return Err(refused(
-                &request.url,
-                format!("it is {kind}, which only the artifact or a server named"),
-            ));
+            let why = match request.reach {
+                Reach::NAMED_BY_RELEASE => "which is no address of a registry",
+                _ => "which only the artifact or a server named",
+            };
+            return Err(refused(&request.url, format!("it is {kind}, {why}")));
         }
         let client = self.clients.of(access, request).map_err(fail)?;
         let place = self.paces.enter(&host, access.id()).await.map_err(fail)?;

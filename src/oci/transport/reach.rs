@@ -9,13 +9,16 @@ use crate::oci::reference::Zone;
 /// The origin of the URL of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::oci) enum Reach {
-    /// The release itself, or the configuration of this process.
+    /// The configuration of this process, or the cloud that it runs in.
     Own,
     /// A server in this zone.
     Named(Zone),
 }
 
 impl Reach {
+    /// What a release or a person names: no metadata service of a cloud.
+    pub const NAMED_BY_RELEASE: Self = Self::Named(Zone::Loopback);
+
     /// The reach of a URL in an answer: a server that `self` reached redirects us, from
     /// its zone.
     pub fn redirected(self, zone: Zone, same_host: bool) -> Self {

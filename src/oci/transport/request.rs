@@ -29,12 +29,13 @@ pub(in crate::oci) struct Request {
 }
 
 impl Request {
-    /// A request to a URL from the release or the configuration.
+    /// A request to a URL from the release or the configuration, but not to the metadata
+    /// service of a cloud.
     pub fn new(method: Method, url: Url) -> Self {
         Self {
             method,
             url,
-            reach: Reach::Own,
+            reach: Reach::NAMED_BY_RELEASE,
             identified: true,
             accept: None,
             authorization: None,

@@ -1,5 +1,6 @@
 //! What tenants may do, and what they try.
 
+mod escapes;
 mod people;
 mod policies;
 mod trial;

@@ -16,7 +16,7 @@ use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_IDENTITY_FILE_BYTES, MAX_TOKEN_BYTES};
 use crate::oci::reference::{Zone, authority};
-use crate::oci::transport::{Body, Request, Transport};
+use crate::oci::transport::{Body, Reach, Request, Transport};
 
 /// The environment variables of the process, by name; an empty one counts as unset.
 pub type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -96,6 +96,7 @@ impl Caller<'_> {
     pub async fn send(&self, request: Request, access: &Access) -> Result<Bytes, OciError> {
         let host = authority(&request.url);
         let origin = request.url.origin();
+        let request = Request { reach: Reach::Own, ..request };
         let reply = self.transport.send(access, &request).await?;
         let status = reply.status;
         if reply.url.origin() != origin {
