@@ -94,6 +94,7 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
             .webhook_addr
             .zip(arguments.webhook_config)
             .map(|(address, config)| controller::WebhookOptions { address, config }),
+        notify_config: arguments.notify_config,
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().thread_stack_size(STACK).build()?;

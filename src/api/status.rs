@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dependency::DependencyStatus;
 use super::guards::PendingRevision;
+use super::notified::NotifiedEntry;
 use super::plan::PlanStatus;
 use super::rollback::QuarantineEntry;
 use super::step::StepStatus;
@@ -115,6 +116,10 @@ pub struct ReleaseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub steps: Vec<StepStatus>,
+    /// Last notification that each receiver has accepted (`--notify-config`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub notified: Vec<NotifiedEntry>,
 }
 
 /// Replica of the operator that works on a release.

@@ -1,6 +1,7 @@
 //! One release: its runs one after another, and the waits between them.
 
 mod between;
+mod news;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::{InvalidSpec, Release, has_begun, id_of};
 use crate::domain::schedule::{Ended, RunIntervals, backoff, next};
 use crate::domain::status;
+use crate::notify::{Mailbox, Notifier};
 use crate::observe::labels::Phase;
 use crate::observe::traces;
 use crate::reconcile::cache::Caches;
@@ -49,6 +51,8 @@ pub struct SharedState {
     pub pool: WorkerPool,
     /// The memory for the specs of releases.
     pub specs: Specs,
+    /// The receivers of notifications.
+    pub news: Notifier,
 }
 
 /// The actor of one release.
@@ -57,6 +61,7 @@ pub struct Actor {
     id: ReleaseId,
     latest: watch::Receiver<Arc<ObservedRelease>>,
     signals: Arc<Signals>,
+    mailbox: Arc<Mailbox>,
     caches: Caches,
     status: Arc<ReleaseStatus>,
     failures: u32,
@@ -106,11 +111,13 @@ impl Actor {
         let (drift, began) = (DriftMode::Correct, Instant::now());
         let (failures, waits, lingered, health_watch) = (0, 0, 0, HealthWatch::default());
         let spec = Spec::default();
+        let mailbox = shared.news.mailbox();
         Self {
             shared,
             id,
             latest,
             signals,
+            mailbox,
             caches,
             status,
             failures,
@@ -286,7 +293,8 @@ impl Actor {
     /// Writes the status if it differs, and publishes events; returns whether the status is
     /// written.
     async fn report(&mut self, release: &Release, outcome: &Outcome) -> bool {
-        let computed = status::compute(&self.status, release, outcome, Timestamp::now());
+        let mut computed = status::compute(&self.status, release, outcome, Timestamp::now());
+        let accepted = self.note_accepted(&mut computed);
         report::count(&self.shared.env.metrics, release, outcome, &computed);
         let differs = computed != *self.status;
         log::run(outcome, differs, self.began.elapsed());
@@ -297,6 +305,7 @@ impl Actor {
         if !differs {
             // Two corrections in a second have one status.
             report::publish_notes(session, release, outcome);
+            self.tell();
             return true;
         }
         match session.write_status(&self.id, &release.uid, &computed).await {
@@ -304,11 +313,13 @@ impl Actor {
                 report::publish(session, release, outcome, &self.status, &computed);
                 report::count_rollbacks(&self.shared.env.metrics, &self.status, &computed);
                 self.status = Arc::new(computed);
+                self.tell();
                 true
             }
             Err(error) if error.is_not_found() => true,
             Err(error) => {
                 tracing::warn!(error = chain(&error), "cannot write the status");
+                self.mailbox.put_back(accepted);
                 false
             }
         }

@@ -28,6 +28,7 @@ use crate::domain::patch::selector::Selector;
 use crate::domain::release::{has_begun, id_of};
 use crate::domain::status::awaited_objects;
 use crate::domain::verify::trust_policy::TrustPolicy;
+use crate::notify::Notifier;
 use crate::observe::metrics::Metrics;
 use crate::oci::{Registry, Repository};
 use crate::reconcile::cache::Caches;
@@ -110,7 +111,7 @@ impl Engine {
         session: Session,
         (registry, builder): (Registry, Builder),
         trust: TrustSettings,
-        (specs, inputs): (Specs, InputRoom),
+        (specs, inputs, news): (Specs, InputRoom, Notifier),
         metrics: Arc<Metrics>,
         coordination: Coordination,
         options: &Options,
@@ -153,7 +154,7 @@ impl Engine {
             plan_keys: Arc::new(plan_keys),
         };
         let pool = WorkerPool::new(options.concurrency.max(1), &metrics);
-        let shared = Arc::new(SharedState { env, pool, specs });
+        let shared = Arc::new(SharedState { env, pool, specs, news });
         watches.spawn(evaluate(Arc::clone(&shared)));
         let mut engine = Self {
             table: ReleaseTable::new(coordination.holder.clone()),

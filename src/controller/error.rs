@@ -50,6 +50,9 @@ pub enum ControllerError {
     /// The configuration of webhooks cannot be used.
     #[error("cannot use the configuration of webhooks")]
     WebhookConfig(#[source] FileError),
+    /// The configuration of notifications cannot be used.
+    #[error("cannot use the configuration of notifications")]
+    NotifyConfig(#[source] FileError),
     /// Webhooks cannot be received.
     #[error("cannot listen on {address} for webhooks: choose another --webhook-addr")]
     Webhooks {

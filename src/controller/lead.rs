@@ -14,6 +14,7 @@ use super::specs::Specs;
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
 use crate::domain::capacity::Capacity;
+use crate::notify::Notifier;
 use crate::observe::metrics::Metrics;
 use crate::observe::server::Readiness;
 use crate::reconcile::env::TrustSettings;
@@ -29,6 +30,8 @@ pub struct Work<'a> {
     pub session: Session,
     /// The metrics.
     pub metrics: &'a Arc<Metrics>,
+    /// The receivers of notifications.
+    pub news: Notifier,
     /// Whether the process is ready.
     pub readiness: &'a Readiness,
 }
@@ -70,7 +73,7 @@ impl Work<'_> {
 
     fn engine(&self, trust: TrustSettings, coordination: Coordination) -> Engine {
         let Self { options, capacity, session, metrics, .. } = self;
-        let read = (Specs::new(capacity.specs), InputRoom::new(capacity.inputs));
+        let read = (Specs::new(capacity.specs), InputRoom::new(capacity.inputs), self.news.clone());
         let registry = registry(options, *capacity, metrics);
         let builder = builder(&options.builds, *capacity);
         tokio::spawn(report_builds(builder.clone()));

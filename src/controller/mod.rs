@@ -4,7 +4,7 @@
 mod actor;
 mod engine;
 mod error;
-mod file;
+mod files;
 mod health_watch;
 mod lead;
 mod log;
@@ -15,7 +15,6 @@ mod replicas;
 mod report;
 mod specs;
 mod start;
-mod trust_policy;
 
 pub use error::{ControllerError, FileError};
 pub use options::{BuildFlags, Options, Shards, WebhookOptions};

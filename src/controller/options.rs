@@ -64,6 +64,8 @@ pub struct Options {
     pub release_metrics: bool,
     /// Where webhooks are received.
     pub webhooks: Option<WebhookOptions>,
+    /// The file of the receivers of notifications.
+    pub notify_config: Option<PathBuf>,
 }
 
 /// Which replicas work on releases.

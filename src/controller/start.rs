@@ -8,13 +8,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::ControllerError;
-use super::file::File;
+use super::files::{File, NotifyFile, TrustPolicyFile, default_root};
 use super::lead::{Work, until};
 use super::options::Options;
 use super::receiver::{HookListener, Hooks, ListedReleases, WebhookFile};
-use super::trust_policy::{TrustPolicyFile, default_root};
 use crate::cluster::session::Session;
 use crate::domain::capacity::{Capacity, limit_of_group, memory_of_machine};
+use crate::notify::Notifier;
 use crate::observe::metrics::Metrics;
 use crate::observe::server::{Endpoints, Liveness, Port, Readiness, Server};
 use crate::reconcile::env::TrustSettings;
@@ -55,7 +55,8 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     let receiving = receive(&options, &session, &metrics, until(stopped.clone()), hurry.clone()).await?;
     tokio::spawn(listen(stopping.clone())?);
 
-    let work = Work { options: &options, capacity, session, metrics: &metrics, readiness: &readiness };
+    let news = notifier(&options, &metrics).await?;
+    let work = Work { options: &options, capacity, session, metrics: &metrics, news, readiness: &readiness };
     let ended = work.lead(trust, stopped).await;
     readiness.set(false);
     stopping.send_replace(true);
@@ -93,6 +94,17 @@ async fn receive(
     let metrics = Arc::clone(metrics);
     tokio::spawn(file.follow(move |result| metrics.webhooks_loaded(result)));
     Ok(Some(tokio::spawn(receiver.serve(hooks, shutdown, hurry))))
+}
+
+/// The receivers of notifications. An invalid configuration ends the process: otherwise nobody would
+/// notice that nobody is notified.
+async fn notifier(options: &Options, metrics: &Arc<Metrics>) -> Result<Notifier, ControllerError> {
+    let Some(path) = &options.notify_config else { return Ok(Notifier::default()) };
+    let file = File::open(path.clone(), NotifyFile).await.map_err(ControllerError::NotifyConfig)?;
+    let notifier = Notifier::start(file.content(), Arc::clone(metrics));
+    let metrics = Arc::clone(metrics);
+    tokio::spawn(file.follow(move |result| metrics.notify_loaded(result)));
+    Ok(notifier)
 }
 
 /// Sets the flag when the process is stopped.

@@ -22,4 +22,4 @@ pub use objects::{drift, identity, images, live, object, placement, size};
 pub use plan::{delegated, order, preflight, prune, recreate, stage};
 pub use process::{capacity, configuration, fair, proxy, remote, replicas, zone};
 pub use release::{adopt, observed};
-pub use run::{ledger, outcome, schedule, verdict};
+pub use run::{ledger, notify, outcome, schedule, verdict};

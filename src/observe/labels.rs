@@ -3,6 +3,7 @@
 //! the process and of Prometheus.
 
 use crate::api::reason::Disposition;
+use crate::domain::notify::receiver::ReceiverType;
 use crate::domain::webhook::receiver::Sender;
 
 macro_rules! labels {
@@ -248,11 +249,29 @@ labels! {
         /// It is authentic, and the API server did not answer in time.
         Failed => "failed",
     }
+    /// What became of a notification.
+    NewsResult {
+        /// The receiver has accepted it.
+        Delivered => "delivered",
+        /// The receiver did not accept it; it is sent again.
+        Retried => "retried",
+        /// The receiver refuses it for good.
+        Refused => "refused",
+        /// It was too old when the receiver was back.
+        Expired => "expired",
+        /// Too many were waiting.
+        Dropped => "dropped",
+    }
 }
 
 /// The label for the sender of a webhook; `unknown` for an unknown sender.
 pub fn sender(sender: Option<Sender>) -> &'static str {
     sender.map_or("unknown", Sender::as_str)
+}
+
+/// Every type of receiver of notifications.
+pub fn receiver_types() -> Vec<&'static str> {
+    ReceiverType::ALL.iter().map(|known| known.as_str()).collect()
 }
 
 /// Every value of that label, each once.
@@ -373,6 +392,7 @@ mod tests {
         check::<Verification>();
         check::<Load>();
         check::<WebhookResult>();
+        check::<NewsResult>();
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod jobs;
 mod kustomize;
 mod matrix;
 mod metrics;
+mod notifications;
 mod order;
 mod origins;
 mod outages;

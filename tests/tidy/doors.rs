@@ -13,6 +13,7 @@ const ALL: &[&str] = &[
     "controller",
     "cli",
     "fair",
+    "notify",
     "observe",
     "error",
 ];
@@ -23,12 +24,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("main", ALL),
     ("lib", ALL),
     ("cli", &["reconcile", "builder", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
-    ("controller", &["reconcile", "builder", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
+    (
+        "controller",
+        &["reconcile", "builder", "oci", "cluster", "notify", "domain", "api", "fair", "observe", "error"],
+    ),
     ("reconcile", &["builder", "oci", "cluster", "domain", "api", "fair", "observe"]),
     ("builder", &["domain", "api", "fair"]),
     ("oci", &["domain", "api", "fair", "observe"]),
     ("cluster", &["domain", "api", "fair", "observe"]),
     ("fair", &["domain"]),
+    ("notify", &["domain", "api", "fair", "observe"]),
     ("observe", &["domain", "api"]),
     ("error", &["reconcile", "oci", "cluster", "domain", "api", "observe"]),
     ("domain", &["api"]),
@@ -39,7 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// are plain tools that leave no type at a door.
 const LIBRARIES: &[(&str, &[&str])] = &[
     // The exporter of traces, a program's own connection, has a client of its own.
-    ("reqwest", &["oci/", "observe/otlp.rs"]),
+    ("reqwest", &["oci/", "notify/", "observe/otlp.rs"]),
     ("opentelemetry", &["observe/otlp.rs"]),
     ("opentelemetry_sdk", &["observe/otlp.rs"]),
     ("opentelemetry_otlp", &["observe/otlp.rs"]),
@@ -67,6 +72,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
             "domain/verify/",
             "domain/artifact/webhook/receiver.rs",
             "domain/plan/changeset/seal.rs",
+            "domain/run/notify/format/request.rs",
             "oci/auth/provider/sigv4.rs",
             "reconcile/env/plan_keys.rs",
         ],

@@ -77,6 +77,11 @@ older or newer image has nothing to complain about. */}}
 - --webhook-addr=0.0.0.0:{{ .Values.webhook.port }}
 - --webhook-config=/etc/supercargo/webhook/{{ ternary .Values.webhook.key "receivers.yaml" (not (empty .Values.webhook.secret)) }}
 {{- end }}
+{{- with .Values.notifications }}
+{{- if .secret }}
+- --notify-config=/etc/supercargo/notifications/{{ .key }}
+{{- end }}
+{{- end }}
 {{- range .Values.extraArgs }}
 - {{ . | quote }}
 {{- end }}

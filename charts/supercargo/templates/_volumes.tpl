@@ -24,6 +24,11 @@
   mountPath: /etc/supercargo/webhook
   readOnly: true
 {{- end }}
+{{- if .Values.notifications.secret }}
+- name: notifications
+  mountPath: /etc/supercargo/notifications
+  readOnly: true
+{{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
@@ -69,6 +74,11 @@
 - name: webhook
   secret:
     secretName: {{ .Values.webhook.secret | default (printf "%s-webhook" (include "supercargo.fullname" .)) | quote }}
+{{- end }}
+{{- if .Values.notifications.secret }}
+- name: notifications
+  secret:
+    secretName: {{ .Values.notifications.secret | quote }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

@@ -1,7 +1,8 @@
-//! How a new revision is delivered: what holds it back, who approves it, the way back, and to which
-//! cluster.
+//! How a new revision is delivered: what holds it back, who approves it, the way back, to which cluster,
+//! and who has been notified.
 
 pub mod guards;
 pub mod kube_config;
+pub mod notified;
 pub mod plan;
 pub mod rollback;

@@ -121,6 +121,9 @@ pub struct ControllerArgs {
     /// File of kind WebhookConfig: the accepted senders of webhooks. Reloaded when it changes.
     #[arg(long, env = "SUPERCARGO_WEBHOOK_CONFIG", value_name = "FILE", requires = "webhook_addr")]
     pub webhook_config: Option<PathBuf>,
+    /// File of kind NotifyConfig: who is notified of failures, recoveries and rollouts. Reloaded when it changes.
+    #[arg(long, env = "SUPERCARGO_NOTIFY_CONFIG", value_name = "FILE")]
+    pub notify_config: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment here would be printed")]
     pub routes: RouteArgs,

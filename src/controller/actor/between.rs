@@ -68,6 +68,7 @@ impl Actor {
             let wake = [due, correction, drifted.then_some(earliest)].into_iter().flatten().min();
             tokio::select! {
                 () = self.signals.changed() => {}
+                () = self.mailbox.changed() => self.record_accepted().await,
                 // It may show changes that were missed.
                 () = any_synced(&self.caches.cluster.blind) => {
                     self.caches.cluster.blind.retain(|watch| watch.state() != State::Synced);
@@ -104,6 +105,7 @@ impl Actor {
                     metrics.release_reported(&self.id, release.suspend, &status);
                     report::publish_health(session, release, &self.status, &status);
                     self.status = Arc::new(status);
+                    self.tell();
                 }
                 Err(error) if error.is_not_found() => return false,
                 Err(error) => {

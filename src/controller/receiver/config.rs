@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::controller::file::{FileKind, NamedFiles};
+use crate::controller::files::{FileKind, NamedFiles};
 use crate::domain::configuration::Wrong;
 use crate::domain::webhook::config::{Draft, MAX_CONFIG_BYTES, MAX_SECRET_BYTES};
 use crate::domain::webhook::receiver::Receiver;

@@ -2,9 +2,9 @@
 //! the tables of docs/metrics.md are made from it.
 
 use super::super::labels::{
-    Action, Answer, BuildResult, CacheResult, Handover, Label, Load, Method, Phase, ReadyState,
+    Action, Answer, BuildResult, CacheResult, Handover, Label, Load, Method, NewsResult, Phase, ReadyState,
     RollbackResult, RunResult, StepResult, Verb, VerdictSource, Verification, WaitingGate, WebhookResult,
-    senders,
+    receiver_types, senders,
 };
 
 /// A metric.
@@ -15,7 +15,7 @@ pub struct MetricEntry {
     /// The kind of its values.
     pub kind: MetricKind,
     /// Its labels, in the order of their values.
-    pub labels: &'static [(&'static str, Values)],
+    pub labels: Labels,
     /// What it means, one sentence or more.
     pub help: &'static str,
 }
@@ -68,19 +68,13 @@ fn words<L: Label>() -> Vec<&'static str> {
     L::ALL.iter().map(|label| label.as_str()).collect()
 }
 
-const fn counter(
-    name: &'static str,
-    labels: &'static [(&'static str, Values)],
-    help: &'static str,
-) -> MetricEntry {
+type Labels = &'static [(&'static str, Values)];
+
+const fn counter(name: &'static str, labels: Labels, help: &'static str) -> MetricEntry {
     MetricEntry { name, kind: MetricKind::Counter, labels, help }
 }
 
-const fn gauge(
-    name: &'static str,
-    labels: &'static [(&'static str, Values)],
-    help: &'static str,
-) -> MetricEntry {
+const fn gauge(name: &'static str, labels: Labels, help: &'static str) -> MetricEntry {
     MetricEntry { name, kind: MetricKind::Gauge, labels, help }
 }
 
@@ -333,6 +327,22 @@ pub(super) const WEBHOOK_LOADS: MetricEntry = counter(
 pub(super) const WEBHOOK_TRIGGERS: MetricEntry =
     counter("supercargo_webhook_triggers_total", &[], "Reconcile runs requested by webhooks.");
 
+pub(super) const NEWS: MetricEntry = counter(
+    "supercargo_notifications_total",
+    &[("type", Values::Closed(receiver_types)), ("result", Values::Closed(words::<NewsResult>))],
+    "Notifications, by type of receiver and result; each attempt that is not accepted counts as retried.",
+);
+pub(super) const NEWS_AGE: MetricEntry = gauge(
+    "supercargo_notifications_oldest_age_seconds",
+    &[("type", Values::Closed(receiver_types))],
+    "Age of the oldest notification that no receiver of the type has accepted yet.",
+);
+pub(super) const NEWS_LOADS: MetricEntry = counter(
+    "supercargo_notify_config_loads_total",
+    &[("result", Values::Closed(words::<Load>))],
+    "Loads of new versions of the configuration of notifications; after a failed load the previous version stays in use.",
+);
+
 /// The standard metrics of Prometheus' libraries for a process.
 const PROCESS: [MetricEntry; 7] = [
     counter("process_cpu_seconds_total", &[], "User and system time of the process."),
@@ -380,6 +390,7 @@ pub const CATALOG: &[Group] = &[
     Group { title: "Builds", entries: &[BUILDS] },
     Group { title: "Trust", entries: &[VERIFICATIONS, POLICY_LOADS, TRUSTED_ROOT] },
     Group { title: "Push", entries: &[WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS, WEBHOOK_LOADS] },
+    Group { title: "Notifications", entries: &[NEWS, NEWS_AGE, NEWS_LOADS] },
     Group { title: "The API server", entries: &[API_REQUESTS, API_SECONDS] },
     Group { title: "Other clusters", entries: &[REMOTE_CLUSTERS, REMOTE_AWAY, REMOTE_REQUESTS] },
     Group { title: "The process", entries: &[BUILD_INFO, LEADER, REPLICAS, MOVES] },

@@ -4,6 +4,7 @@
 pub mod catalog;
 mod fleet;
 mod make;
+mod news;
 mod phase_timer;
 mod queue;
 mod recorder;

@@ -1,17 +1,18 @@
 //! The metrics together: everything that can be recorded, and their text.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use prometheus::{IntCounter, IntGauge, Registry, TextEncoder};
 
 use super::super::labels::{
-    Action, Answer, BuildResult, CacheResult, Handover, Load, Method, Phase, RollbackResult, RunResult,
-    StepResult, Verb, VerdictSource, Verification, WebhookResult,
+    Action, Answer, BuildResult, CacheResult, Handover, Load, Method, NewsResult, Phase, RollbackResult,
+    RunResult, StepResult, Verb, VerdictSource, Verification, WebhookResult,
 };
 use super::catalog::{BUILD_INFO, LEADER, MOVES, REPLICAS};
 use super::fleet::Fleet;
 use super::make::{Children, Maker};
+use super::news::NewsMetrics;
 use super::queue::{Queue, Waiting};
 use super::remote::RemoteMetrics;
 use super::requests::Requests;
@@ -21,6 +22,7 @@ use super::webhook::Webhooks;
 use crate::api::reason::Reason;
 use crate::api::status::ReleaseStatus;
 use crate::domain::identity::ReleaseId;
+use crate::domain::notify::receiver::ReceiverType;
 use crate::domain::webhook::receiver::Sender;
 
 /// The metrics could not be set up or written: a bug in this module, not a problem of a release.
@@ -42,6 +44,7 @@ pub struct Metrics {
     remote: RemoteMetrics,
     trust: Trust,
     webhooks: Webhooks,
+    news: NewsMetrics,
 }
 
 impl Metrics {
@@ -65,6 +68,7 @@ impl Metrics {
             remote: RemoteMetrics::new(&make)?,
             trust: Trust::new(&make)?,
             webhooks: Webhooks::new(&make)?,
+            news: NewsMetrics::new(&make)?,
             registry: make.registry,
         })
     }
@@ -246,6 +250,21 @@ impl Metrics {
     /// A new version of the configuration was read.
     pub fn webhooks_loaded(&self, result: Load) {
         self.webhooks.webhooks_loaded(result);
+    }
+
+    /// What became of notifications.
+    pub fn news(&self, kind: ReceiverType, result: NewsResult, count: usize) {
+        self.news.news(kind, result, count);
+    }
+
+    /// Since when the oldest notification for a receiver waits, if any does.
+    pub fn news_waiting(&self, kind: ReceiverType, receiver: &str, oldest: Option<Instant>) {
+        self.news.waiting(kind, receiver, oldest);
+    }
+
+    /// A new version of the configuration of notifications was read.
+    pub fn notify_loaded(&self, result: Load) {
+        self.news.loaded(result);
     }
 }
 

@@ -195,6 +195,13 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "{notifications: {secret: receivers}}",
+        &[
+            (POD, "pod/volumes/2/secret/secretName", "receivers"),
+            (POD, "container/volumeMounts/2/mountPath", "/etc/supercargo/notifications"),
+        ],
+    ),
+    (
         "{webhook: {enabled: true, port: 9393, receivers: [{name: ci, type: generic, secret: 0123456789abcdef}]}}",
         &[
             (
@@ -281,7 +288,7 @@ const TREACHEROUS: &str = r#"{watchNamespaces: ["2024", "no", "null"], serviceAc
     defaultServiceAccount: "7", rbac: {impersonate: ["7"]}, podMonitor: {enabled: true},
     prometheusRule: {enabled: true}, dashboards: {enabled: true, namespace: "12", label: "34"},
     trustPolicy: {configMap: "56"}, trustedRoot: {configMap: "78"}, extraCA: {secret: "90"},
-    webhook: {enabled: true, secret: "1.5"}}"#;
+    webhook: {enabled: true, secret: "1.5"}, notifications: {secret: "2.5"}}"#;
 
 /// Where a name, or a label, is no text.
 fn no_text(value: &Value, place: &str, found: &mut Vec<String>) {
@@ -472,6 +479,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("{webhook: {enabled: true, secret: a}}", "--webhook-addr=0.0.0.0:9292"),
     ("{webhook: {enabled: true, secret: a, key: b}}", "--webhook-config=/etc/supercargo/webhook/b"),
     ("{webhook: {enabled: true, secret: a}}", "--webhook-config=/etc/supercargo/webhook/receivers.yaml"),
+    ("{notifications: {secret: a}}", "--notify-config=/etc/supercargo/notifications/receivers.yaml"),
+    ("{notifications: {secret: a, key: b.yaml}}", "--notify-config=/etc/supercargo/notifications/b.yaml"),
 ];
 
 fn arguments(values: &str) -> Vec<String> {

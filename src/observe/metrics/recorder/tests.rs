@@ -35,6 +35,9 @@ fn recorded() -> Metrics {
     metrics.webhook_request(Some(Sender::Harbor), WebhookResult::Replayed);
     metrics.webhook_triggered(3);
     metrics.webhooks_loaded(Load::Failed);
+    metrics.news(ReceiverType::Slack, NewsResult::Refused, 2);
+    metrics.news_waiting(ReceiverType::Slack, "team", Instant::now().checked_sub(Duration::from_secs(90)));
+    metrics.notify_loaded(Load::Loaded);
     metrics
 }
 
@@ -74,6 +77,10 @@ fn what_was_recorded_is_exposed() {
         "supercargo_webhook_requests_total{result=\"replayed\",sender=\"harbor\"} 1",
         "supercargo_webhook_requests_total{result=\"accepted\",sender=\"github\"} 0",
         "supercargo_webhook_triggers_total 3",
+        "supercargo_notifications_total{result=\"refused\",type=\"slack\"} 2",
+        "supercargo_notifications_oldest_age_seconds{type=\"slack\"} 90",
+        "supercargo_notifications_oldest_age_seconds{type=\"cloudevents\"} 0",
+        "supercargo_notify_config_loads_total{result=\"loaded\"} 1",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
-use super::error::FileError;
+use crate::controller::error::FileError;
 use crate::domain::configuration::Wrong;
 use crate::observe::labels::Load;
 use crate::reconcile::error::chain;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::error::FileError;
 use super::file::{FileKind, NamedFiles, bounded};
+use crate::controller::error::FileError;
 use crate::domain::configuration::Wrong;
 use crate::domain::verify::root::TrustRoot;
 use crate::domain::verify::trust_policy::{MAX_NAMED_BYTES, MAX_POLICY_BYTES, TrustPolicy, TrustPolicyDraft};

@@ -1,0 +1,101 @@
+//! One request to a receiver.
+
+use aws_lc_rs::hmac;
+use jiff::Timestamp;
+
+use super::{cloud_events, slack};
+use crate::domain::run::notify::news::News;
+use crate::domain::run::notify::receiver::{NewsReceiver, ReceiverType};
+
+/// A POST request. Its headers and its body may have secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewsRequest {
+    /// The headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: String,
+}
+
+/// The request that tells a receiver of these.
+pub fn request(receiver: &NewsReceiver, news: &[&News], now: Timestamp) -> NewsRequest {
+    let (content_type, body) = match (receiver.kind, news) {
+        (ReceiverType::CloudEvents, [one]) if !receiver.batch => {
+            ("application/cloudevents+json; charset=utf-8", cloud_events::event(one).to_string())
+        }
+        (ReceiverType::CloudEvents, news) => {
+            ("application/cloudevents-batch+json; charset=utf-8", cloud_events::batch(news).to_string())
+        }
+        (ReceiverType::Slack, news) => {
+            ("application/json", slack::message(news, receiver.template.as_ref()).to_string())
+        }
+    };
+    let mut headers = vec![("content-type", content_type.to_owned())];
+    if let Some(token) = &receiver.token {
+        headers.push(("authorization", format!("Bearer {}", token.reveal())));
+    }
+    if let Some(key) = &receiver.key {
+        let time = now.as_second().to_string();
+        headers.push(("supercargo-signature", signature(key.reveal().as_bytes(), &time, &body)));
+        headers.push(("supercargo-timestamp", time));
+    }
+    NewsRequest { headers, body }
+}
+
+/// As a sender of the type `generic` signs a webhook.
+fn signature(key: &[u8], time: &str, body: &str) -> String {
+    let mut signed = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+    for part in [time, ".", body] {
+        signed.update(part.as_bytes());
+    }
+    format!("sha256={}", hex::encode(signed.sign()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::run::notify::interest::Interest;
+    use crate::domain::run::notify::news::tests::news;
+    use crate::domain::run::notify::receiver::Hidden;
+
+    fn receiver(kind: ReceiverType, batch: bool) -> NewsReceiver {
+        NewsReceiver {
+            name: "r".into(),
+            kind,
+            url: Hidden::new("https://hooks.example/secret"),
+            token: Some(Hidden::new("t0ken")),
+            key: Some(Hidden::new("0123456789abcdef")),
+            ca: None,
+            interest: Interest { kinds: BTreeSet::new(), namespaces: None, selector: None },
+            group: Duration::ZERO,
+            per_minute: 1,
+            batch,
+            template: None,
+        }
+    }
+
+    #[test]
+    fn a_request_names_its_format_and_proves_who_sends_it() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let check = |kind: ReceiverType, batch: bool, content_type: &str| {
+            let made = request(&receiver(kind, batch), &[&news()], now);
+            let header = |name: &str| made.headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str());
+            assert_eq!(header("content-type"), Some(content_type));
+            assert_eq!(header("authorization"), Some("Bearer t0ken"));
+            assert_eq!(header("supercargo-timestamp"), Some("1800000000"));
+            let expected = signature(b"0123456789abcdef", "1800000000", &made.body);
+            assert_eq!(header("supercargo-signature"), Some(expected.as_str()));
+            assert_eq!(made.body.starts_with('['), batch);
+        };
+        check(ReceiverType::CloudEvents, false, "application/cloudevents+json; charset=utf-8");
+        check(ReceiverType::CloudEvents, true, "application/cloudevents-batch+json; charset=utf-8");
+        check(ReceiverType::Slack, false, "application/json");
+        // printf '1.{}' | openssl dgst -sha256 -hmac key
+        assert_eq!(
+            signature(b"key", "1", "{}"),
+            "sha256=1ba6b8171186efc613e8bcc0cbdab2748f24984d7c5a84faa2637afa0e40d224"
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! Notifications: what of a release is news, which receivers want it, whether they have it already, and in
+//! which words each of them gets it. The room `notify` sends them.
+
+pub mod config;
+pub mod format;
+pub mod interest;
+pub mod news;
+pub mod receiver;
+pub mod record;
+pub mod reply;
+pub mod situation;
+pub mod template;

@@ -1,0 +1,179 @@
+//! One notification.
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::record::Announcement;
+use super::situation::{NewsKind, Situation};
+use crate::api::notified::NotifiedEntry;
+use crate::api::status::ReleaseStatus;
+use crate::domain::artifact::digest::shortened;
+use crate::domain::objects::identity::ReleaseId;
+use crate::domain::status::whole_seconds;
+
+/// The longest message of a notification, in bytes.
+pub const MAX_NEWS_BYTES: usize = 1024;
+
+/// What one receiver hears of one release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Names the notification: the same after a restart, so that a receiver can tell a repetition.
+    pub id: String,
+    /// What has become of the release.
+    pub kind: NewsKind,
+    /// The reason of the condition.
+    pub reason: String,
+    /// The message of the condition, shortened.
+    pub message: String,
+    /// The release.
+    pub release: ReleaseId,
+    /// Its uid.
+    pub uid: String,
+    /// The digest that it is about.
+    pub digest: Option<String>,
+    /// The revision that it is about.
+    pub revision: Option<String>,
+    /// The repository of the release, without `oci://`.
+    pub repository: String,
+    /// The cluster, by the name that the administrator gives it.
+    pub cluster: Option<String>,
+    /// The source of the artifact, from its annotations, if it is the artifact of that digest.
+    pub source: Option<String>,
+    /// The revision of the source, likewise.
+    pub source_revision: Option<String>,
+    /// When it came about.
+    pub at: Timestamp,
+    /// The how manieth notification about the digest it is.
+    pub count: i32,
+}
+
+/// Of which release.
+#[derive(Clone, Copy, Debug)]
+pub struct NewsSubject<'a> {
+    /// The release.
+    pub release: &'a ReleaseId,
+    /// Its uid.
+    pub uid: &'a str,
+    /// Its repository, as a URL or without `oci://`.
+    pub repository: &'a str,
+    /// The cluster, by the name that the administrator gives it.
+    pub cluster: Option<&'a str>,
+}
+
+impl News {
+    /// What there is to say of a situation.
+    pub fn new(
+        subject: NewsSubject<'_>,
+        situation: &Situation,
+        announcement: &Announcement,
+        status: &ReleaseStatus,
+        now: Timestamp,
+    ) -> Self {
+        // A failure that follows another one began later than the condition says.
+        let at = if announcement.kind.is_good() { situation.since.unwrap_or(now) } else { now };
+        let artifact =
+            status.artifact.as_ref().filter(|known| Some(&known.digest) == situation.digest.as_ref());
+        let reason = situation.reason.clone();
+        let id =
+            id_of(subject.uid, situation.digest.as_deref(), announcement.kind, &reason, announcement.count);
+        Self {
+            id,
+            kind: announcement.kind,
+            reason,
+            message: cut(&shortened(&situation.message), MAX_NEWS_BYTES),
+            release: subject.release.clone(),
+            uid: subject.uid.to_owned(),
+            digest: situation.digest.clone(),
+            revision: situation.revision.clone(),
+            repository: subject.repository.trim_start_matches("oci://").to_owned(),
+            cluster: subject.cluster.map(str::to_owned),
+            source: artifact.and_then(|known| known.source.clone()),
+            source_revision: artifact.and_then(|known| known.source_revision.clone()),
+            at,
+            count: announcement.count,
+        }
+    }
+
+    /// For the status, once the receiver has it.
+    pub fn entry(&self, receiver: &str) -> NotifiedEntry {
+        NotifiedEntry {
+            receiver: receiver.to_owned(),
+            outcome: self.kind.as_str().to_owned(),
+            reason: self.reason.clone(),
+            digest: self.digest.clone(),
+            at: whole_seconds(self.at).to_string(),
+            count: (self.count > 1).then_some(self.count),
+        }
+    }
+
+    /// `web in apps has failed`.
+    pub fn headline(&self) -> String {
+        format!("{} in {} {}", self.release.name, self.release.namespace, self.kind.words())
+    }
+}
+
+fn id_of(uid: &str, digest: Option<&str>, kind: NewsKind, reason: &str, count: i32) -> String {
+    let text = [uid, digest.unwrap_or_default(), kind.as_str(), reason, &count.to_string()].join("\0");
+    let mut id = hex::encode(Sha256::digest(text.as_bytes()));
+    id.truncate(32);
+    id
+}
+
+/// The text, cut to at most so many bytes.
+pub fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let mut end = most.saturating_sub(4);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{} ...", &text[..end])
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub fn news() -> News {
+        News {
+            id: "0123456789abcdef0123456789abcdef".into(),
+            kind: NewsKind::Failed,
+            reason: "ApplyFailed".into(),
+            message: "Deployment/apps/web: refused".into(),
+            release: ReleaseId { namespace: "apps".into(), name: "web".into() },
+            uid: "u-1".into(),
+            digest: Some("sha256:a".into()),
+            revision: Some("1.0@sha256:a".into()),
+            repository: "registry.example/app".into(),
+            cluster: Some("prod".into()),
+            source: Some("https://git.example/acme/app".into()),
+            source_revision: Some("main@sha1:0123".into()),
+            at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            count: 1,
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_notification_follows_from_what_it_says_alone() {
+        let base = id_of("u", Some("a"), NewsKind::Failed, "x", 1);
+        assert_eq!((base.len(), base.clone()), (32, id_of("u", Some("a"), NewsKind::Failed, "x", 1)));
+        for other in [
+            id_of("v", Some("a"), NewsKind::Failed, "x", 1),
+            id_of("u", Some("b"), NewsKind::Failed, "x", 1),
+            id_of("u", None, NewsKind::Failed, "x", 1),
+            id_of("u", Some("a"), NewsKind::Unhealthy, "x", 1),
+            id_of("u", Some("a"), NewsKind::Failed, "y", 1),
+            id_of("u", Some("a"), NewsKind::Failed, "x", 2),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        assert_eq!(cut("éé", 4), "éé");
+        assert_eq!(cut("ééé", 5), " ...");
+        assert_eq!(cut(&"é".repeat(10), 10), "ééé ...");
+    }
+}

@@ -1,0 +1,119 @@
+//! Where notifications go. What opens a receiver, its URL included, is never shown.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::interest::Interest;
+use super::template::Template;
+
+/// What a receiver speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReceiverType {
+    /// CloudEvents 1.0, as JSON.
+    CloudEvents,
+    /// The incoming webhooks of Slack, and what understands them.
+    Slack,
+}
+
+impl ReceiverType {
+    /// Every type.
+    pub const ALL: &[Self] = &[Self::CloudEvents, Self::Slack];
+
+    /// The word of the configuration and of the metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CloudEvents => "cloudevents",
+            Self::Slack => "slack",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|known| known.as_str() == name)
+    }
+
+    /// How many notifications fit into one request.
+    pub fn most(self, batch: bool) -> usize {
+        match self {
+            Self::CloudEvents if batch => 100,
+            Self::CloudEvents => 1,
+            // It names the first ones.
+            Self::Slack => usize::MAX,
+        }
+    }
+
+    /// How many requests a minute it gets, if the configuration does not say.
+    pub fn per_minute(self) -> u32 {
+        match self {
+            Self::CloudEvents => 600,
+            // What Slack takes is one a second.
+            Self::Slack => 60,
+        }
+    }
+}
+
+/// Something that opens a receiver.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(String);
+
+impl Hidden {
+    /// Hides it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// What it is, for a request.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden(…)")
+    }
+}
+
+/// A receiver of notifications.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewsReceiver {
+    /// Its name.
+    pub name: String,
+    /// What it speaks.
+    pub kind: ReceiverType,
+    /// Where it is.
+    pub url: Hidden,
+    /// A bearer token for it.
+    pub token: Option<Hidden>,
+    /// The key of the signatures of bodies.
+    pub key: Option<Hidden>,
+    /// Certificates that it may have in addition to those of the system, in PEM.
+    pub ca: Option<String>,
+    /// What it wants.
+    pub interest: Interest,
+    /// How long notifications are gathered.
+    pub group: Duration,
+    /// How many requests a minute it gets.
+    pub per_minute: u32,
+    /// Whether several notifications come in one request, if it can take them.
+    pub batch: bool,
+    /// The text for people.
+    pub template: Option<Template>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_opens_a_receiver_is_not_shown() {
+        assert_eq!(format!("{:?}", Hidden::new("https://hooks.example/T0/B0/secret")), "Hidden(…)");
+    }
+
+    #[test]
+    fn every_type_has_one_name() {
+        for kind in ReceiverType::ALL {
+            assert_eq!(ReceiverType::named(kind.as_str()), Some(*kind));
+        }
+    }
+}

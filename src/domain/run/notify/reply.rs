@@ -1,0 +1,102 @@
+//! What the answer of a receiver means. Nothing of its body is read: it could have the token, or words that
+//! mislead.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+
+/// The first pause after a failed attempt.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest pause that we choose.
+const LONGEST: Duration = Duration::from_secs(300);
+/// The longest pause that a receiver chooses.
+const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewsFate {
+    /// The receiver has it.
+    Delivered,
+    /// The receiver will never take this body.
+    Refused,
+    /// The receiver does not take anything now. It says how long, or nothing.
+    Later(Option<Duration>),
+}
+
+/// What an answer means.
+pub fn fate_of(status: u16, retry_after: Option<&str>, now: Timestamp) -> NewsFate {
+    match status {
+        200..=299 => NewsFate::Delivered,
+        // About the body. Everything else is about the receiver or the way to it.
+        400 | 406 | 413 | 415 | 422 => NewsFate::Refused,
+        _ => NewsFate::Later(retry_after.and_then(|text| asked(text, now))),
+    }
+}
+
+/// How long a `Retry-After` asks to wait: seconds, or a date.
+fn asked(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    let asked = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = rfc2822::parse(text).ok()?.timestamp();
+            Duration::try_from(date.duration_since(now)).unwrap_or_default()
+        }
+    };
+    Some(asked.min(LONGEST_ASKED))
+}
+
+/// How long to wait after so many failed attempts in a row. `random` is from 0 to 1.
+pub fn pause(attempts: u32, asked: Option<Duration>, random: f64) -> Duration {
+    let grown = FIRST.saturating_mul(2u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(LONGEST);
+    // Receivers that come back are not asked by everybody at once.
+    let grown = grown.mul_f64(0.75 + random.clamp(0.0, 1.0) / 2.0);
+    asked.map_or(grown, |asked| asked.max(FIRST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_whether_and_when_to_try_again() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let check = |status: u16, retry_after: Option<&str>, expected: NewsFate| {
+            assert_eq!(fate_of(status, retry_after, now), expected, "{status} {retry_after:?}");
+        };
+        let later = |seconds: u64| NewsFate::Later(Some(Duration::from_secs(seconds)));
+        check(200, None, NewsFate::Delivered);
+        check(202, Some("9"), NewsFate::Delivered);
+        check(400, Some("9"), NewsFate::Refused);
+        check(413, None, NewsFate::Refused);
+        check(301, None, NewsFate::Later(None));
+        check(401, None, NewsFate::Later(None));
+        check(404, None, NewsFate::Later(None));
+        check(429, Some("7"), later(7));
+        check(429, Some(" 7 "), later(7));
+        check(503, Some("Thu, 01 Jan 2026 00:00:30 GMT"), later(30));
+        check(503, Some("Wed, 31 Dec 2025 00:00:30 GMT"), later(0));
+        check(503, Some("Thu, 01 Jan 2099 00:00:30 GMT"), later(3600));
+        check(503, Some("18446744073709551615"), later(3600));
+        check(503, Some("-3"), NewsFate::Later(None));
+        check(503, Some("soon"), NewsFate::Later(None));
+        check(100, None, NewsFate::Later(None));
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit() {
+        let check = |attempts: u32, asked: Option<u64>, random: f64, expected: f64| {
+            let found = pause(attempts, asked.map(Duration::from_secs), random);
+            assert!((found.as_secs_f64() - expected).abs() < 1e-6, "{attempts} {asked:?}: {found:?}");
+        };
+        check(1, None, 0.5, 1.0);
+        check(2, None, 0.5, 2.0);
+        check(4, None, 0.5, 8.0);
+        check(40, None, 0.5, 300.0);
+        check(1, None, 0.0, 0.75);
+        check(40, None, 1.0, 375.0);
+        check(1, Some(9), 0.3, 9.0);
+        check(9, Some(0), 0.3, 1.0);
+    }
+}

@@ -1,0 +1,102 @@
+//! The connection to a receiver. It follows no redirect, reads little of an answer, and connects to no
+//! metadata service, whatever a name resolves to. No error has the URL: it may open the receiver.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Certificate, Client};
+
+use crate::domain::message::chain;
+use crate::domain::notify::format::NewsRequest;
+use crate::domain::notify::receiver::NewsReceiver;
+use crate::domain::notify::reply::{NewsFate, fate_of};
+use crate::domain::zone::Zone;
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a whole request may take.
+const TOTAL: Duration = Duration::from_secs(30);
+/// How much of an answer is read, so that the connection can be used again.
+const MAX_ANSWER_BYTES: usize = 16 << 10;
+
+/// A client for one receiver.
+pub struct NewsClient(Client);
+
+/// What became of a request, and why for people.
+pub struct Sent {
+    /// What becomes of it.
+    pub fate: NewsFate,
+    /// Why it was not accepted.
+    pub problem: String,
+}
+
+impl NewsClient {
+    /// A client for this receiver.
+    ///
+    /// # Errors
+    /// What is wrong with its certificates.
+    pub fn new(receiver: &NewsReceiver) -> Result<Self, String> {
+        // Another part of the process may have installed it already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut builder = Client::builder()
+            .user_agent(concat!("supercargo/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .timeout(TOTAL)
+            .dns_resolver(Arc::new(Addresses))
+            .pool_max_idle_per_host(1);
+        if let Some(pem) = &receiver.ca {
+            let certificates =
+                Certificate::from_pem_bundle(pem.as_bytes()).ok().filter(|all| !all.is_empty());
+            builder = builder.tls_certs_merge(certificates.ok_or("caFile contains no valid certificate")?);
+        }
+        let client = builder.build().map_err(|error| chain(&error.without_url()))?;
+        Ok(Self(client))
+    }
+
+    /// Sends a request.
+    pub async fn send(&self, receiver: &NewsReceiver, request: NewsRequest) -> Sent {
+        let mut made = self.0.post(receiver.url.reveal()).body(request.body);
+        for (name, value) in request.headers {
+            made = made.header(name, value);
+        }
+        let mut answer = match made.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                return Sent { fate: NewsFate::Later(None), problem: chain(&error.without_url()) };
+            }
+        };
+        let status = answer.status();
+        let retry_after = answer.headers().get(http::header::RETRY_AFTER);
+        let fate = fate_of(status.as_u16(), retry_after.and_then(|v| v.to_str().ok()), Timestamp::now());
+        let mut read = 0;
+        while read < MAX_ANSWER_BYTES
+            && let Ok(Some(part)) = answer.chunk().await
+        {
+            read += part.len();
+        }
+        let moved = if status.is_redirection() { ", which is not followed" } else { "" };
+        Sent { fate, problem: format!("the answer is {}{moved}", status.as_u16()) }
+    }
+}
+
+/// The system's resolver, without the addresses that nothing is sent to.
+struct Addresses;
+
+impl Resolve for Addresses {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found: Vec<SocketAddr> =
+                found.filter(|at| Zone::Loopback.admits(Zone::of(at.ip()))).collect();
+            if found.is_empty() {
+                return Err("the name resolves to no address that may be connected to".into());
+            }
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}

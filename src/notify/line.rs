@@ -1,0 +1,230 @@
+//! One receiver: its queue, and the task that sends.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::client::{NewsClient, Sent};
+use super::queue::{NewsQueue, WaitingNews};
+use crate::domain::notify::format::request;
+use crate::domain::notify::news::News;
+use crate::domain::notify::receiver::NewsReceiver;
+use crate::domain::notify::record::STALE;
+use crate::domain::notify::reply::{NewsFate, pause};
+use crate::observe::labels::NewsResult;
+use crate::observe::metrics::Metrics;
+
+/// After how many failed attempts in a row a failure is logged again.
+const LOG_EVERY: u32 = 10;
+
+/// A receiver and what waits for it.
+pub struct ReceiverLine {
+    receiver: watch::Sender<Arc<NewsReceiver>>,
+    queue: Mutex<NewsQueue>,
+    wake: Notify,
+    stop: CancellationToken,
+    metrics: Arc<Metrics>,
+}
+
+impl ReceiverLine {
+    /// Starts to send to a receiver.
+    pub fn start(receiver: NewsReceiver, metrics: &Arc<Metrics>) -> Arc<Self> {
+        let line = Arc::new(Self {
+            receiver: watch::Sender::new(Arc::new(receiver)),
+            queue: Mutex::default(),
+            wake: Notify::new(),
+            stop: CancellationToken::new(),
+            metrics: Arc::clone(metrics),
+        });
+        tokio::spawn(Arc::clone(&line).serve());
+        line
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut NewsQueue) -> T) -> T {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut queue);
+        let receiver = self.receiver.borrow();
+        self.metrics.news_waiting(receiver.kind, &receiver.name, queue.oldest());
+        changed
+    }
+
+    /// The receiver.
+    pub fn receiver(&self) -> Arc<NewsReceiver> {
+        Arc::clone(&self.receiver.borrow())
+    }
+
+    /// The receiver has another configuration. What waits for it stays.
+    pub fn change(&self, receiver: NewsReceiver) {
+        if **self.receiver.borrow() != receiver {
+            self.receiver.send_replace(Arc::new(receiver));
+        }
+    }
+
+    /// The receiver is gone, and what waits for it, too.
+    pub fn end(&self) {
+        self.with(|queue| *queue = NewsQueue::default());
+        self.stop.cancel();
+    }
+
+    /// Adds a notification.
+    pub fn add(&self, one: WaitingNews) {
+        if self.with(|queue| queue.add(one)) {
+            self.count(NewsResult::Dropped, 1);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Removes what is not true any more.
+    pub fn withdraw(&self, uid: &str, digest: Option<&str>) {
+        self.with(|queue| queue.withdraw(uid, digest));
+    }
+
+    fn count(&self, result: NewsResult, count: usize) {
+        self.metrics.news(self.receiver.borrow().kind, result, count);
+    }
+
+    async fn serve(self: Arc<Self>) {
+        let mut changes = self.receiver.subscribe();
+        let stop = self.stop.clone();
+        while !stop.is_cancelled() {
+            let receiver = Arc::clone(&changes.borrow_and_update());
+            tokio::select! {
+                () = self.send(&receiver) => {}
+                // What was taken for a request that is cut off comes back when the release is asked.
+                _ = changes.changed() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Sends to a receiver until it changes.
+    async fn send(&self, receiver: &NewsReceiver) {
+        let client = match NewsClient::new(receiver) {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::error!(
+                    receiver = receiver.name,
+                    error,
+                    "cannot send notifications to this receiver"
+                );
+                return std::future::pending().await;
+            }
+        };
+        let between = Duration::from_secs(60) / receiver.per_minute.max(1);
+        let (mut attempts, mut most) = (0u32, receiver.kind.most(receiver.batch));
+        loop {
+            self.gathered(receiver.group).await;
+            let taken = Taken { line: self, news: self.with(|queue| queue.take(Instant::now(), most)) };
+            let Some(taken) = taken.current() else { continue };
+            let news: Vec<&News> = taken.news.iter().map(|one| &*one.news).collect();
+            let Sent { fate, problem } =
+                client.send(receiver, request(receiver, &news, Timestamp::now())).await;
+            let count = taken.news.len();
+            let name = receiver.name.as_str();
+            match fate {
+                NewsFate::Delivered => {
+                    if attempts > 0 {
+                        tracing::info!(receiver = name, "the receiver accepts notifications again");
+                    }
+                    (attempts, most) = (0, receiver.kind.most(receiver.batch));
+                    self.count(NewsResult::Delivered, count);
+                    for one in taken.done() {
+                        if let Some(mailbox) = one.mailbox.upgrade() {
+                            mailbox.accept(one.news.entry(name));
+                        }
+                    }
+                    tracing::debug!(receiver = name, count, "notified");
+                }
+                NewsFate::Refused if count > 1 => {
+                    // One of them is the reason; the others are delivered without it.
+                    most = count / 2;
+                    self.count(NewsResult::Retried, count);
+                }
+                NewsFate::Refused => {
+                    attempts = 0;
+                    self.count(NewsResult::Refused, count);
+                    for one in taken.done() {
+                        tracing::warn!(receiver = name, release = %one.news.release, outcome = one.news.kind.as_str(), problem, "the receiver refuses this notification; it is not sent again");
+                    }
+                }
+                NewsFate::Later(asked) => {
+                    attempts = attempts.saturating_add(1);
+                    self.count(NewsResult::Retried, count);
+                    drop(taken);
+                    let pause = pause(attempts, asked, fastrand::f64());
+                    if attempts == 1 || attempts.is_multiple_of(LOG_EVERY) {
+                        tracing::warn!(
+                            receiver = name,
+                            attempts,
+                            waiting = count,
+                            seconds = pause.as_secs(),
+                            problem,
+                            "cannot notify the receiver; retrying"
+                        );
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+            }
+            tokio::time::sleep(between).await;
+        }
+    }
+
+    /// Waits until something is to be sent.
+    async fn gathered(&self, group: Duration) {
+        loop {
+            let wakes_at = self.with(|queue| queue.wakes_at(group));
+            let Some(at) = wakes_at else {
+                self.wake.notified().await;
+                continue;
+            };
+            if at <= Instant::now() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(at.into()) => return,
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+}
+
+/// Notifications that are being sent. Those that are not accepted go back to the queue.
+struct Taken<'l> {
+    line: &'l ReceiverLine,
+    news: Vec<WaitingNews>,
+}
+
+impl<'l> Taken<'l> {
+    /// Without those that are no news any more, or whose release is gone; `None` when none is left.
+    fn current(mut self) -> Option<Self> {
+        let now = Timestamp::now();
+        let mut expired = 0;
+        self.news.retain(|one| {
+            let is_old = now.duration_since(one.news.at) > STALE;
+            expired += usize::from(is_old);
+            !is_old && one.mailbox.strong_count() > 0
+        });
+        if expired > 0 {
+            self.line.count(NewsResult::Expired, expired);
+        }
+        (!self.news.is_empty()).then_some(self)
+    }
+
+    /// All of them are done with.
+    fn done(mut self) -> Vec<WaitingNews> {
+        std::mem::take(&mut self.news)
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let news = std::mem::take(&mut self.news);
+        self.line.with(|queue| match news.is_empty() {
+            true => queue.done(),
+            false => queue.put_back(news),
+        });
+    }
+}

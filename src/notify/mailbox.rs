@@ -1,0 +1,91 @@
+//! What a release hears of its notifications: which were accepted, for its status.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::api::notified::NotifiedEntry;
+
+/// The mailbox of a release. It ends with its actor: notifications of a release that is gone, or that
+/// another replica has, are not sent.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    state: Mutex<State>,
+    notify: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By receiver: the last notification that was handed over, so that it is not handed over again
+    /// before the status says that it was accepted.
+    offered: BTreeMap<String, String>,
+    accepted: Vec<NotifiedEntry>,
+    is_asked: bool,
+}
+
+impl Mailbox {
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A receiver has accepted a notification.
+    pub(super) fn accept(&self, entry: NotifiedEntry) {
+        self.with(|state| state.accepted.push(entry));
+        self.notify.notify_one();
+    }
+
+    /// The receivers have changed: the release should say again what it has to say.
+    pub(super) fn ask(&self) {
+        self.with(|state| state.is_asked = true);
+        self.notify.notify_one();
+    }
+
+    /// Notes that a notification is handed over; returns whether it was not before.
+    pub(super) fn offer(&self, receiver: &str, id: &str) -> bool {
+        self.with(|state| {
+            let before = state.offered.insert(receiver.to_owned(), id.to_owned());
+            before.as_deref() != Some(id)
+        })
+    }
+
+    /// There is nothing to tell this receiver any more.
+    pub(super) fn withdraw(&self, receiver: &str) {
+        self.with(|state| state.offered.remove(receiver));
+    }
+
+    /// Takes what was accepted, for the status.
+    pub fn take(&self) -> Vec<NotifiedEntry> {
+        self.with(|state| std::mem::take(&mut state.accepted))
+    }
+
+    /// What was accepted could not be written to the status: it is kept for the next write.
+    pub fn put_back(&self, mut entries: Vec<NotifiedEntry>) {
+        self.with(|state| {
+            entries.append(&mut state.accepted);
+            state.accepted = entries;
+        });
+    }
+
+    /// Wakes the release after that time.
+    pub fn again(self: &Arc<Self>, after: Duration) {
+        let mailbox = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            if let Some(mailbox) = mailbox.upgrade() {
+                mailbox.notify.notify_one();
+            }
+        });
+    }
+
+    /// Whether the receivers have changed since the release last looked.
+    pub fn take_asked(&self) -> bool {
+        self.with(|state| std::mem::take(&mut state.is_asked))
+    }
+
+    /// Waits until there is something for the release to do.
+    pub async fn changed(&self) {
+        self.notify.notified().await;
+    }
+}

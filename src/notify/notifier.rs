@@ -1,0 +1,164 @@
+//! All receivers: what a release has to say is handed to those that want it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::line::ReceiverLine;
+use super::mailbox::Mailbox;
+use super::queue::WaitingNews;
+use crate::api::status::ReleaseStatus;
+use crate::domain::identity::ReleaseId;
+use crate::domain::notify::config::NotifyConfig;
+use crate::domain::notify::news::{News, NewsSubject};
+use crate::domain::notify::record::{announcement, remember};
+use crate::domain::notify::situation::situation;
+use crate::observe::metrics::Metrics;
+
+/// The receivers; clones share them.
+#[derive(Clone, Default)]
+pub struct Notifier(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    cluster: Option<String>,
+    lines: BTreeMap<String, Arc<ReceiverLine>>,
+    mailboxes: Vec<Weak<Mailbox>>,
+}
+
+/// A release as its notifications need it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReleaseView<'a> {
+    /// Its name.
+    pub id: &'a ReleaseId,
+    /// Its uid.
+    pub uid: &'a str,
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// The URL of its artifact.
+    pub url: &'a str,
+}
+
+impl Notifier {
+    /// Sends to the receivers of a configuration, and follows its changes until the process ends.
+    pub fn start(mut config: watch::Receiver<Arc<NotifyConfig>>, metrics: Arc<Metrics>) -> Self {
+        let notifier = Self::default();
+        notifier.apply(&config.borrow_and_update().clone(), &metrics);
+        let follower = notifier.clone();
+        tokio::spawn(async move {
+            while config.changed().await.is_ok() {
+                let changed = Arc::clone(&config.borrow_and_update());
+                follower.apply(&changed, &metrics);
+            }
+        });
+        notifier
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, config: &NotifyConfig, metrics: &Arc<Metrics>) {
+        let mut state = self.state();
+        state.cluster.clone_from(&config.cluster);
+        state.lines.retain(|name, line| {
+            let stays = config.receivers.iter().any(|receiver| receiver.name == *name);
+            if !stays {
+                line.end();
+            }
+            stays
+        });
+        for receiver in &config.receivers {
+            match state.lines.get(&receiver.name) {
+                // Another type has other words and metrics.
+                Some(line) if line.receiver().kind == receiver.kind => line.change(receiver.clone()),
+                known => {
+                    if let Some(line) = known {
+                        line.end();
+                    }
+                    state.lines.insert(receiver.name.clone(), ReceiverLine::start(receiver.clone(), metrics));
+                }
+            }
+        }
+        state.mailboxes.retain(|mailbox| mailbox.upgrade().inspect(|mailbox| mailbox.ask()).is_some());
+    }
+
+    /// The mailbox of a release.
+    pub fn mailbox(&self) -> Arc<Mailbox> {
+        let mailbox = Arc::new(Mailbox::default());
+        let mut state = self.state();
+        // The list does not grow with every release that has been.
+        if state.mailboxes.len() == state.mailboxes.capacity() {
+            state.mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
+        }
+        state.mailboxes.push(Arc::downgrade(&mailbox));
+        mailbox
+    }
+
+    /// Hands what a status says to the receivers that have not been notified. The status is the one in the
+    /// cluster.
+    pub fn tell(
+        &self,
+        release: ReleaseView<'_>,
+        status: &ReleaseStatus,
+        mailbox: &Arc<Mailbox>,
+        now: Timestamp,
+    ) {
+        let state = self.state();
+        if state.lines.is_empty() {
+            return;
+        }
+        let Some(situation) = situation(status) else { return };
+        let ReleaseView { id, uid, labels, url } = release;
+        let subject = NewsSubject { release: id, uid, repository: url, cluster: state.cluster.as_deref() };
+        for (name, line) in &state.lines {
+            let receiver = line.receiver();
+            if !receiver.interest.concerns(&id.namespace, labels) {
+                continue;
+            }
+            let notified = status.notified.iter().find(|entry| entry.receiver == *name);
+            let next =
+                announcement(&situation, notified, now).filter(|next| receiver.interest.wants(next.kind));
+            let Some(next) = next else {
+                mailbox.withdraw(name);
+                line.withdraw(uid, situation.digest.as_deref());
+                continue;
+            };
+            let news = News::new(subject, &situation, &next, status, now);
+            if mailbox.offer(name, &news.id) {
+                let came = Instant::now();
+                let mailbox = Arc::downgrade(mailbox);
+                line.add(WaitingNews { news: Arc::new(news), mailbox, due: came + next.pause, came });
+            }
+        }
+    }
+
+    /// Brings what a status says of receivers up to date before it is written: what they have accepted, and
+    /// what they do not want to hear but what ends an earlier notification.
+    pub fn record(&self, release: ReleaseView<'_>, status: &mut ReleaseStatus, now: Timestamp) {
+        let state = self.state();
+        if status.notified.is_empty() {
+            return;
+        }
+        status.notified.retain(|entry| state.lines.contains_key(&entry.receiver));
+        let Some(situation) = situation(status) else { return };
+        let ReleaseView { id, uid, url, .. } = release;
+        let subject = NewsSubject { release: id, uid, repository: url, cluster: None };
+        for entry in status.notified.clone() {
+            let Some(line) = state.lines.get(&entry.receiver) else { continue };
+            let next = announcement(&situation, Some(&entry), now);
+            if let Some(next) = next.filter(|next| !line.receiver().interest.wants(next.kind)) {
+                let news = News::new(subject, &situation, &next, status, now);
+                remember(&mut status.notified, news.entry(&entry.receiver));
+            }
+        }
+    }
+}
