@@ -371,7 +371,7 @@ impl Actor {
         log::finalized(&result.outcome, self.began.elapsed());
         report::publish_notes(&shared.env.session, &release, &result.outcome);
         match self.remove_finalizer().await {
-            Ok(()) => Next::Over,
+            Ok(()) => self.leave(),
             Err(error) => {
                 tracing::warn!(error = chain(&error), "cannot remove the finalizer");
                 Next::Wait(Some(STATUS_RETRY))

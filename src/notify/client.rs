@@ -11,8 +11,8 @@ use reqwest::{Certificate, Client};
 
 use crate::domain::message::chain;
 use crate::domain::notify::format::NewsRequest;
-use crate::domain::notify::receiver::NewsReceiver;
-use crate::domain::notify::reply::{NewsFate, fate_of};
+use crate::domain::notify::receiver::{NewsReceiver, ReceiverType};
+use crate::domain::notify::reply::{NewsFate, NewsReply, fate_of};
 use crate::domain::zone::Zone;
 
 /// How long a connection may take.
@@ -23,7 +23,10 @@ const TOTAL: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 16 << 10;
 
 /// A client for one receiver.
-pub struct NewsClient(Client);
+pub struct NewsClient {
+    client: Client,
+    kind: ReceiverType,
+}
 
 /// What became of a request, and why for people.
 pub struct Sent {
@@ -34,11 +37,7 @@ pub struct Sent {
 }
 
 impl NewsClient {
-    /// A client for this receiver.
-    ///
-    /// # Errors
-    /// What is wrong with its certificates.
-    pub fn new(receiver: &NewsReceiver) -> Result<Self, String> {
+    fn new(receiver: &NewsReceiver) -> Result<Self, String> {
         // Another part of the process may have installed it already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut builder = Client::builder()
@@ -55,12 +54,20 @@ impl NewsClient {
             builder = builder.tls_certs_merge(certificates.ok_or("caFile contains no valid certificate")?);
         }
         let client = builder.build().map_err(|error| chain(&error.without_url()))?;
-        Ok(Self(client))
+        Ok(Self { client, kind: receiver.kind })
+    }
+
+    /// A client for this receiver; without one, the error is logged.
+    pub fn of(receiver: &NewsReceiver) -> Option<Self> {
+        let made = Self::new(receiver).inspect_err(|error| {
+            tracing::error!(receiver = receiver.name, error, "cannot send notifications to this receiver");
+        });
+        made.ok()
     }
 
     /// Sends a request.
-    pub async fn send(&self, receiver: &NewsReceiver, request: NewsRequest) -> Sent {
-        let mut made = self.0.post(receiver.url.reveal()).body(request.body);
+    pub async fn send(&self, request: NewsRequest) -> Sent {
+        let mut made = self.client.post(request.url.reveal()).body(request.body);
         for (name, value) in request.headers {
             made = made.header(name, value);
         }
@@ -71,14 +78,15 @@ impl NewsClient {
             }
         };
         let status = answer.status();
-        let retry_after = answer.headers().get(http::header::RETRY_AFTER);
-        let fate = fate_of(status.as_u16(), retry_after.and_then(|v| v.to_str().ok()), Timestamp::now());
-        let mut read = 0;
-        while read < MAX_ANSWER_BYTES
+        let mut body = Vec::new();
+        while body.len() < MAX_ANSWER_BYTES
             && let Ok(Some(part)) = answer.chunk().await
         {
-            read += part.len();
+            body.extend_from_slice(&part[..part.len().min(MAX_ANSWER_BYTES)]);
         }
+        let retry_after = answer.headers().get(http::header::RETRY_AFTER).and_then(|v| v.to_str().ok());
+        let reply = NewsReply { status: status.as_u16(), retry_after, body: &body };
+        let fate = fate_of(self.kind, reply, Timestamp::now());
         let moved = if status.is_redirection() { ", which is not followed" } else { "" };
         Sent { fate, problem: format!("the answer is {}{moved}", status.as_u16()) }
     }

@@ -9,16 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{NewsClient, Sent};
 use super::queue::{NewsQueue, WaitingNews};
+use super::trouble::Trouble;
 use crate::domain::notify::format::request;
 use crate::domain::notify::news::News;
 use crate::domain::notify::receiver::NewsReceiver;
 use crate::domain::notify::record::STALE;
-use crate::domain::notify::reply::{NewsFate, pause};
+use crate::domain::notify::reply::NewsFate;
 use crate::observe::labels::NewsResult;
 use crate::observe::metrics::Metrics;
-
-/// After how many failed attempts in a row a failure is logged again.
-const LOG_EVERY: u32 = 10;
 
 /// A receiver and what waits for it.
 pub struct ReceiverLine {
@@ -65,7 +63,6 @@ impl ReceiverLine {
 
     /// The receiver is gone, and what waits for it, too.
     pub fn end(&self) {
-        self.with(|queue| *queue = NewsQueue::default());
         self.stop.cancel();
     }
 
@@ -93,43 +90,32 @@ impl ReceiverLine {
             let receiver = Arc::clone(&changes.borrow_and_update());
             tokio::select! {
                 () = self.send(&receiver) => {}
-                // What was taken for a request that is cut off comes back when the release is asked.
+                // What was taken for a request that is cut off goes back to the queue.
                 _ = changes.changed() => {}
                 () = stop.cancelled() => {}
             }
         }
+        // What was being sent has gone back to it.
+        self.with(|queue| *queue = NewsQueue::default());
     }
 
     /// Sends to a receiver until it changes.
     async fn send(&self, receiver: &NewsReceiver) {
-        let client = match NewsClient::new(receiver) {
-            Ok(client) => client,
-            Err(error) => {
-                tracing::error!(
-                    receiver = receiver.name,
-                    error,
-                    "cannot send notifications to this receiver"
-                );
-                return std::future::pending().await;
-            }
-        };
+        let Some(client) = NewsClient::of(receiver) else { return std::future::pending().await };
         let between = Duration::from_secs(60) / receiver.per_minute.max(1);
-        let (mut attempts, mut most) = (0u32, receiver.kind.most(receiver.batch));
+        let (mut trouble, mut most) = (Trouble::default(), receiver.kind.most(receiver.batch));
         loop {
             self.gathered(receiver.group).await;
             let taken = Taken { line: self, news: self.with(|queue| queue.take(Instant::now(), most)) };
-            let Some(taken) = taken.current() else { continue };
+            let Some(taken) = taken.current(receiver) else { continue };
             let news: Vec<&News> = taken.news.iter().map(|one| &*one.news).collect();
-            let Sent { fate, problem } =
-                client.send(receiver, request(receiver, &news, Timestamp::now())).await;
+            let Sent { fate, problem } = client.send(request(receiver, &news, Timestamp::now())).await;
             let count = taken.news.len();
             let name = receiver.name.as_str();
             match fate {
                 NewsFate::Delivered => {
-                    if attempts > 0 {
-                        tracing::info!(receiver = name, "the receiver accepts notifications again");
-                    }
-                    (attempts, most) = (0, receiver.kind.most(receiver.batch));
+                    trouble.over(name);
+                    most = receiver.kind.most(receiver.batch);
                     self.count(NewsResult::Delivered, count);
                     for one in taken.done() {
                         if let Some(mailbox) = one.mailbox.upgrade() {
@@ -144,28 +130,15 @@ impl ReceiverLine {
                     self.count(NewsResult::Retried, count);
                 }
                 NewsFate::Refused => {
-                    attempts = 0;
                     self.count(NewsResult::Refused, count);
                     for one in taken.done() {
-                        tracing::warn!(receiver = name, release = %one.news.release, outcome = one.news.kind.as_str(), problem, "the receiver refuses this notification; it is not sent again");
+                        trouble.refused(name, &one.news, &problem);
                     }
                 }
                 NewsFate::Later(asked) => {
-                    attempts = attempts.saturating_add(1);
                     self.count(NewsResult::Retried, count);
                     drop(taken);
-                    let pause = pause(attempts, asked, fastrand::f64());
-                    if attempts == 1 || attempts.is_multiple_of(LOG_EVERY) {
-                        tracing::warn!(
-                            receiver = name,
-                            attempts,
-                            waiting = count,
-                            seconds = pause.as_secs(),
-                            problem,
-                            "cannot notify the receiver; retrying"
-                        );
-                    }
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(trouble.pause(name, asked, &problem)).await;
                 }
             }
             tokio::time::sleep(between).await;
@@ -198,14 +171,15 @@ struct Taken<'l> {
 }
 
 impl<'l> Taken<'l> {
-    /// Without those that are no news any more, or whose release is gone; `None` when none is left.
-    fn current(mut self) -> Option<Self> {
+    /// Without those that are no news any more, that the receiver does not take any more, or whose release is
+    /// gone; `None` when none is left.
+    fn current(mut self, receiver: &NewsReceiver) -> Option<Self> {
         let now = Timestamp::now();
         let mut expired = 0;
         self.news.retain(|one| {
             let is_old = now.duration_since(one.news.at) > STALE;
             expired += usize::from(is_old);
-            !is_old && one.mailbox.strong_count() > 0
+            !is_old && one.mailbox.strong_count() > 0 && receiver.takes(&one.news)
         });
         if expired > 0 {
             self.line.count(NewsResult::Expired, expired);

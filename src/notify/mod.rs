@@ -1,11 +1,14 @@
 //! Sends notifications: a queue for each receiver, gathered, paced and retried. No run waits for it. What
 //! is news, and in which words, is decided by `domain::notify`; the release records what was accepted.
 
+mod alerts;
+mod board;
 mod client;
 mod line;
 mod mailbox;
 mod notifier;
 mod queue;
+mod trouble;
 
 pub use mailbox::Mailbox;
 pub use notifier::{Notifier, ReleaseView};

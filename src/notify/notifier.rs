@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::alerts::AlertLine;
 use super::line::ReceiverLine;
 use super::mailbox::Mailbox;
 use super::queue::WaitingNews;
@@ -14,7 +15,8 @@ use crate::api::status::ReleaseStatus;
 use crate::domain::identity::ReleaseId;
 use crate::domain::notify::config::NotifyConfig;
 use crate::domain::notify::news::{News, NewsSubject};
-use crate::domain::notify::record::{announcement, remember};
+use crate::domain::notify::receiver::{NewsReceiver, ReceiverType};
+use crate::domain::notify::record::{Announcement, announcement, remember};
 use crate::domain::notify::situation::situation;
 use crate::observe::metrics::Metrics;
 
@@ -30,8 +32,46 @@ struct Shared {
 #[derive(Default)]
 struct State {
     cluster: Option<String>,
-    lines: BTreeMap<String, Arc<ReceiverLine>>,
+    lines: BTreeMap<String, AnyLine>,
     mailboxes: Vec<Weak<Mailbox>>,
+}
+
+/// A receiver.
+enum AnyLine {
+    /// Each outcome once.
+    News(Arc<ReceiverLine>),
+    /// What stands.
+    Alerts(Arc<AlertLine>),
+}
+
+impl AnyLine {
+    fn start(receiver: NewsReceiver, metrics: &Arc<Metrics>) -> Self {
+        match receiver.kind {
+            ReceiverType::Alertmanager => Self::Alerts(AlertLine::start(receiver, metrics)),
+            _ => Self::News(ReceiverLine::start(receiver, metrics)),
+        }
+    }
+
+    fn receiver(&self) -> Arc<NewsReceiver> {
+        match self {
+            Self::News(line) => line.receiver(),
+            Self::Alerts(line) => line.receiver(),
+        }
+    }
+
+    fn change(&self, receiver: NewsReceiver) {
+        match self {
+            Self::News(line) => line.change(receiver),
+            Self::Alerts(line) => line.change(receiver),
+        }
+    }
+
+    fn end(&self) {
+        match self {
+            Self::News(line) => line.end(),
+            Self::Alerts(line) => line.end(),
+        }
+    }
 }
 
 /// A release as its notifications need it.
@@ -84,7 +124,7 @@ impl Notifier {
                     if let Some(line) = known {
                         line.end();
                     }
-                    state.lines.insert(receiver.name.clone(), ReceiverLine::start(receiver.clone(), metrics));
+                    state.lines.insert(receiver.name.clone(), AnyLine::start(receiver.clone(), metrics));
                 }
             }
         }
@@ -121,9 +161,20 @@ impl Notifier {
         let subject = NewsSubject { release: id, uid, repository: url, cluster: state.cluster.as_deref() };
         for (name, line) in &state.lines {
             let receiver = line.receiver();
-            if !receiver.interest.concerns(&id.namespace, labels) {
-                continue;
-            }
+            let concerned = receiver.interest.concerns(&id.namespace, labels);
+            let line = match line {
+                AnyLine::News(line) if concerned => line,
+                AnyLine::News(_) => continue,
+                AnyLine::Alerts(line) if concerned && receiver.interest.wants(situation.kind) => {
+                    let now_stands = Announcement { kind: situation.kind, count: 1, pause: Duration::ZERO };
+                    line.stand(News::new(subject, &situation, &now_stands, status, now), mailbox);
+                    continue;
+                }
+                AnyLine::Alerts(line) => {
+                    line.clear(uid);
+                    continue;
+                }
+            };
             let notified = status.notified.iter().find(|entry| entry.receiver == *name);
             let next =
                 announcement(&situation, notified, now).filter(|next| receiver.interest.wants(next.kind));
@@ -133,10 +184,19 @@ impl Notifier {
                 continue;
             };
             let news = News::new(subject, &situation, &next, status, now);
-            if mailbox.offer(name, &news.id) {
+            if receiver.takes(&news) && mailbox.offer(name, &news.id) {
                 let came = Instant::now();
                 let mailbox = Arc::downgrade(mailbox);
                 line.add(WaitingNews { news: Arc::new(news), mailbox, due: came + next.pause, came });
+            }
+        }
+    }
+
+    /// The release is gone: nothing of it stands any more.
+    pub fn gone(&self, uid: &str) {
+        for line in self.state().lines.values() {
+            if let AnyLine::Alerts(line) = line {
+                line.clear(uid);
             }
         }
     }

@@ -44,8 +44,9 @@ impl NewsQueue {
     /// Adds one; returns whether another one was dropped for it.
     pub fn add(&mut self, one: WaitingNews) -> bool {
         let key = key_of(&one.news);
-        if let Some(place) = self.places.get(&key) {
-            self.waiting.insert(*place, one);
+        if let Some(known) = self.places.get(&key).and_then(|place| self.waiting.get_mut(place)) {
+            // Newer ones do not put it off.
+            *known = WaitingNews { came: known.came, ..one };
             return false;
         }
         let is_full = self.waiting.len() >= MAX_WAITING;
@@ -69,7 +70,17 @@ impl NewsQueue {
     /// When the next ones are to be sent, after they were gathered for that long; `None` when nothing
     /// waits.
     pub fn wakes_at(&self, group: Duration) -> Option<Instant> {
-        self.waiting.values().map(|one| one.due.max(one.came + group)).min()
+        let mut first = None;
+        // They are in the order in which they came: behind one that is gathered only, none is earlier.
+        for one in self.waiting.values() {
+            let gathered = one.came + group;
+            let at = one.due.max(gathered);
+            first = Some(first.map_or(at, |first: Instant| first.min(at)));
+            if one.due <= gathered {
+                break;
+            }
+        }
+        first
     }
 
     /// Takes those that may be sent, the oldest first.
@@ -105,7 +116,7 @@ impl NewsQueue {
 
     /// When the oldest one came that is not accepted yet.
     pub fn oldest(&self) -> Option<Instant> {
-        self.waiting.values().map(|one| one.came).chain(self.sending).min()
+        self.waiting.values().next().map(|one| one.came).into_iter().chain(self.sending).min()
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};
+use supercargo_testbed::alertmanager::Alertmanager;
+use supercargo_testbed::certificates::Authority;
 use supercargo_testbed::inbox::{Inbox, Letter, Reply};
 use supercargo_testbed::{Profiles, ports, processes, story};
 
@@ -228,6 +230,28 @@ async fn what_a_receiver_answers_holds_up_nobody_and_leads_nowhere() {
 }
 
 #[story]
+async fn a_receiver_shows_a_certificate_that_is_trusted() {
+    let authority = Authority::new("notify");
+    let (known, unknown) = (Inbox::secure(&authority), Inbox::secure(&authority));
+    let ca = processes::directory("notify-ca").join("ca.crt");
+    std::fs::write(&ca, authority.certificate()).expect("write a file");
+    let receiver = |name: &str, inbox: &Inbox| json!({"name": name, "type": "cloudevents", "url": inbox.url("/in"), "group": "0s"});
+    let mut trusted = receiver("trusted", &known);
+    trusted["caFile"] = json!(ca);
+    let config = config(&[receiver("untrusted", &unknown), trusted]);
+    let scene = scene("notify-tls", &config).await.start();
+    scene.install("app", &config_map("a", "one"), json!({"interval": "1h"})).await;
+    wait_told(&scene, &known, &["Succeeded 1"]).await;
+    scene
+        .story
+        .wait_for("a refusal", async || {
+            scene.operator.log().contains("cannot notify the receiver; retrying").then_some(())
+        })
+        .await;
+    assert!(unknown.letters().is_empty());
+}
+
+#[story]
 async fn many_failures_at_once_are_one_message() {
     let team = Inbox::start();
     let mut receiver = slack(&team);
@@ -302,4 +326,120 @@ async fn receivers_come_and_go_and_change_while_the_operator_runs() {
             (release.pointer("/status/notified")?.as_array()?.len() == 1).then_some(())
         })
         .await;
+}
+
+/// `outcome severity` of each alert that stands for a release.
+fn standing(alertmanager: &Alertmanager, release: &str) -> Vec<String> {
+    let alerts = alertmanager.alerts().into_iter().map(|alert| alert["labels"].clone());
+    let of_it = alerts.filter(|labels| labels["release"] == release);
+    let text = |labels: &Value, name: &str| labels[name].as_str().unwrap_or("?").to_owned();
+    of_it.map(|labels| format!("{} {}", text(&labels, "outcome"), text(&labels, "severity"))).collect()
+}
+
+#[story]
+async fn alerts_stand_in_an_alertmanager_as_long_as_they_are_true() {
+    let port = ports::free();
+    let alertmanager = Alertmanager::on(port);
+    let receiver = json!({"name": "alerts", "type": "alertmanager", "url": alertmanager.url(), "insecure": true, "group": "0s"});
+    let mut scene = scene("notify-alerts", &config(&[receiver])).await.start();
+    let stand = async |scene: &Scene<'_>, alertmanager: &Alertmanager, release: &str, expected: &[&str]| {
+        let what = format!("{release} has {expected:?}");
+        let wait =
+            scene.story.wait_for(&what, async || (standing(alertmanager, release) == expected).then_some(()));
+        wait.await;
+    };
+    scene.install("good", &config_map("b", "one"), json!({"interval": "1h"})).await;
+    scene.install("app", &config_map("a", "one"), json!({"interval": "1h"})).await;
+    scene.upgrade("app", "2", &refused());
+    stand(&scene, &alertmanager, "app", &["Failed error"]).await;
+    let alert = alertmanager
+        .alerts()
+        .into_iter()
+        .find(|alert| alert["labels"]["release"] == "app")
+        .expect("the alert");
+    assert_eq!(alert["labels"]["cluster"], "test");
+    assert_eq!(alert["labels"]["namespace"], scene.namespace());
+    assert!(
+        alert["annotations"]["description"]
+            .as_str()
+            .is_some_and(|said| said.starts_with("PreflightFailed: ")),
+        "{alert}"
+    );
+
+    // Alertmanager forgets its alerts when it ends; the operator does not, and neither does the next one.
+    drop(alertmanager);
+    let alertmanager = Alertmanager::on(port);
+    scene.restart();
+    stand(&scene, &alertmanager, "app", &["Failed error"]).await;
+    scene.upgraded("app", "3", &config_map("a", "two")).await;
+    stand(&scene, &alertmanager, "app", &[]).await;
+    // A release that is deleted has no alerts.
+    scene.upgrade("app", "4", &refused());
+    stand(&scene, &alertmanager, "app", &["Failed error"]).await;
+    scene.story.kubectl(&["delete", "oar", "app"], "");
+    stand(&scene, &alertmanager, "app", &[]).await;
+    assert_eq!(standing(&alertmanager, "good"), [""; 0]);
+}
+
+#[story]
+async fn a_commit_shows_what_became_of_it_and_only_listed_repositories_do() {
+    let forges = ["github", "gitlab", "gitea"].map(|kind| (kind, Inbox::start()));
+    let receivers: Vec<Value> = forges
+        .iter()
+        .map(|(kind, inbox)| {
+            json!({"name": kind, "type": kind, "url": inbox.url(""), "insecure": true, "tokenFile": "token",
+                "group": "0s", "perMinute": 6000, "repositories": ["acme/web"]})
+        })
+        .collect();
+    let scene = scene("notify-commits", &config(&receivers)).await.start();
+    let hash = "0123456789abcdef0123456789abcdef01234567";
+    let push = |tag: &str, yaml: &str, repository: &str| {
+        let (registry, target) = (scene.registry(), scene.repository("app"));
+        let config = registry.push_blob(&target, b"{}");
+        let layer = registry.push_blob(&target, yaml.as_bytes());
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2},
+            "layers": [{"mediaType": "application/yaml", "digest": layer, "size": yaml.len()}],
+            "annotations": {
+                "org.opencontainers.image.source": format!("https://127.0.0.1/{repository}.git"),
+                "org.opencontainers.image.revision": format!("main@sha1:{hash}"),
+            },
+        });
+        registry.push_manifest(&target, tag, &manifest);
+    };
+    push("1", &config_map("a", "one"), "acme/web");
+    scene.create("app", json!({"interval": "1h"}));
+    for (kind, _) in &forges {
+        wait_recorded(&scene, "app", kind, "Succeeded").await;
+    }
+    push("2", &refused(), "acme/web");
+    scene.change("app", json!({"ref": {"tag": "2"}}));
+    for (kind, _) in &forges {
+        wait_recorded(&scene, "app", kind, "Failed").await;
+    }
+    // A publisher names a repository that is not listed.
+    push("3", &config_map("a", "three"), "other/web");
+    scene.change("app", json!({"ref": {"tag": "3"}}));
+    scene.wait_data("a", "three").await;
+    scene.reconcile("app", "again").await;
+    let context = format!("supercargo/test/{}/app", scene.namespace());
+    let check = |n: usize, line: &str, header: (&str, &str), states: [&str; 2], name: &str| {
+        let letters = forges[n].1.letters();
+        let shown: Vec<(&str, Value, Value)> = letters
+            .iter()
+            .map(|l| (l.line.as_str(), l.json()["state"].clone(), l.json()[name].clone()))
+            .collect();
+        let expected = states.map(|state| (line, json!(state), json!(context)));
+        assert_eq!(shown, expected);
+        assert_eq!(letters[0].header(header.0), Some(header.1));
+    };
+    let bearer = format!("Bearer {TOKEN}");
+    let line = format!("POST /repos/acme/web/statuses/{hash}");
+    check(0, &line, ("authorization", &bearer), ["success", "failure"], "context");
+    let line = format!("POST /api/v4/projects/acme%2Fweb/statuses/{hash}");
+    check(1, &line, ("private-token", TOKEN), ["success", "failed"], "name");
+    let (line, token) = (format!("POST /api/v1/repos/acme/web/statuses/{hash}"), format!("token {TOKEN}"));
+    check(2, &line, ("authorization", &token), ["success", "failure"], "context");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Actor, STATUS_RETRY};
+use super::{Actor, Next, STATUS_RETRY};
 use crate::api::notified::NotifiedEntry;
 use crate::api::status::ReleaseStatus;
 use crate::domain::notify::record::remember;
@@ -37,6 +37,12 @@ impl Actor {
         }
         self.with_view(|view| self.shared.news.record(view, status, Timestamp::now()));
         accepted
+    }
+
+    /// The release is gone, and what is said of it is not true any more.
+    pub(super) fn leave(&self) -> Next {
+        self.with_view(|view| self.shared.news.gone(view.uid));
+        Next::Over
     }
 
     /// Writes what the receivers have accepted, when no run is about to write the status. An error is

@@ -3,11 +3,14 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::certificates::Authority;
+use crate::fetch;
 
 /// A request that came.
 #[derive(Debug, Clone)]
@@ -77,12 +80,36 @@ impl Inbox {
     pub fn on(port: u16) -> Inbox {
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("bind a port");
         let address = listener.local_addr().expect("a bound address").to_string();
+        Inbox::serve(listener, format!("http://{address}"), None)
+    }
+
+    /// Starts one with a certificate of this authority.
+    pub fn secure(authority: &Authority) -> Inbox {
+        let (certificate, key) = authority.server().to_der();
+        let tls = rustls::ServerConfig::builder_with_provider(fetch::provider())
+            .with_safe_default_protocol_versions()
+            .expect("protocol versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .expect("a server configuration");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bind a port");
+        let address = listener.local_addr().expect("a bound address").to_string();
+        Inbox::serve(listener, format!("https://{address}"), Some(Arc::new(tls)))
+    }
+
+    fn serve(listener: TcpListener, address: String, tls: Option<Arc<rustls::ServerConfig>>) -> Inbox {
         let state = Arc::new(Mutex::new(State::default()));
         let keep = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let keep = Arc::clone(&keep);
-                std::thread::spawn(move || drop(serve(stream, &keep)));
+                let (keep, tls) = (Arc::clone(&keep), tls.clone());
+                std::thread::spawn(move || match tls {
+                    None => drop(serve(stream, &keep)),
+                    Some(tls) => {
+                        let connection = rustls::ServerConnection::new(tls).expect("a connection");
+                        drop(serve(rustls::StreamOwned::new(connection, stream), &keep));
+                    }
+                });
             }
         });
         Inbox { address, state }
@@ -90,7 +117,7 @@ impl Inbox {
 
     /// Its URL with a path.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}{path}", self.address)
     }
 
     /// The next requests are answered so.
@@ -114,7 +141,7 @@ impl Inbox {
     }
 }
 
-fn serve(stream: TcpStream, keep: &Mutex<State>) -> std::io::Result<()> {
+fn serve(stream: impl Read + Write, keep: &Mutex<State>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let mut line = String::new();

@@ -133,6 +133,18 @@ pub static PUBLISHERS: Kit = Kit {
     found: OnceLock::new(),
 };
 
+/// An Alertmanager.
+pub static ALERTMANAGER: Kit = Kit {
+    module: "tests/tools/alertmanager",
+    programs: &[program("alertmanager", "github.com/prometheus/alertmanager/cmd/alertmanager")],
+    link: "-s -w",
+    tags: "",
+    files: &[],
+    minutes: 2,
+    fixed: false,
+    found: OnceLock::new(),
+};
+
 /// A Prometheus, and what tests its rules.
 pub static PROMETHEUS: Kit = Kit {
     module: "tests/tools/prometheus",

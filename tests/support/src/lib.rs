@@ -25,6 +25,7 @@
 
 pub mod account;
 mod admin;
+pub mod alertmanager;
 pub mod archive;
 pub mod audit;
 pub mod bed;

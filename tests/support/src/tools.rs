@@ -11,8 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::kits::{
-    BED, CHARTS, ESCAPE, FILES, FLUX, FLUX_OVERLAYS, HELM, IMAGE, Kit, MONITORING, OVERLAYS, PROMETHEUS,
-    PUBLISHERS, SIGSTORE,
+    ALERTMANAGER, BED, CHARTS, ESCAPE, FILES, FLUX, FLUX_OVERLAYS, HELM, IMAGE, Kit, MONITORING, OVERLAYS,
+    PROMETHEUS, PUBLISHERS, SIGSTORE,
 };
 
 /// Where each program is.
@@ -135,6 +135,11 @@ impl Tools {
     /// Prometheus and promtool, found or built once.
     pub fn prometheus() -> &'static Tools {
         Tools::of(&PROMETHEUS)
+    }
+
+    /// Alertmanager, found or built once.
+    pub fn alertmanager() -> &'static Tools {
+        Tools::of(&ALERTMANAGER)
     }
 
     fn of(kit: &'static Kit) -> &'static Tools {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::commit::{Forge, is_repository};
 use super::interest::Interest;
 use super::receiver::{Hidden, NewsReceiver, ReceiverType};
 use super::situation::{NewsKind, Severity};
@@ -90,6 +91,8 @@ struct Entry {
     batch: bool,
     #[serde(default)]
     template: Option<String>,
+    #[serde(default)]
+    repositories: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -132,6 +135,7 @@ impl NotifyDraft {
             "perMinute",
             "batch",
             "template",
+            "repositories",
         ];
         let document = read_document(text, MAX_CONFIG_BYTES, "NotifyConfig")?;
         refuse_unknown("the file", &document, FILE)?;
@@ -218,6 +222,7 @@ impl Entry {
             ("keyFile", self.key_file.is_some(), kind == ReceiverType::CloudEvents),
             ("batch", self.batch, kind == ReceiverType::CloudEvents),
             ("template", self.template.is_some(), kind == ReceiverType::Slack),
+            ("repositories", self.repositories.is_some(), kind.is_of_commits()),
         ] {
             if given && !fits {
                 let problem = format!("has no effect on a receiver of type {}: omit it", kind.as_str());
@@ -239,18 +244,21 @@ impl Entry {
         if !(1..=MAX_PER_MINUTE).contains(&per_minute) {
             return Err(wrong(format!("{field}.perMinute"), format!("not between 1 and {MAX_PER_MINUTE}")));
         }
+        let url = self.url(field, files)?;
+        let forge = kind.is_of_commits().then(|| self.forge(field, &url)).transpose()?;
         Ok(NewsReceiver {
             name: self.name.clone(),
             kind,
-            url: self.url(field, files)?,
+            url,
             token: secret(&format!("{field}.tokenFile"), self.token_file.as_deref(), files)?.map(Hidden::new),
             key: key.map(Hidden::new),
             ca: ca.transpose()?,
-            interest: self.interest(field)?,
+            interest: self.interest(kind, field)?,
             group: self.group(field)?,
             per_minute,
             batch: self.batch,
             template: template.transpose()?,
+            forge,
         })
     }
 
@@ -290,7 +298,26 @@ impl Entry {
         Ok(Hidden::new(url))
     }
 
-    fn interest(&self, field: &str) -> Result<Interest, Wrong> {
+    fn forge(&self, field: &str, url: &Hidden) -> Result<Forge, Wrong> {
+        if self.token_file.is_none() {
+            return Err(wrong(field, "needs tokenFile: a status of a commit needs a token"));
+        }
+        let repositories = self.repositories.clone().unwrap_or_default();
+        if repositories.is_empty() {
+            let problem = "needs repositories, such as acme/web or acme: a publisher could name any other";
+            return Err(wrong(field, problem));
+        }
+        if let Some(bad) = repositories.iter().find(|path| !is_repository(path)) {
+            let problem = format!("{bad:?} is not a path such as acme/web or acme");
+            return Err(wrong(format!("{field}.repositories"), problem));
+        }
+        let uri: Option<http::Uri> = url.reveal().parse().ok();
+        let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        let host = if host == "api.github.com" { "github.com" } else { host };
+        Ok(Forge { host: host.to_owned(), repositories })
+    }
+
+    fn interest(&self, kind: ReceiverType, field: &str) -> Result<Interest, Wrong> {
         let least = match &self.when.severity {
             None => Severity::Info,
             Some(word) => {
@@ -309,7 +336,11 @@ impl Entry {
             };
             kinds = outcomes.iter().map(read).collect::<Result<_, _>>()?;
         }
-        kinds.retain(|kind| kind.severity() >= least);
+        // An alert ends by itself when all is well.
+        let alerts = kind == ReceiverType::Alertmanager;
+        kinds.retain(|kind| kind.severity() >= least && !(alerts && kind.is_good()));
+        // Drift says nothing of a commit.
+        kinds.retain(|drift| !(kind.is_of_commits() && *drift == NewsKind::Drifted));
         if kinds.is_empty() {
             return Err(wrong(format!("{field}.when"), "selects no outcome, so nothing would be sent"));
         }
@@ -395,6 +426,15 @@ receivers:
         assert!(events.interest.wants(NewsKind::Failed) && !events.interest.wants(NewsKind::Drifted));
         assert!(events.key.is_some() && events.token.is_some() && events.ca.is_some());
         assert!(!format!("{config:?}").contains("s3cret"));
+        let host = |kind: &str, url: &str| {
+            let fields = "tokenFile: key, repositories: [acme]";
+            let config =
+                read(&format!("receivers: [{{name: a, type: {kind}, url: '{url}', {fields}}}]")).unwrap();
+            config.receivers[0].forge.as_ref().unwrap().host.clone()
+        };
+        assert_eq!(host("github", "https://api.github.com"), "github.com");
+        assert_eq!(host("github", "https://ghe.example/api/v3"), "ghe.example");
+        assert_eq!(host("gitlab", "https://gitlab.example:8443"), "gitlab.example");
     }
 
     #[test]
@@ -422,6 +462,18 @@ receivers:
             &slack("when: {outcomes: [Succeeded], severity: error}"),
             "receivers[0].when: selects no outcome",
         );
+        let alerts = one("name: a, type: alertmanager, urlFile: url, when: {outcomes: [Succeeded]}");
+        check(&alerts, "receivers[0].when: selects no outcome");
+        let commits =
+            |fields: &str| one(&format!("name: a, type: github, url: 'https://api.github.com', {fields}"));
+        check(&commits("repositories: [acme]"), "receivers[0]: needs tokenFile");
+        check(&commits("tokenFile: key"), "receivers[0]: needs repositories, such as acme/web or acme");
+        check(&commits("tokenFile: key, repositories: []"), "receivers[0]: needs repositories");
+        check(
+            &commits("tokenFile: key, repositories: ['*']"),
+            "receivers[0].repositories: \"*\" is not a path",
+        );
+        check(&slack("repositories: [acme]"), "receivers[0].repositories: has no effect");
         check(&slack("namespaces: []"), "receivers[0].namespaces: empty");
         check(&slack("selector: '='"), "receivers[0].selector: ");
         check(&slack("group: 6m"), "receivers[0].group: \"6m\" is not a duration from 0s to 5m");

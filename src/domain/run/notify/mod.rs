@@ -1,6 +1,7 @@
 //! Notifications: what of a release is news, which receivers want it, whether they have it already, and in
 //! which words each of them gets it. The room `notify` sends them.
 
+pub mod commit;
 pub mod config;
 pub mod format;
 pub mod interest;

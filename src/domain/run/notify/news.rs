@@ -43,6 +43,8 @@ pub struct News {
     pub source_revision: Option<String>,
     /// When it came about.
     pub at: Timestamp,
+    /// Since when; for a failure that follows another one, since the first.
+    pub since: Option<Timestamp>,
     /// The how manieth notification about the digest it is.
     pub count: i32,
 }
@@ -90,6 +92,7 @@ impl News {
             source: artifact.and_then(|known| known.source.clone()),
             source_revision: artifact.and_then(|known| known.source_revision.clone()),
             at,
+            since: situation.since,
             count: announcement.count,
         }
     }
@@ -150,6 +153,7 @@ pub(crate) mod tests {
             source: Some("https://git.example/acme/app".into()),
             source_revision: Some("main@sha1:0123".into()),
             at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            since: Some("2025-12-31T00:00:00Z".parse().unwrap()),
             count: 1,
         }
     }

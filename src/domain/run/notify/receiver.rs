@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::commit::Forge;
 use super::interest::Interest;
+use super::news::News;
 use super::template::Template;
 
 /// What a receiver speaks.
@@ -13,17 +15,30 @@ pub enum ReceiverType {
     CloudEvents,
     /// The incoming webhooks of Slack, and what understands them.
     Slack,
+    /// The API of Alertmanager, version 2.
+    Alertmanager,
+    /// The status of commits at GitHub.
+    GitHub,
+    /// The status of commits at GitLab.
+    GitLab,
+    /// The status of commits at Gitea and Forgejo.
+    Gitea,
 }
 
 impl ReceiverType {
     /// Every type.
-    pub const ALL: &[Self] = &[Self::CloudEvents, Self::Slack];
+    pub const ALL: &[Self] =
+        &[Self::CloudEvents, Self::Slack, Self::Alertmanager, Self::GitHub, Self::GitLab, Self::Gitea];
 
     /// The word of the configuration and of the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CloudEvents => "cloudevents",
             Self::Slack => "slack",
+            Self::Alertmanager => "alertmanager",
+            Self::GitHub => "github",
+            Self::GitLab => "gitlab",
+            Self::Gitea => "gitea",
         }
     }
 
@@ -32,23 +47,39 @@ impl ReceiverType {
         Self::ALL.iter().copied().find(|known| known.as_str() == name)
     }
 
+    /// Whether it is about commits.
+    pub fn is_of_commits(self) -> bool {
+        matches!(self, Self::GitHub | Self::GitLab | Self::Gitea)
+    }
+
     /// How many notifications fit into one request.
     pub fn most(self, batch: bool) -> usize {
         match self {
             Self::CloudEvents if batch => 100,
-            Self::CloudEvents => 1,
+            Self::CloudEvents | Self::GitHub | Self::GitLab | Self::Gitea => 1,
             // It names the first ones.
             Self::Slack => usize::MAX,
+            Self::Alertmanager => 250,
         }
     }
 
     /// How many requests a minute it gets, if the configuration does not say.
     pub fn per_minute(self) -> u32 {
         match self {
-            Self::CloudEvents => 600,
+            Self::CloudEvents | Self::Alertmanager => 600,
+            // Those of the public forges allow more; other clients use the same account.
+            Self::GitHub | Self::GitLab | Self::Gitea => 60,
             // What Slack takes is one a second.
             Self::Slack => 60,
         }
+    }
+}
+
+impl NewsReceiver {
+    /// Whether it takes such a notification, as it is configured now.
+    pub fn takes(&self, news: &News) -> bool {
+        let has_commit = self.forge.as_ref().is_none_or(|forge| forge.commit(news).is_some());
+        has_commit && self.interest.wants(news.kind)
     }
 }
 
@@ -99,6 +130,8 @@ pub struct NewsReceiver {
     pub batch: bool,
     /// The text for people.
     pub template: Option<Template>,
+    /// Where the commits are, of a receiver for commits.
+    pub forge: Option<Forge>,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the answer of a receiver means. Nothing of its body is read: it could have the token, or words that
+//! What the answer of a receiver means. Nothing of its body is shown: it could have the token, or words that
 //! mislead.
 
 use std::time::Duration;
@@ -6,12 +6,28 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
+use super::receiver::ReceiverType;
+
 /// The first pause after a failed attempt.
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause that we choose.
 const LONGEST: Duration = Duration::from_secs(300);
 /// The longest pause that a receiver chooses.
 const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+
+/// What GitLab answers when the commit has that status already.
+const SAME_STATUS: &str = "Cannot transition status";
+
+/// An answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewsReply<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header `Retry-After`.
+    pub retry_after: Option<&'a str>,
+    /// The beginning of the body.
+    pub body: &'a [u8],
+}
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +41,14 @@ pub enum NewsFate {
 }
 
 /// What an answer means.
-pub fn fate_of(status: u16, retry_after: Option<&str>, now: Timestamp) -> NewsFate {
+pub fn fate_of(kind: ReceiverType, reply: NewsReply<'_>, now: Timestamp) -> NewsFate {
+    let NewsReply { status, retry_after, body } = reply;
+    let has = |words: &str| String::from_utf8_lossy(body).contains(words);
     match status {
         200..=299 => NewsFate::Delivered,
+        // About this commit, or its repository: others may get theirs. GitHub limits rates with 403.
+        403 | 404 | 409 if kind.is_of_commits() && retry_after.is_none() => NewsFate::Refused,
+        400 if kind == ReceiverType::GitLab && has(SAME_STATUS) => NewsFate::Delivered,
         // About the body. Everything else is about the receiver or the way to it.
         400 | 406 | 413 | 415 | 422 => NewsFate::Refused,
         _ => NewsFate::Later(retry_after.and_then(|text| asked(text, now))),
@@ -63,7 +84,8 @@ mod tests {
     fn an_answer_says_whether_and_when_to_try_again() {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let check = |status: u16, retry_after: Option<&str>, expected: NewsFate| {
-            assert_eq!(fate_of(status, retry_after, now), expected, "{status} {retry_after:?}");
+            let found = fate_of(ReceiverType::Slack, NewsReply { status, retry_after, body: b"" }, now);
+            assert_eq!(found, expected, "{status} {retry_after:?}");
         };
         let later = |seconds: u64| NewsFate::Later(Some(Duration::from_secs(seconds)));
         check(200, None, NewsFate::Delivered);
@@ -82,6 +104,21 @@ mod tests {
         check(503, Some("-3"), NewsFate::Later(None));
         check(503, Some("soon"), NewsFate::Later(None));
         check(100, None, NewsFate::Later(None));
+        let check = |status: u16, retry_after: Option<&str>, expected: NewsFate| {
+            let found = fate_of(ReceiverType::GitHub, NewsReply { status, retry_after, body: b"" }, now);
+            assert_eq!(found, expected, "{status} {retry_after:?}");
+        };
+        check(201, None, NewsFate::Delivered);
+        check(404, None, NewsFate::Refused);
+        check(403, None, NewsFate::Refused);
+        check(403, Some("7"), later(7));
+        check(401, None, NewsFate::Later(None));
+        let same = br#"{"message": "Cannot transition status via :drop from :failed"}"#;
+        let reply = NewsReply { status: 400, body: same, ..NewsReply::default() };
+        assert_eq!(fate_of(ReceiverType::GitLab, reply, now), NewsFate::Delivered);
+        assert_eq!(fate_of(ReceiverType::GitHub, reply, now), NewsFate::Refused);
+        let other = NewsReply { body: b"\xff{}", ..reply };
+        assert_eq!(fate_of(ReceiverType::GitLab, other, now), NewsFate::Refused);
     }
 
     #[test]

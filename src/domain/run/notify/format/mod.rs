@@ -1,7 +1,10 @@
 //! The bodies of the requests, by type of receiver.
 
+mod alertmanager;
 mod cloud_events;
+mod commit_status;
 mod request;
 mod slack;
 
-pub use request::{NewsRequest, request};
+pub use alertmanager::Alert;
+pub use request::{NewsRequest, alert_request, request};

@@ -3,13 +3,18 @@
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
 
-use super::{cloud_events, slack};
+use super::alertmanager::{self, Alert};
+use super::{cloud_events, commit_status, slack};
 use crate::domain::run::notify::news::News;
-use crate::domain::run::notify::receiver::{NewsReceiver, ReceiverType};
+use crate::domain::run::notify::receiver::{Hidden, NewsReceiver, ReceiverType};
+
+const JSON: &str = "application/json";
 
 /// A POST request. Its headers and its body may have secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewsRequest {
+    /// Where to.
+    pub url: Hidden,
     /// The headers.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
@@ -25,20 +30,65 @@ pub fn request(receiver: &NewsReceiver, news: &[&News], now: Timestamp) -> NewsR
         (ReceiverType::CloudEvents, news) => {
             ("application/cloudevents-batch+json; charset=utf-8", cloud_events::batch(news).to_string())
         }
-        (ReceiverType::Slack, news) => {
-            ("application/json", slack::message(news, receiver.template.as_ref()).to_string())
+        (ReceiverType::Slack, news) => (JSON, slack::message(news, receiver.template.as_ref()).to_string()),
+        (ReceiverType::Alertmanager, news) => {
+            let standing: Vec<Alert<'_>> = news.iter().map(|news| Alert { news, ended: None }).collect();
+            return alert_request(receiver, &standing, now);
+        }
+        (ReceiverType::GitHub | ReceiverType::GitLab | ReceiverType::Gitea, news) => {
+            return commit_request(receiver, news, now);
         }
     };
+    signed(receiver, receiver.url.clone(), content_type, body, now)
+}
+
+/// The request that tells an Alertmanager which alerts stand and which have ended.
+pub fn alert_request(receiver: &NewsReceiver, alerts: &[Alert<'_>], now: Timestamp) -> NewsRequest {
+    let url = Hidden::new(format!("{}{}", receiver.url.reveal().trim_end_matches('/'), alertmanager::PATH));
+    signed(receiver, url, JSON, alertmanager::alerts(alerts, now).to_string(), now)
+}
+
+/// One status of one commit.
+fn commit_request(receiver: &NewsReceiver, news: &[&News], now: Timestamp) -> NewsRequest {
+    let forge = receiver.forge.as_ref();
+    let found = news.iter().find_map(|news| forge?.commit(news).map(|commit| (news, commit)));
+    let (path, body) = match found {
+        Some((news, commit)) => {
+            let body = commit_status::status(receiver.kind, news).to_string();
+            (commit_status::path(receiver.kind, &commit), body)
+        }
+        // Those without a commit are not for this receiver, and do not come here.
+        None => (String::new(), String::new()),
+    };
+    let url = Hidden::new(format!("{}{path}", receiver.url.reveal().trim_end_matches('/')));
+    signed(receiver, url, JSON, body, now)
+}
+
+fn signed(
+    receiver: &NewsReceiver,
+    url: Hidden,
+    content_type: &'static str,
+    body: String,
+    now: Timestamp,
+) -> NewsRequest {
     let mut headers = vec![("content-type", content_type.to_owned())];
     if let Some(token) = &receiver.token {
-        headers.push(("authorization", format!("Bearer {}", token.reveal())));
+        headers.push(match receiver.kind {
+            ReceiverType::GitLab => ("private-token", token.reveal().to_owned()),
+            ReceiverType::Gitea => ("authorization", format!("token {}", token.reveal())),
+            _ => ("authorization", format!("Bearer {}", token.reveal())),
+        });
+    }
+    if receiver.kind == ReceiverType::GitHub {
+        headers.push(("accept", "application/vnd.github+json".to_owned()));
+        headers.push(("x-github-api-version", "2022-11-28".to_owned()));
     }
     if let Some(key) = &receiver.key {
         let time = now.as_second().to_string();
         headers.push(("supercargo-signature", signature(key.reveal().as_bytes(), &time, &body)));
         headers.push(("supercargo-timestamp", time));
     }
-    NewsRequest { headers, body }
+    NewsRequest { url, headers, body }
 }
 
 /// As a sender of the type `generic` signs a webhook.
@@ -58,7 +108,6 @@ mod tests {
     use super::*;
     use crate::domain::run::notify::interest::Interest;
     use crate::domain::run::notify::news::tests::news;
-    use crate::domain::run::notify::receiver::Hidden;
 
     fn receiver(kind: ReceiverType, batch: bool) -> NewsReceiver {
         NewsReceiver {
@@ -73,6 +122,7 @@ mod tests {
             per_minute: 1,
             batch,
             template: None,
+            forge: None,
         }
     }
 
@@ -91,7 +141,7 @@ mod tests {
         };
         check(ReceiverType::CloudEvents, false, "application/cloudevents+json; charset=utf-8");
         check(ReceiverType::CloudEvents, true, "application/cloudevents-batch+json; charset=utf-8");
-        check(ReceiverType::Slack, false, "application/json");
+        check(ReceiverType::Slack, false, JSON);
         // printf '1.{}' | openssl dgst -sha256 -hmac key
         assert_eq!(
             signature(b"key", "1", "{}"),
