@@ -19,6 +19,7 @@ mod reach;
 mod release;
 mod root;
 mod run;
+mod shell;
 
 pub use error::CliError;
 pub use print::color::{Colour, Tone};

@@ -1,13 +1,10 @@
 //! The command as a whole: which verbs and nouns there are, and what runs each.
 //! A verb without a comment here has its help next to its options.
 
-use std::any::TypeId;
-
-use clap::{Arg, ArgAction, Args, Command as Clap, CommandFactory, Parser, Subcommand};
+use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
 use super::adopt::flux::AdoptFluxKustomization;
 use super::adopt::inventory::AdoptInventory;
-use super::args::value::boolean;
 use super::args::{ClusterArgs, GlobalArgs};
 use super::artifact::diff::DiffArtifact;
 use super::artifact::inspect::InspectArtifact;
@@ -37,8 +34,11 @@ use super::release::plan::PlanRelease;
 use super::release::reconcile::ReconcileRelease;
 use super::release::resume::ResumeRelease;
 use super::release::rollback::RollbackRelease;
+use super::release::running::events::EventsRelease;
+use super::release::running::logs::LogsRelease;
 use super::release::status::StatusRelease;
 use super::release::suspend::SuspendRelease;
+use super::shell::switches::shaped;
 use super::{CliError, Printer};
 
 /// What [`super::exit`] fixes, for people.
@@ -100,6 +100,12 @@ pub enum CliCommand {
     /// Show the status of a release.
     #[command(subcommand, arg_required_else_help = true)]
     Status(StatusCommand),
+    /// Show the events of a release.
+    #[command(subcommand, arg_required_else_help = true)]
+    Events(EventsCommand),
+    /// Print the logs of what a release runs.
+    #[command(subcommand, arg_required_else_help = true)]
+    Logs(LogsCommand),
     /// Show the last revisions of a release.
     #[command(subcommand, arg_required_else_help = true)]
     History(HistoryCommand),
@@ -168,11 +174,11 @@ pub struct Diff {
 /// What is compared.
 #[derive(Debug, Subcommand)]
 pub enum DiffNoun {
-    Artifact(DiffArtifact),
+    Artifact(Box<DiffArtifact>),
     #[command(aliases = ["oar", "ociartifactrelease"])]
     Release(DiffRelease),
     #[command(visible_alias = "inv")]
-    Inventory(DiffNamedInventory),
+    Inventory(Box<DiffNamedInventory>),
 }
 
 #[derive(Debug, Args)]
@@ -239,6 +245,20 @@ pub enum StatusCommand {
     Release(StatusRelease),
 }
 
+/// What has events.
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    #[command(aliases = ["releases", "oar", "ociartifactrelease"])]
+    Release(EventsRelease),
+}
+
+/// What has logs.
+#[derive(Debug, Subcommand)]
+pub enum LogsCommand {
+    #[command(aliases = ["releases", "oar", "ociartifactrelease"])]
+    Release(LogsRelease),
+}
+
 /// What has a history.
 #[derive(Debug, Subcommand)]
 pub enum HistoryCommand {
@@ -301,7 +321,7 @@ impl CliCommand {
             Self::Crd(crd) => Some(crd.run(printer)),
             Self::Health(health) => Some(health.run(printer)),
             Self::Version(version) => Some(version.run(printer)),
-            Self::Completion(completion) => Some(completion.run(command(None), printer)),
+            Self::Completion(completion) => Some(completion.run(printer)),
             Self::Docs(docs) => Some(docs.run(command(None), printer)),
             // The binary starts it before this is called.
             Self::Controller(_) => Some(Err(CliError::Usage("the binary starts the controller".into()))),
@@ -332,6 +352,8 @@ impl CliCommand {
             }
             Self::Get(GetCommand::Releases(get)) => get.run(cluster, printer).await,
             Self::Status(StatusCommand::Release(status)) => status.run(cluster, printer).await,
+            Self::Events(EventsCommand::Release(events)) => events.run(cluster, printer).await,
+            Self::Logs(LogsCommand::Release(logs)) => logs.run(cluster, printer).await,
             Self::History(HistoryCommand::Release(history)) => history.run(cluster, printer).await,
             Self::Rollback(RollbackCommand::Release(rollback)) => rollback.run(cluster, printer).await,
             Self::Reconcile(ReconcileCommand::Release(reconcile)) => reconcile.run(cluster, printer).await,
@@ -369,31 +391,6 @@ pub(super) fn command(called: Option<&'static str>) -> Clap {
         Some(name) => command.bin_name(name),
         None => command,
     }
-}
-
-/// Hides clap's `help` below the top level, and lets boolean flags be set to false.
-fn shaped(command: Clap) -> Clap {
-    command.mut_args(switch).mut_subcommands(|below| match below.has_subcommands() {
-        true => shaped(below.disable_help_subcommand(true)),
-        false => shaped(below),
-    })
-}
-
-/// A boolean flag takes a value, in all the words of kubectl:
-/// `--prune=false`, `--insecure-skip-tls-verify=true`.
-fn switch(arg: Arg) -> Arg {
-    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue)
-        || arg.get_value_parser().type_id() == TypeId::of::<bool>();
-    if !is_switch {
-        return arg;
-    }
-    let arg = match arg.get_default_values() {
-        [] => arg.default_value("false").hide_default_value(true),
-        [default] if default == "false" => arg.hide_default_value(true),
-        _ => arg,
-    };
-    let arg = arg.action(ArgAction::Set).value_parser(boolean).value_name("BOOL").hide_possible_values(true);
-    arg.num_args(0..=1).require_equals(true).default_missing_value("true")
 }
 
 #[cfg(test)]

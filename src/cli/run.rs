@@ -7,15 +7,28 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 
 use super::root::{Arguments, command};
+use super::shell::{complete, missing_noun};
 use super::{CliError, Look, Printer, exit};
 
 /// What kubectl runs for `kubectl supercargo`.
 const PLUGIN: &str = "kubectl-supercargo";
 
-/// Reads the arguments of the process; exits when they are invalid.
+/// Reads the arguments of the process; exits when they are invalid, or after it has completed a word
+/// for a shell.
 pub fn arguments() -> Arguments {
-    let matches = command(called()).get_matches();
+    complete::answer(|| command(called()));
+    let matches = command(called()).try_get_matches().unwrap_or_else(|error| refuse(&error));
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Says why the arguments are invalid, and exits.
+fn refuse(error: &clap::Error) -> ! {
+    let typed: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    match missing_noun::hint(command(called()), &typed, error) {
+        Some(message) => clap::Error::raw(error.kind(), message).exit(),
+        None => error.exit(),
+    }
 }
 
 /// The program's name as it was typed, if it is not `supercargo`.

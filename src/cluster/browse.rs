@@ -15,6 +15,10 @@ use crate::api::release::{GROUP, KIND, PLURAL, VERSION};
 use crate::domain::health::Reports;
 use crate::domain::identity::ReleaseId;
 
+/// Selects the ConfigMaps of inventories.
+const INVENTORIES: &str = "app.kubernetes.io/component=inventory,app.kubernetes.io/created-by=supercargo";
+/// The label with the name of an inventory.
+const NAME: &str = "/metadata/labels/app.kubernetes.io~1name";
 /// Objects requested in the first page.
 const PAGE: usize = 250;
 /// The most objects that one call reads.
@@ -36,6 +40,17 @@ pub enum WatchEvent {
     Failed(String),
 }
 
+/// What has names that a shell completes.
+#[derive(Clone, Copy, Debug)]
+pub enum NameSource<'a> {
+    /// The releases of a namespace.
+    Releases(&'a str),
+    /// The ConfigMaps of the inventories of a namespace.
+    Inventories(&'a str),
+    /// The namespaces.
+    Namespaces,
+}
+
 fn releases() -> Resource {
     Resource {
         group: GROUP.into(),
@@ -45,6 +60,27 @@ fn releases() -> Resource {
         namespaced: true,
         reports: Reports::Unknown,
     }
+}
+
+fn core(kind: &str, plural: &str, namespaced: bool) -> Resource {
+    let (group, version) = (String::new(), "v1".into());
+    Resource {
+        group,
+        version,
+        kind: kind.into(),
+        plural: plural.into(),
+        namespaced,
+        reports: Reports::Unknown,
+    }
+}
+
+/// Events as `kubectl events` reads them: they can be selected by their object.
+fn events() -> Resource {
+    core("Event", "events", true)
+}
+
+fn about(kind: &str, name: &str) -> String {
+    format!("fieldSelector={}", escape(&format!("involvedObject.kind={kind},involvedObject.name={name}")))
 }
 
 /// The API server answers 404 for an unknown path and for a missing object alike.
@@ -154,6 +190,82 @@ impl Session {
         Ok(())
     }
 
+    /// The events about an object, those of both kinds of recorders.
+    ///
+    /// # Errors
+    /// When the API server does not list them, or there are too many.
+    pub async fn events_about(
+        &self,
+        namespace: &str,
+        kind: &str,
+        name: &str,
+    ) -> Result<Vec<Value>, ApiError> {
+        self.events(namespace, &about(kind, name)).await
+    }
+
+    /// All events of a namespace.
+    ///
+    /// # Errors
+    /// When the API server does not list them, or there are too many.
+    pub async fn events_in(&self, namespace: &str) -> Result<Vec<Value>, ApiError> {
+        self.events(namespace, "").await
+    }
+
+    async fn events(&self, namespace: &str, query: &str) -> Result<Vec<Value>, ApiError> {
+        let path = events().collection(Some(namespace));
+        let listing = Listing { path: &path, query, metadata_only: false, page: PAGE };
+        let mut found: Vec<Value> = Vec::new();
+        pages::each(self, listing, |event| {
+            if found.len() == MAX_OBJECTS {
+                return Err(ApiError::answer(format!("found more than {MAX_OBJECTS} events")));
+            }
+            let mut event: Value = serde_json::from_str(event).map_err(ApiError::answer)?;
+            if let Some(event) = event.as_object_mut() {
+                event.insert("apiVersion".to_owned(), "v1".into());
+                event.insert("kind".to_owned(), "Event".into());
+            }
+            found.push(event);
+            Ok(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Watches the events about an object, until the future is dropped.
+    pub async fn follow_events_about(
+        self,
+        namespace: String,
+        kind: &str,
+        name: String,
+        seen: mpsc::UnboundedSender<WatchEvent>,
+    ) {
+        let path = events().collection(Some(&namespace));
+        let selection = ListSelection { path, query: about(kind, &name), metadata_only: false };
+        run(self, selection, reporting(seen, "events")).await;
+    }
+
+    /// The names of the releases of a namespace, of the inventories there, or of all namespaces: a
+    /// first page, for a shell that completes one.
+    ///
+    /// # Errors
+    /// When the API server does not list them.
+    pub async fn names(&self, of: NameSource<'_>) -> Result<Vec<String>, ApiError> {
+        let (resource, namespace, query) = match of {
+            NameSource::Releases(namespace) => (releases(), Some(namespace), ""),
+            NameSource::Inventories(namespace) => {
+                (core("ConfigMap", "configmaps", true), Some(namespace), INVENTORIES)
+            }
+            NameSource::Namespaces => (core("Namespace", "namespaces", false), None, ""),
+        };
+        let found = self.first_metadata(&resource, namespace, query, PAGE).await?;
+        let pointer = if matches!(of, NameSource::Inventories(_)) { NAME } else { "/metadata/name" };
+        let name = |object: &Value| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let mut names: Vec<String> = found.iter().filter_map(name).collect();
+        // A large inventory has several parts.
+        names.dedup();
+        Ok(names)
+    }
+
     /// Watches the releases of a namespace or of all that match a label selector, until
     /// the future is dropped.
     pub async fn follow_releases(
@@ -167,21 +279,25 @@ impl Session {
             query: selecting(selector.as_deref()),
             metadata_only: false,
         };
-        run(self, selection, move |event| {
-            let found = match event {
-                Event::Listing | Event::Following => None,
-                Event::Present(text) => serde_json::from_str(text).ok().map(WatchEvent::Present),
-                Event::Absent(text) => serde_json::from_str(text).ok().map(WatchEvent::Absent),
-                Event::Listed => Some(WatchEvent::Listed),
-                Event::Failed(State::Denied(why)) => Some(WatchEvent::Failed(why)),
-                Event::Failed(_) => Some(WatchEvent::Failed("releases are no longer served".into())),
-            };
-            if let Some(found) = found {
-                // The receiver is gone while the process ends.
-                let _ = seen.send(found);
-            }
-        })
-        .await;
+        run(self, selection, reporting(seen, "releases")).await;
+    }
+}
+
+/// An observer of a watch that reports to a command.
+fn reporting(seen: mpsc::UnboundedSender<WatchEvent>, what: &'static str) -> impl FnMut(Event<'_>) + Send {
+    move |event| {
+        let found = match event {
+            Event::Listing | Event::Following => None,
+            Event::Present(text) => serde_json::from_str(text).ok().map(WatchEvent::Present),
+            Event::Absent(text) => serde_json::from_str(text).ok().map(WatchEvent::Absent),
+            Event::Listed => Some(WatchEvent::Listed),
+            Event::Failed(State::Denied(why)) => Some(WatchEvent::Failed(why)),
+            Event::Failed(_) => Some(WatchEvent::Failed(format!("{what} are no longer served"))),
+        };
+        if let Some(found) = found {
+            // The receiver is gone while the process ends.
+            let _ = seen.send(found);
+        }
     }
 }
 

@@ -17,7 +17,9 @@ use crate::api::reason::Reason;
 use crate::api::release::{GROUP, KIND, VERSION};
 use crate::domain::identity::ReleaseId;
 
-/// The API's limit for the note of an event, in bytes.
+/// Who reports.
+const COMPONENT: &str = "supercargo.dev/controller";
+/// The longest message of an event, in bytes: the limit of events.k8s.io, by which others read it.
 const MAX_NOTE: usize = 1024;
 
 /// An event about a release.
@@ -50,18 +52,24 @@ impl Session {
         let namespace = &note.release.namespace;
         // The prefix must be a valid name, except for a dash at its end.
         let prefix = format!("{}-", note.release.name);
+        // By the older API, which takes the times of both: `kubectl events` goes by eventTime, and
+        // `kubectl get events --sort-by=.lastTimestamp` by the other, which events.k8s.io does not take.
         let mut event = json!({
-            "apiVersion": "events.k8s.io/v1",
+            "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"generateName": prefix, "namespace": namespace},
             "eventTime": format!("{now:.6}"),
+            "firstTimestamp": format!("{now:.0}"),
+            "lastTimestamp": format!("{now:.0}"),
+            "count": 1,
             "type": if note.warning { "Warning" } else { "Normal" },
             "reason": note.reason.as_str(),
             "action": "Reconcile",
-            "note": &note.message[..end],
-            "reportingController": "supercargo.dev/controller",
+            "message": &note.message[..end],
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
             "reportingInstance": instance(),
-            "regarding": {
+            "involvedObject": {
                 "apiVersion": format!("{GROUP}/{VERSION}"),
                 "kind": KIND,
                 "name": note.release.name,
@@ -72,7 +80,7 @@ impl Session {
         if let Some(revision) = note.revision {
             event["metadata"]["annotations"] = json!({"supercargo.dev/revision": revision});
         }
-        let uri = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+        let uri = format!("/api/v1/namespaces/{namespace}/events");
         let body = event.to_string().into_bytes().into();
         self.call(Call::with_body(Method::POST, uri, JSON, body)).await.map(|_| ())
     }

@@ -1,7 +1,12 @@
 //! What is read of the pods behind a workload: watched while a wait lasts, and the end of
 //! a log.
 
+use futures::TryStreamExt;
+use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio::io::AsyncBufReadExt;
+use tokio::sync::mpsc;
+use tokio_util::io::StreamReader;
 
 use super::collections::pages::{self, Listing};
 use super::collections::watch::{Event, ListSelection, State, run};
@@ -11,6 +16,8 @@ use super::session::{Call, Session};
 
 /// The longest log that is read, in bytes.
 const MAX_LOG: usize = 4096;
+/// The longest line of a log that is streamed, in bytes; the rest of a longer one is the next line.
+const MAX_LOG_LINE: u64 = 1 << 20;
 
 /// What a watch of whole objects reports.
 #[derive(Debug)]
@@ -27,6 +34,31 @@ pub enum PodEvent {
     Denied,
 }
 
+/// Which part of a log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogSelection {
+    /// Whether new lines are waited for.
+    pub follow: bool,
+    /// The number of lines at its end; absent for all.
+    pub tail: Option<u64>,
+    /// The age of its oldest line, in seconds.
+    pub since_seconds: Option<u64>,
+    /// Whether it is that of the run before the last restart.
+    pub previous: bool,
+    /// Whether each line begins with its time.
+    pub timestamps: bool,
+}
+
+impl LogSelection {
+    fn query(self) -> String {
+        let Self { follow, tail, since_seconds, previous, timestamps } = self;
+        let mut query = format!("follow={follow}&previous={previous}&timestamps={timestamps}");
+        query.extend(tail.map(|tail| format!("&tailLines={tail}")));
+        query.extend(since_seconds.map(|seconds| format!("&sinceSeconds={seconds}")));
+        query
+    }
+}
+
 /// Where a log is.
 #[derive(Clone, Copy, Debug)]
 pub struct LogPlace<'a> {
@@ -36,6 +68,14 @@ pub struct LogPlace<'a> {
     pub pod: &'a str,
     /// Its container.
     pub container: &'a str,
+}
+
+impl LogPlace<'_> {
+    fn uri(&self) -> String {
+        let Self { namespace, pod, container } = self;
+        let (namespace, pod, container) = (escape(namespace), escape(pod), escape(container));
+        format!("/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}")
+    }
 }
 
 fn selecting(selector: &str) -> String {
@@ -127,13 +167,40 @@ impl Session {
         }
     }
 
+    /// Sends a log line by line, as `into` makes it, until it or its container ends, or nobody receives.
+    /// A line is split after 1 MiB.
+    ///
+    /// # Errors
+    /// When the API server does not give it, or it breaks off.
+    pub async fn stream_log<T: Send>(
+        &self,
+        place: LogPlace<'_>,
+        selection: LogSelection,
+        lines: &mpsc::Sender<T>,
+        into: impl Fn(&str) -> T + Send,
+    ) -> Result<(), ApiError> {
+        let uri = format!("{}&{}", place.uri(), selection.query());
+        // The slot keeps the stream's place on its connection.
+        let (_slot, body) = self.open(Call { accept: "*/*", ..Call::get(uri) }).await?;
+        let stream = body.into_data_stream().map_err(std::io::Error::other);
+        let mut stream = StreamReader::new(stream);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let mut bounded = tokio::io::AsyncReadExt::take(&mut stream, MAX_LOG_LINE);
+            let read = bounded.read_until(b'\n', &mut line).await.map_err(ApiError::unreachable)?;
+            if read == 0 {
+                return Ok(());
+            }
+            let next = into(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+            if lines.send(next).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
     async fn log(&self, place: LogPlace<'_>, previous: bool) -> Result<String, ApiError> {
-        let LogPlace { namespace, pod, container } = place;
-        let (namespace, pod, container) = (escape(namespace), escape(pod), escape(container));
-        let uri = format!(
-            "/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}&previous={previous}&tailLines=1\
-             &limitBytes={MAX_LOG}"
-        );
+        let uri = format!("{}&previous={previous}&tailLines=1&limitBytes={MAX_LOG}", place.uri());
         let answer = self.call(Call { accept: "*/*", most: 2 * MAX_LOG, ..Call::get(uri) }).await?;
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }

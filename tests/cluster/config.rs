@@ -100,7 +100,7 @@ async fn the_controller_has_the_rights_of_its_own_calls_and_no_other() {
     check("patch", "supercargo.dev/ociartifactreleases/-/-", "", true).await;
     check("delete", "-/configmaps/-/-", "", true).await;
     check("impersonate", "-/serviceaccounts/-/-", "", true).await;
-    check("create", "events.k8s.io/events/-/-", "", true).await;
+    check("create", "-/events/-/-", "", true).await;
     check("get", "-/namespaces/-/-", "", true).await;
     let crd = "apiextensions.k8s.io/customresourcedefinitions/-/ociartifactreleases.supercargo.dev";
     check("get", crd, "", true).await;

@@ -53,15 +53,15 @@ fn the_version_is_told_to_people_and_programs() {
 #[test]
 fn every_shell_gets_a_script() {
     for (shell, sign) in [
-        ("bash", "complete -F _supercargo"),
+        ("bash", "complete -o nospace -o bashdefault -o nosort -F _clap_complete_supercargo supercargo"),
         ("zsh", "#compdef supercargo"),
-        ("fish", "complete -c supercargo"),
+        ("fish", "complete --keep-order --exclusive --command supercargo"),
         ("powershell", "Register-ArgumentCompleter"),
         ("elvish", "edit:completion:arg-completer[supercargo]"),
     ] {
         let (code, out, err) = run(&["completion", shell]);
         assert_eq!((code, err.as_str()), (0, ""), "{shell}");
-        assert!(out.contains(sign) && out.contains("reconcile"), "{shell}");
+        assert!(out.contains(sign) && out.contains("COMPLETE"), "{shell}: {out}");
     }
     assert_eq!(run(&["completion", "cmd"]).0, 2);
 }

@@ -4,6 +4,7 @@
 
 mod cli;
 mod cli_artifacts;
+mod cli_examples;
 mod cli_output;
 mod cli_proxy;
 mod cli_verify;

@@ -27,7 +27,7 @@ same. */}}
   resourceNames:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-- apiGroups: [events.k8s.io]
+- apiGroups: [""]
   resources: [events]
   verbs: [create]
 # A release in a terminating namespace does not wait for its objects.

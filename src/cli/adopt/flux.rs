@@ -191,7 +191,7 @@ impl<'a> Taking<'a> {
             id.name,
             count(&findings)
         ));
-        output::data(printer, OutputFormat::Yaml, &self.release)
+        output::data(printer, &OutputFormat::Yaml, &self.release)
     }
 
     async fn run(&mut self, printer: &mut Printer<'_>) -> Result<(), CliError> {
@@ -220,7 +220,7 @@ impl<'a> Taking<'a> {
             id.namespace, id.name
         ));
         printer.say(self.source_hint());
-        output::data(printer, OutputFormat::Yaml, &self.release)
+        output::data(printer, &OutputFormat::Yaml, &self.release)
     }
 
     /// Whether the source can be deleted.

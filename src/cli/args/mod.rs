@@ -19,7 +19,7 @@ pub use cluster::ClusterArgs;
 pub use content::ContentArgs;
 pub use global::{ColorChoice, GlobalArgs};
 pub use inventory::{InventoryFlags, InventoryNamespace};
-pub use output::{Output, OutputArgs, OutputFormat, PageArgs};
+pub use output::{ManifestOutput, Output, OutputArgs, OutputFormat, PageArgs, ResultArgs};
 pub use reading::{ProgramArgs, ReadingArgs};
 pub use registry::RegistryArgs;
 pub use release::{ReleaseNames, RequestArgs};

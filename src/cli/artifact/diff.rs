@@ -68,7 +68,7 @@ impl DiffArtifact {
         let changes = subject_changes(&old.bundle(before)?.objects, &new.bundle(after)?.objects);
         let subjects = Subjects::of(changes.iter().map(|change| &change.id));
         let differences: Vec<Difference> = changes.into_iter().map(|c| difference(c, &subjects)).collect();
-        match output.output {
+        match &output.output {
             Some(format) => output::data(printer, format, &differences)?,
             None => differences.iter().try_for_each(|difference| difference.print(printer))?,
         }

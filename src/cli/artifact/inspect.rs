@@ -144,13 +144,13 @@ impl InspectArtifact {
             if let Some(proof) = &fetched.proof {
                 evidence::say(printer, &fetched.name(), proof);
             }
-            return match output.output {
+            return match &output.output {
                 Some(format) => output::data(printer, format, &images),
                 None => images.iter().try_for_each(|image| printer.line(image)),
             };
         }
         let report = report(&fetched, &objects);
-        match output.output {
+        match &output.output {
             Some(format) => output::data(printer, format, &report),
             None => print(&report, fetched.proof.as_ref(), printer),
         }

@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::args::{PageArgs, RegistryArgs, SourceArgs};
+use crate::cli::args::{Output, RegistryArgs, ResultArgs, SourceArgs};
 use crate::cli::input::bundle::Bundle;
 use crate::cli::input::files::read_small;
 use crate::cli::input::sources;
@@ -22,7 +22,8 @@ use crate::oci::{ArtifactReference, Digest, Labels, Recipients, Repository, Tag,
 ///
 /// Reads files, directories, stdin and overlays; -k runs the kustomize or kubectl on PATH. Pushes
 /// one OCI image with one layer to the registry. If SOURCE_DATE_EPOCH or --created is set, the same
-/// input gives the same digest. Prints the objects to stdout, the digest to stderr.
+/// input gives the same digest. Prints the objects to stdout, the digest to stderr. With --quiet or -o name
+/// stdout is only the pushed artifact, host/repository@digest, which cosign and crane take.
 ///
 /// Exit codes: 0 success; 1 when the input is invalid, or the registry refuses it; 2 when the URL
 /// has no tag, or no input is set.
@@ -51,7 +52,10 @@ pub struct PushArtifact {
     age_recipients: Option<PathBuf>,
     /// Options of the output.
     #[command(flatten)]
-    output: PageArgs,
+    output: ResultArgs,
+    /// Print only the pushed artifact, host/repository@digest, and nothing to stderr but warnings.
+    #[arg(short = 'q', long, conflicts_with = "output")]
+    quiet: bool,
     /// How to reach the registry.
     #[command(flatten)]
     registry: RegistryArgs,
@@ -61,6 +65,9 @@ const EXAMPLES: &str = "\
 Examples:
   # Push a directory
   supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f ./deploy
+
+  # Push and sign
+  cosign sign --key cosign.key $(supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f ./deploy --quiet)
 
   # Push the output of another tool
   helm template app ./chart | supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f -
@@ -92,19 +99,25 @@ impl PushArtifact {
             annotations: Vec::new(),
             created: None,
             age_recipients: None,
-            output: PageArgs::default(),
+            output: ResultArgs::default(),
+            quiet: false,
             registry,
         }
     }
 
     /// Packs the manifests and pushes them.
     pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
-        let Self { url, sources, output, registry: reach, .. } = self;
+        let Self { url, sources, output, quiet, registry: reach, .. } = self;
         let (repository, tag) = target(url)?;
         let labels = labels(self)?;
-        printer.say("building manifests...");
+        let report = |printer: &mut Printer<'_>, text: String| {
+            if !quiet {
+                printer.say(text);
+            }
+        };
+        report(printer, "building manifests...".into());
         let bundle = sources::local(sources, None).await?;
-        if output.output.is_none() {
+        if output.output.is_none() && !quiet {
             bundle.subjects().into_iter().try_for_each(|subject| printer.line(subject))?;
         }
         printer.finish()?;
@@ -113,14 +126,17 @@ impl PushArtifact {
         let encrypted = if labels.recipients.is_some() { "encrypted " } else { "" };
         let packed = tokio::task::spawn_blocking(move || pack(&yaml, &labels)).await;
         let package = packed.map_err(|e| CliError::Input(format!("packing was aborted: {e}")))??;
-        printer.say(format!("pushing {encrypted}image {repository}:{tag}"));
+        report(printer, format!("pushing {encrypted}image {repository}:{tag}"));
         let registry = login::registry(reach, printer);
         let access = login::access(reach, &repository).await?;
         let digest = registry.push(&repository, &tag, &package, &access).await?;
-        printer.say(format!("published digest {}", repository.at(&digest)));
-        match output.output {
-            Some(format) => output::data(printer, format, &published(&repository, &tag, &digest)),
-            None => Ok(()),
+        report(printer, format!("published digest {}", repository.at(&digest)));
+        match &output.output {
+            Some(Output::Data(format)) => {
+                output::data(printer, format, &published(&repository, &tag, &digest))
+            }
+            None if !quiet => Ok(()),
+            _ => printer.line(repository.at(&digest)),
         }
     }
 }

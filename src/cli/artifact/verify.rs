@@ -107,7 +107,7 @@ impl VerifyArtifact {
             let access = FromHere { reach, registry: &host };
             images = Some(images::verify(&registry, &objects, (&policy, exempt), &access).await?);
         }
-        match output.output {
+        match &output.output {
             Some(format) => {
                 report.images = images.as_ref().map(images::shown);
                 output::data(printer, format, &report)?;

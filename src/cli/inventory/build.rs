@@ -4,7 +4,9 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::content::gather;
-use crate::cli::args::{ClusterArgs, ContentArgs, OutputFormat, RegistryArgs, SourceArgs, SubstituteArgs};
+use crate::cli::args::{
+    ClusterArgs, ContentArgs, ManifestOutput, Output, OutputFormat, RegistryArgs, SourceArgs, SubstituteArgs,
+};
 use crate::cli::artifact::push::PushArtifact;
 use crate::cli::input::bundle::Bundle;
 use crate::cli::input::sources;
@@ -32,9 +34,9 @@ pub struct Build {
     /// Push the result to oci://host/repository:tag instead of printing it.
     #[arg(short = 'a', long = "artifact", value_name = "URL")]
     artifact: Option<String>,
-    /// Output format; json prints a List.
-    #[arg(short = 'o', long, value_enum, default_value = "yaml", value_name = "FORMAT")]
-    output: OutputFormat,
+    /// Options of the output.
+    #[command(flatten)]
+    output: ManifestOutput,
     /// Variables in the objects.
     #[command(flatten)]
     variables: SubstituteArgs,
@@ -65,9 +67,9 @@ pub enum BuildNoun {
         /// The input.
         #[command(flatten)]
         content: ContentArgs,
-        /// Output format; json prints a List.
-        #[arg(short = 'o', long, value_enum, default_value = "yaml", value_name = "FORMAT")]
-        output: OutputFormat,
+        /// Options of the output.
+        #[command(flatten)]
+        output: ManifestOutput,
     },
 }
 
@@ -76,7 +78,7 @@ impl Build {
     pub(in crate::cli) async fn run(self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         if let Some(BuildNoun::Inventory { content, output, .. }) = self.noun {
             let content = gather(&content, None, printer).await?;
-            return print(&content.bundle, output, printer);
+            return print(&content.bundle, &output.output, printer);
         }
         let Self { sources, artifact, output, variables, registry, .. } = self;
         match artifact {
@@ -86,18 +88,19 @@ impl Build {
             Some(url) => PushArtifact::of(url, sources, registry).run(printer).await,
             None => {
                 let variables = CommandVariables::read(&variables, None).await?;
-                print(&sources::local(&sources, variables.as_ref()).await?, output, printer)
+                print(&sources::local(&sources, variables.as_ref()).await?, &output.output, printer)
             }
         }
     }
 }
 
-fn print(bundle: &Bundle, format: OutputFormat, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    match format {
-        OutputFormat::Yaml => printer.data(&bundle.yaml()?),
-        OutputFormat::Json => {
-            let items: Vec<Value> = bundle.objects.iter().map(|o| o.value().clone()).collect();
-            output::objects(printer, format, items, false)
-        }
+fn print(bundle: &Bundle, output: &Output, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    if let Output::Data(OutputFormat::Yaml) = output {
+        return printer.data(&bundle.yaml()?);
+    }
+    let items: Vec<Value> = bundle.objects.iter().map(|o| o.value().clone()).collect();
+    match output.format() {
+        Some(format) => output::objects(printer, format, items, false),
+        None => output::names(printer, &items),
     }
 }

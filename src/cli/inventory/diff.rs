@@ -8,7 +8,7 @@ use super::content::gather;
 use super::narrator::conclude;
 use super::preview::{no_namespace, show};
 use super::target::{named, target};
-use crate::cli::args::{ClusterArgs, ContentArgs, InventoryFlags, InventoryNamespace, OutputFormat};
+use crate::cli::args::{ClusterArgs, ContentArgs, InventoryFlags, InventoryNamespace, PageArgs};
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::inventory::Provenance;
@@ -73,9 +73,9 @@ pub struct DiffOptions {
     /// Show what apply --force would recreate, instead of an error.
     #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
     force: bool,
-    /// Output format (default: text).
-    #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
-    output: Option<OutputFormat>,
+    /// Options of the output.
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 impl DiffInventory {
@@ -137,6 +137,6 @@ impl DiffOptions {
         if preview.lacks_namespace {
             printer.say(no_namespace(&release));
         }
-        show(&preview, self.output, printer)
+        show(&preview, self.page.output.as_ref(), printer)
     }
 }

@@ -85,13 +85,16 @@ impl GetInventories {
         if let Some(format) = form.output.format() {
             return output::data(printer, format, &rows);
         }
+        if matches!(form.output, Output::Name) {
+            return rows.iter().try_for_each(|row| printer.line(format!("configmap/inv-{}", row.name)));
+        }
         // Names are unique only within one namespace.
         let several = all_namespaces || rows.windows(2).any(|pair| pair[0].namespace != pair[1].namespace);
         let mut headers = vec!["NAME", "ENTRIES", "SOURCE", "REVISION", "LAST APPLIED"];
         if several {
             headers.insert(1, "NAMESPACE");
         }
-        let is_wide = form.output == Output::Wide;
+        let is_wide = form.output.is_wide();
         if is_wide {
             headers.push("ARTIFACTS");
         }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::target::target;
-use crate::cli::args::{ClusterArgs, InventoryNamespace, OutputFormat};
+use crate::cli::args::{ClusterArgs, InventoryNamespace, PageArgs};
 use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::connect::connect;
@@ -27,9 +27,9 @@ pub struct InspectInventory {
     /// The namespace of the inventory.
     #[command(flatten)]
     namespace: InventoryNamespace,
-    /// Output format (default: text).
-    #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
-    output: Option<OutputFormat>,
+    /// Options of the output.
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -97,7 +97,7 @@ impl InspectInventory {
             artifacts: &provenance.artifacts,
             resources: objects.into_iter().map(entry).collect(),
         };
-        match self.output {
+        match &self.page.output {
             Some(format) => output::data(printer, format, &page),
             None => print(&page, printer),
         }

@@ -91,7 +91,7 @@ impl PlanInventory {
         let (changes, _) = entries(&plan, WHOLE);
         let counts = plan.counts();
         let view = PlanView { hash: token.to_string(), counts, changes, ..PlanView::default() };
-        match self.page.output {
+        match &self.page.output {
             Some(format) => output::data(printer, format, &view)?,
             None => view.print(printer)?,
         }

@@ -14,7 +14,7 @@ use crate::reconcile::scope::progress::ObjectChange;
 /// Prints what would change; the result is that of a comparison.
 pub(in crate::cli) fn show(
     preview: &Preview,
-    format: Option<OutputFormat>,
+    format: Option<&OutputFormat>,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
     let subjects = Subjects::of(preview.objects.iter().map(|planned| &planned.id));

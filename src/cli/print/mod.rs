@@ -5,6 +5,7 @@ pub(super) mod age;
 pub(super) mod changes;
 pub(super) mod color;
 pub(super) mod difference;
+pub(super) mod jsonpath;
 pub(super) mod output;
 pub(super) mod printer;
 pub(super) mod progress;

@@ -48,7 +48,7 @@ impl VersionArgs {
             commit: option_env!("SUPERCARGO_COMMIT").filter(|commit| !commit.is_empty()),
             platform: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
         };
-        match self.page.output {
+        match &self.page.output {
             Some(format) => output::data(printer, format, &version),
             None => {
                 let commit = version.commit.map(|commit| format!(" (commit {commit})")).unwrap_or_default();

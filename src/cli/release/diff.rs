@@ -9,7 +9,7 @@ use crate::api::keys;
 use crate::api::post_build::InputKind;
 use crate::api::release::{OCIArtifactRelease, Reference};
 use crate::api::step::StepStatus;
-use crate::cli::args::{ClusterArgs, OutputFormat, ProgramArgs};
+use crate::cli::args::{ClusterArgs, PageArgs, ProgramArgs};
 use crate::cli::artifact::diff::difference;
 use crate::cli::inventory::narrator::why_not;
 use crate::cli::inventory::preview::show;
@@ -46,9 +46,9 @@ pub struct DiffRelease {
     /// Compare two revisions instead, from this one to that of --to: a tag, tag@digest, digest or number of `supercargo history release`.
     #[arg(long, value_name = "REV", requires = "to")]
     from: Option<String>,
-    /// Output format (default: text).
-    #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
-    output: Option<OutputFormat>,
+    /// Options of the output.
+    #[command(flatten)]
+    page: PageArgs,
     #[command(flatten)]
     programs: ProgramArgs,
 }
@@ -88,7 +88,7 @@ impl DiffRelease {
             .preview_release(&release)
             .await;
         let preview = preview.map_err(|failed| CliError::Several(why_not(&failed, "")))?;
-        show(&preview, self.output, printer)
+        show(&preview, self.page.output.as_ref(), printer)
     }
 
     /// Compares two revisions, each rendered with the present spec.
@@ -114,7 +114,7 @@ impl DiffRelease {
         let subjects = Subjects::of(changes.iter().map(|change| &change.id));
         let differences: Vec<Difference> =
             changes.into_iter().map(|change| difference(change, &subjects)).collect();
-        match self.output {
+        match &self.page.output {
             Some(format) => output::data(printer, format, &differences)?,
             None => differences.iter().try_for_each(|difference| difference.print(printer))?,
         }

@@ -28,8 +28,8 @@ use crate::domain::identity::ReleaseId;
 /// Reads OCIArtifactReleases and writes nothing to the cluster. READY, REASON and MESSAGE are those
 /// of the Ready condition, REVISION is the last revision that was applied completely, SUSPENDED is
 /// spec.suspend. CLUSTER is the API server of the objects, if any release has them in another cluster; -o wide
-/// has the column always. With -o json or yaml the objects are printed in kubectl's format: a single named
-/// release as an object, otherwise a List.
+/// has the column always. With -o json, yaml or jsonpath the objects are in kubectl's format: a single named
+/// release as an object, otherwise a List. With -o name, kubectl takes what is printed.
 ///
 /// Exit codes: 0 success, also if there are no releases; 1 when a named release does not exist, or
 /// the cluster cannot be read.
@@ -64,6 +64,9 @@ Examples:
   # Names of the releases that are not ready
   supercargo get releases -A --no-headers | awk '$3 != \"True\" {print $1 \"/\" $2}'
 
+  # Revision of each release
+  supercargo get releases -A -o jsonpath='{range .items[*]}{.metadata.name}: {.status.lastAppliedRevision}{\"\\n\"}{end}'
+
   # Save a release for another cluster
   supercargo get releases demo-app -o yaml > demo-app.yaml
 
@@ -84,7 +87,7 @@ impl GetReleases {
             return Err(CliError::Usage(format!("names cannot be combined with {flag}")));
         }
         let format = output.output.format();
-        if *watch && format.is_some() {
+        if *watch && !matches!(output.output, Output::Table | Output::Wide) {
             return Err(CliError::Usage("--watch supports only table output".into()));
         }
         let namespace = (!all_namespaces).then(|| session.default_namespace().to_owned());
@@ -100,12 +103,13 @@ impl GetReleases {
         };
         match format {
             Some(format) => output::objects(printer, format, found, names.len() == 1)?,
+            None if matches!(output.output, Output::Name) => output::names(printer, &found)?,
             None if found.is_empty() && missing.is_empty() => match &namespace {
                 Some(namespace) => printer.say(format!("no releases found in namespace {namespace}")),
                 None => printer.say("no releases found"),
             },
             None if !found.is_empty() => {
-                let wide = output.output == Output::Wide;
+                let wide = output.output.is_wide();
                 let columns = Columns { namespace: *all_namespaces, wide, cluster: has_cluster(&found) };
                 columns.table(&found, Timestamp::now()).print(printer, !output.no_headers)?;
             }
@@ -254,7 +258,7 @@ async fn follow(
         if !change.is_empty() {
             // The columns are those of the list.
             let columns = columns.get_or_insert_with(|| {
-                let wide = output.output == Output::Wide;
+                let wide = output.output.is_wide();
                 Columns { namespace: all, wide, cluster: has_cluster(&change) }
             });
             let table = columns.table(&change, Timestamp::now());

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::find::{find, release_named};
 use crate::api::release::OCIArtifactRelease;
 use crate::api::status::{Changes, HistoryEntry, ReleaseStatus};
-use crate::cli::args::{ClusterArgs, OutputArgs};
+use crate::cli::args::{ClusterArgs, Output, OutputArgs};
 use crate::cli::print::age::age;
 use crate::cli::print::color::Tone;
 use crate::cli::print::output;
@@ -60,9 +60,12 @@ impl HistoryRelease {
         let session = &connect(cluster).await?;
         let id = release_named(session, &self.name);
         let status = typed(session, &id).await?.status.unwrap_or_default();
-        let wide = matches!(self.output.output, crate::cli::args::Output::Wide);
+        let wide = self.output.output.is_wide();
         match self.output.output.format() {
             Some(format) => output::data(printer, format, &status.history)?,
+            None if matches!(self.output.output, Output::Name) => {
+                status.history.iter().try_for_each(|entry| printer.line(entry.revision.as_str()))?;
+            }
             None if status.history.is_empty() => {
                 printer.say(format!("no revision of release {}/{} was applied yet", id.namespace, id.name));
             }

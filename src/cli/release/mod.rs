@@ -12,7 +12,7 @@ pub(super) mod reconcile;
 mod request;
 pub(super) mod resume;
 pub(super) mod rollback;
+pub(super) mod running;
 pub(super) mod status;
 pub(super) mod suspend;
-mod tree;
 mod wait;

@@ -62,7 +62,7 @@ impl PlanRelease {
             return Ok(());
         };
         let view = view(session, &id, plan).await?;
-        match self.page.output {
+        match &self.page.output {
             Some(format) => output::data(printer, format, &view)?,
             None => view.print(printer)?,
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::fields::{condition_of, id, text, tone, why};
 use super::find::{find, release_named};
 use super::plan::published;
-use super::tree::{self, Node, is_good};
+use super::running::tree::{self, Node, is_good};
 use crate::api::plan::PlanApproval;
 use crate::api::status::condition;
 use crate::cli::args::{ClusterArgs, PageArgs};
@@ -77,7 +77,7 @@ impl StatusRelease {
                 }
             },
         };
-        match page.output {
+        match &page.output {
             Some(format) => output::data(printer, format, &report(&found, &objects))?,
             None => {
                 let page = Page {

@@ -46,6 +46,27 @@ pub struct Connection {
     pub tls_server_name: Option<String>,
 }
 
+/// The names of what a kubeconfig has.
+#[derive(Debug, Default)]
+pub struct KubeconfigEntries {
+    /// Its contexts.
+    pub contexts: Vec<String>,
+    /// Its clusters.
+    pub clusters: Vec<String>,
+    /// Its users.
+    pub users: Vec<String>,
+}
+
+impl KubeconfigEntries {
+    fn of(file: &Kubeconfig) -> Self {
+        Self {
+            contexts: file.contexts.iter().map(|c| c.name.clone()).collect(),
+            clusters: file.clusters.iter().map(|c| c.name.clone()).collect(),
+            users: file.auth_infos.iter().map(|u| u.name.clone()).collect(),
+        }
+    }
+}
+
 /// Why no cluster can be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
@@ -165,11 +186,20 @@ impl Connection {
         Ok(config)
     }
 
+    /// The names in the kubeconfig; none where there is none that can be read.
+    pub fn entries(&self) -> KubeconfigEntries {
+        self.file().ok().flatten().as_ref().map(KubeconfigEntries::of).unwrap_or_default()
+    }
+
+    fn file(&self) -> Result<Option<Kubeconfig>, ConnectionError> {
+        match &self.kubeconfig {
+            Some(path) => Ok(Some(Kubeconfig::read_from(path)?)),
+            None => found(),
+        }
+    }
+
     async fn base(&self) -> Result<(Config, Way), ConnectionError> {
-        let file = match &self.kubeconfig {
-            Some(path) => Some(Kubeconfig::read_from(path)?),
-            None => found()?,
-        };
+        let file = self.file()?;
         if let Some(file) = &file {
             self.check(file)?;
         }
@@ -223,9 +253,7 @@ impl Connection {
 
     /// Whether the kubeconfig has what the flags name.
     fn check(&self, file: &Kubeconfig) -> Result<(), ConnectionError> {
-        let contexts = file.contexts.iter().map(|c| c.name.clone()).collect();
-        let clusters = file.clusters.iter().map(|c| c.name.clone()).collect();
-        let users = file.auth_infos.iter().map(|u| u.name.clone()).collect();
+        let KubeconfigEntries { contexts, clusters, users } = KubeconfigEntries::of(file);
         let named: [(&str, &Option<String>, Vec<String>); 3] = [
             ("context", &self.context, contexts),
             ("cluster", &self.cluster, clusters),

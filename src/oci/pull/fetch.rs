@@ -126,6 +126,20 @@ impl Registry {
         })
     }
 
+    /// When an artifact was created, by its annotations: those of the manifest with its content.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn created(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        access: &Access,
+    ) -> Result<Option<String>, OciError> {
+        let (manifest, _) = self.content_manifest(repository, digest, access).await?;
+        Ok(Notes::of(&manifest.annotations).created)
+    }
+
     /// Whether the digest is known to be the one of an image index. The cache does not keep the answer:
     /// it is asked for artifacts that nobody has signed.
     pub async fn is_index(&self, repository: &Repository, digest: &Digest, access: &Access) -> bool {

@@ -70,7 +70,7 @@ async fn an_installation_for_one_namespace_has_rights_there_only_and_releases_be
         ("delete", "configmaps"),
         ("get", "serviceaccounts"),
         ("impersonate", "serviceaccounts/shipper"),
-        ("create", "events.events.k8s.io"),
+        ("create", "events"),
     ] {
         assert!(allowed(verb, what, story.namespace()), "{verb} {what}");
         assert!(!allowed(verb, what, &elsewhere), "{verb} {what} elsewhere");

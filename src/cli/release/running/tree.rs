@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::fields::text;
 use crate::api::release::OCIArtifactRelease;
 use crate::cli::print::subjects::Subjects;
+use crate::cli::release::fields::text;
 use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -44,7 +44,7 @@ const BETWEEN: (&str, &str) = ("apps", "ReplicaSet");
 
 /// An object and its health.
 #[derive(Debug, Serialize)]
-pub(super) struct Node {
+pub(in crate::cli::release) struct Node {
     /// `Kind/namespace/name`.
     pub object: String,
     /// API group and version.
@@ -61,7 +61,7 @@ pub(super) struct Node {
 }
 
 /// The objects that an inventory names, where they cannot be read.
-pub(super) fn unread(inventory: &Inventory, why: &str) -> Vec<Node> {
+pub(in crate::cli::release) fn unread(inventory: &Inventory, why: &str) -> Vec<Node> {
     let nodes = inventory.entries.iter().map(|(id, entry)| {
         Node::without(id, api_version(&id.group, &entry.version), "Unknown", why.to_owned())
     });
@@ -73,7 +73,10 @@ pub(super) fn unread(inventory: &Inventory, why: &str) -> Vec<Node> {
 ///
 /// # Errors
 /// When the API server does not list its kinds.
-pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec<Node>, ApiError> {
+pub(in crate::cli::release) async fn read(
+    session: &Session,
+    inventory: &Inventory,
+) -> Result<Vec<Node>, ApiError> {
     let kinds = inventory.entries.keys().map(ObjectId::group_kind);
     let discovery = session.discovery_of(kinds).await?;
     // Boxed: see rust-lang/rust#102211.
@@ -90,21 +93,25 @@ pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec
     Ok(futures::stream::iter(reads).buffered(PARALLEL).collect().await)
 }
 
-/// Reads objects in another cluster, by what the spec names: with the rights of the person to read that.
-pub(super) async fn read_there(
+/// Reads objects in another cluster, that of [`there`].
+pub(in crate::cli::release) async fn read_there(
     session: &Session,
     release: &Value,
     inventory: &Inventory,
 ) -> Result<Vec<Node>, String> {
+    read(&there(session, release).await?, inventory).await.map_err(|error| chain(&error))
+}
+
+/// A session in the cluster that the spec names: with the rights of the person to read that.
+pub(in crate::cli::release) async fn there(session: &Session, release: &Value) -> Result<Session, String> {
     let mut resource = OCIArtifactRelease::deserialize(release).map_err(|error| error.to_string())?;
     resource.spec.service_account_name = None;
     let release = Release::parse(&resource).map_err(|error| error.to_string())?;
     let mut local = Local::new(session.clone()).map_err(|error| error.to_string())?;
-    let there = local.session_there(&release).await.map_err(|failed| match &failed.verdict {
+    local.session_there(&release).await.map_err(|failed| match &failed.verdict {
         Verdict::Failed { message, .. } => message.clone(),
         _ => "it did not finish".to_owned(),
-    })?;
-    read(&there, inventory).await.map_err(|error| chain(&error))
+    })
 }
 
 async fn node(session: &Session, discovery: &ApiDiscovery, id: &ObjectId, version: &str, left: bool) -> Node {
@@ -163,7 +170,7 @@ fn kubelet_message(pod: &Value) -> String {
 }
 
 /// Whether an object with this health needs no message.
-pub(super) fn is_good(health: &str) -> bool {
+pub(in crate::cli::release) fn is_good(health: &str) -> bool {
     [HealthState::Current, HealthState::Suspended].iter().any(|state| state.as_str() == health)
 }
 
@@ -213,7 +220,7 @@ async fn below(session: &Session, discovery: &ApiDiscovery, workload: &Value) ->
 }
 
 /// A label selector of an object as that of a query.
-fn selector(selector: &Value) -> String {
+pub(in crate::cli::release) fn selector(selector: &Value) -> String {
     let mut terms: Vec<String> = Vec::new();
     // A Job's selector and most others have only labels.
     let empty = Map::new();
