@@ -28,8 +28,13 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// What Grafana puts in place of its own variables.
 const WINDOWS: &[(&str, &str)] = &[("$__rate_interval", "30s"), ("$__interval", "30s"), ("$__range", "5m")];
 /// Pauses and windows of the alerts that a test cannot wait for, and shorter ones.
-const SHORTER: &[(&str, &str)] =
-    &[("[15m]", "[30s]"), ("[10m]", "[30s]"), ("[1h]", "[30s]"), ("> 20\n", "> 1\n")];
+const SHORTER: &[(&str, &str)] = &[
+    ("[15m]", "[30s]"),
+    ("[10m]", "[30s]"),
+    ("[1h]", "[30s]"),
+    ("offset 10m", "offset 15s"),
+    ("> 20\n", "> 1\n"),
+];
 
 /// The rules, with every `for` of a second and short windows.
 fn rules() -> String {
@@ -171,6 +176,7 @@ async fn good_releases(scene: &Scene<'_>, signer: &Signer) {
     let mut spec = often;
     spec["url"] = format!("oci://{}/acme/signed", scene.registry().host()).into();
     scene.create("signed", spec);
+    scene.install("fades", &config_map("fades", "one"), json!({"retryInterval": "1s"})).await;
     scene.story.wait_ready("web", "1@").await;
     scene.story.wait_ready("signed", "1@").await;
     scene.push("web", "2", &config_map("web", "two"));
@@ -192,6 +198,8 @@ async fn bad_releases(scene: &Scene<'_>) {
     // Nobody listens there.
     let nowhere = format!("oci://127.0.0.1:{}/away", ports::free());
     scene.create("away", json!({"url": nowhere, "retryInterval": "1s"}));
+    // One that was well before.
+    scene.change("fades", json!({"ref": {"tag": "gone"}}));
     for name in ["missing-a", "missing-b"] {
         scene.create(name, json!({"retryInterval": "1s"}));
     }

@@ -114,6 +114,63 @@ fn panels_do_not_overlap() {
     none(found, "these panels overlap with others, or leave the grid");
 }
 
+/// The links of a panel: from a cell to another dashboard.
+fn links(panel: &Value) -> impl Iterator<Item = &str> {
+    let overrides = list(&panel["fieldConfig"], "overrides").iter();
+    let properties = overrides.flat_map(|one| list(one, "properties"));
+    properties
+        .filter(|one| one["id"] == "links")
+        .flat_map(|one| list(one, "value"))
+        .map(|link| text(link, "/url"))
+}
+
+/// The columns of a table after its transformations.
+fn columns(panel: &Value) -> BTreeSet<&str> {
+    let renames =
+        list(panel, "transformations").iter().filter_map(|one| one["options"]["renameByName"].as_object());
+    renames.flat_map(|names| names.values()).filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn links_lead_down_to_what_there_is() {
+    let mut found = Vec::new();
+    let mut count = 0;
+    for name in DASHBOARDS {
+        for panel in list(&dashboard(name), "panels") {
+            for url in links(panel) {
+                count += 1;
+                let (path, query) = url.split_once('?').unwrap_or((url, ""));
+                let target = DASHBOARDS.iter().find(|other| path == format!("/d/supercargo-{other}"));
+                let Some(target) = target else {
+                    found.push(format!("{name}: {path}"));
+                    continue;
+                };
+                let board = dashboard(target);
+                let variables: Vec<&str> =
+                    list(&board["templating"], "list").iter().map(|v| text(v, "/name")).collect();
+                for part in query.split('&').filter(|part| part.starts_with("var-")) {
+                    let (variable, value) = part[4..].split_once('=').unwrap_or_default();
+                    let field = value.strip_prefix("${__data.fields.").map(|rest| rest.trim_end_matches('}'));
+                    let field = field.map(|field| field.trim_end_matches(":percentencode"));
+                    if !variables.contains(&variable)
+                        || field.is_some_and(|field| !columns(panel).contains(field))
+                    {
+                        found.push(format!("{name}: {}: {part}", text(panel, "/title")));
+                    }
+                }
+            }
+        }
+    }
+    none(found, "these links lead nowhere, or take what their table does not have");
+    assert!(count > 4, "{count} links");
+    // What somebody needs first is first, in one row.
+    let fleet = dashboard("fleet");
+    let first: Vec<&Value> = list(&fleet, "panels").iter().take(3).collect();
+    assert_eq!(first[0]["title"], "What is broken, since when, what changed");
+    let together = first[1]["gridPos"]["y"] == first[2]["gridPos"]["y"];
+    assert!(together && first[1..].iter().all(|panel| links(panel).next().is_some()));
+}
+
 /// The names of metrics in an expression, histograms by their own name.
 fn metrics(expression: &str) -> BTreeSet<String> {
     let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
