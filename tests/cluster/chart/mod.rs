@@ -6,6 +6,7 @@ mod life;
 mod monitoring;
 mod plain;
 mod pods;
+mod ports;
 mod refusals;
 mod rendering;
 mod tenants;

@@ -519,7 +519,7 @@ const WITHOUT_VALUE: &[(&str, &str)] = &[
 ];
 
 /// The flags in the help of `supercargo controller`.
-fn flags_of_the_program() -> BTreeSet<String> {
+pub fn flags_of_the_program() -> BTreeSet<String> {
     let help = Command::new(BINARY).args(["controller", "--help"]).output().expect("run supercargo");
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
     // `  -h, --help` and `      --name <VALUE>` begin lines; in prose flags stand further in.
