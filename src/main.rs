@@ -1,9 +1,11 @@
 //! The binary: everything is in the library.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use supercargo::cli::{CliCommand, ControllerArgs};
 use supercargo::domain::allowed::Allowed;
+use supercargo::domain::quota::Quota;
 use supercargo::domain::remote::kubeconfig::{RemoteReach, RemoteSettings};
 use supercargo::domain::replicas::LeaseTimes;
 use supercargo::observe::logging::{self, LogFormat};
@@ -73,6 +75,10 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
             reach: RemoteReach { local: arguments.allow_local_clusters },
         },
         allowed_registries: Allowed::below(arguments.allowed_registries),
+        quota: Quota {
+            releases: arguments.max_releases_per_namespace.map(NonZeroUsize::get),
+            objects: arguments.max_objects_per_namespace.map(NonZeroUsize::get),
+        },
         cross_namespace_dependencies: arguments.allow_cross_namespace_dependencies,
         trust_policy: arguments.trust_policy,
         trusted_root: arguments.trusted_root,

@@ -96,6 +96,8 @@ reasons! {
     ConfigMapNotFound => Wait,
     /// The release names a registry that the administrator does not allow.
     RegistryNotAllowed => Stalled,
+    /// The namespace has more releases or objects than the administrator allows.
+    QuotaExceeded => Wait,
     /// The ServiceAccount of the release does not exist.
     ServiceAccountNotFound => Stalled,
     /// The identity of the release lacks rights that the revision needs. Rights are
@@ -268,6 +270,7 @@ impl Reason {
                     | Self::ConfigMapNotFound
                     | Self::InvalidSpec
                     | Self::RegistryNotAllowed
+                    | Self::QuotaExceeded
                     | Self::ServiceAccountNotFound
                     | Self::ApprovalRequired
                     | Self::DowngradeRefused

@@ -130,6 +130,7 @@ impl Engine {
             namespaces: options.watch_namespaces.clone(),
             is_selective: options.watch_label_selector.is_some(),
             across_namespaces: options.cross_namespace_dependencies,
+            quota: options.quota,
         });
         let own = options.leader_election_namespace.clone();
         let own = own.unwrap_or_else(|| session.default_namespace().to_owned());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::builder::BuildSwitch;
 use crate::domain::allowed::Allowed;
 use crate::domain::patch::selector::Selector;
+use crate::domain::quota::Quota;
 use crate::domain::remote::kubeconfig::RemoteSettings;
 use crate::domain::replicas::LeaseTimes;
 use crate::oci::{Mirror, TokenHost};
@@ -44,6 +45,8 @@ pub struct Options {
     pub remote_clusters: RemoteSettings,
     /// The registries that releases may use.
     pub allowed_registries: Allowed,
+    /// How many releases and objects a namespace may have.
+    pub quota: Quota,
     /// Whether releases may depend on objects in other namespaces.
     pub cross_namespace_dependencies: bool,
     /// The file of the trust policy.

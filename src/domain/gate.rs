@@ -11,9 +11,9 @@ mod facts;
 #[cfg(test)]
 mod frozen;
 mod inventory;
+mod limits;
 mod ownership;
 pub mod quarantine;
-pub mod registry;
 mod removal;
 mod suspend;
 #[cfg(test)]
@@ -23,9 +23,10 @@ pub mod trust;
 pub use approval::counted;
 pub use decision::{Blocker, Decision, WakeOn};
 pub use facts::{
-    ArrivalFacts, ClaimConflicts, Demands, DependencyFacts, Facts, InventoryFacts, PlanFacts, RegistryFacts,
-    TagStep, Unpromoted,
+    ArrivalFacts, ClaimConflicts, Demands, DependencyFacts, Facts, InventoryFacts, PlanFacts, QuotaFacts,
+    RegistryFacts, TagStep, Unpromoted,
 };
+pub use limits::registry;
 
 /// A gate.
 type Gate = fn(&Facts<'_>) -> Decision;
@@ -34,6 +35,7 @@ type Gate = fn(&Facts<'_>) -> Decision;
 /// [`Facts`] if it needs a new fact.
 const GATES: &[Gate] = &[
     suspend::decide,
+    limits::quota::decide,
     registry::decide,
     cycle::decide,
     arrival::minimum_age::decide,

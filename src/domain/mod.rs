@@ -20,6 +20,6 @@ pub use artifact::{allowed, digest, prefix, tags, version, webhook};
 pub use manifest::{diff, patch};
 pub use objects::{drift, identity, images, live, object, placement, size};
 pub use plan::{delegated, order, preflight, prune, recreate, stage};
-pub use process::{capacity, configuration, fair, proxy, remote, replicas, zone};
+pub use process::{capacity, configuration, fair, proxy, quota, remote, replicas, zone};
 pub use release::{adopt, observed};
 pub use run::{ledger, notify, outcome, schedule, verdict};

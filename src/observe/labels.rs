@@ -98,6 +98,8 @@ labels! {
         Age => "age",
         /// Another release, which has to have the revision first.
         Promotion => "promotion",
+        /// Room in the quota of its namespace.
+        Quota => "quota",
     }
     /// The `Ready` condition of a release, or its suspension.
     ReadyState {

@@ -5,6 +5,7 @@ pub mod clusters;
 pub mod dependencies;
 pub mod input_room;
 pub mod plan_keys;
+pub mod quotas;
 pub mod recovery;
 pub mod target;
 

@@ -46,6 +46,12 @@ older or newer image has nothing to complain about. */}}
 {{- with .Values.allowedRegistries }}
 - --allowed-registries={{ join "," . }}
 {{- end }}
+{{- with .Values.quotas.releasesPerNamespace }}
+- --max-releases-per-namespace={{ int . }}
+{{- end }}
+{{- with .Values.quotas.objectsPerNamespace }}
+- --max-objects-per-namespace={{ int . }}
+{{- end }}
 {{- if .Values.allowCrossNamespaceDependencies }}
 - --allow-cross-namespace-dependencies
 {{- end }}

@@ -1,5 +1,6 @@
 //! `supercargo controller`: its flags, which the binary passes on. It does not run here.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,6 +68,17 @@ pub struct ControllerArgs {
     /// Allow only registries and repositories below these prefixes, such as ghcr.io/acme.
     #[arg(long, env = "SUPERCARGO_ALLOWED_REGISTRIES", value_name = "PREFIX,...", value_delimiter = ',', value_parser = Prefix::parse)]
     pub allowed_registries: Vec<Prefix>,
+    /// Reconcile at most so many releases of a namespace, the oldest ones (default: any number).
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "SUPERCARGO_MAX_RELEASES_PER_NAMESPACE",
+        value_name = "NUMBER"
+    )]
+    pub max_releases_per_namespace: Option<NonZeroUsize>,
+    /// Refuse revisions with which the releases of a namespace would have more objects than that (default: any number).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_MAX_OBJECTS_PER_NAMESPACE", value_name = "NUMBER")]
+    pub max_objects_per_namespace: Option<NonZeroUsize>,
     /// Allow releases to depend on releases and objects in other namespaces (spec.dependsOn).
     #[arg(long, env = "SUPERCARGO_ALLOW_CROSS_NAMESPACE_DEPENDENCIES", value_parser = clap::builder::FalseyValueParser::new())]
     pub allow_cross_namespace_dependencies: bool,

@@ -20,6 +20,8 @@ pub struct Facts<'a> {
     pub release: &'a Release,
     /// Whether a person requested this run.
     pub is_asked: bool,
+    /// What its namespace may have.
+    pub quota: Option<QuotaFacts>,
     /// The repository of the release, and which registries are allowed.
     pub registry: Option<RegistryFacts<'a>>,
     /// The inventory, as read.
@@ -54,6 +56,7 @@ impl<'a> Facts<'a> {
         Self {
             release,
             is_asked: false,
+            quota: None,
             registry: None,
             inventory: None,
             step: None,
@@ -102,6 +105,15 @@ pub struct Unpromoted {
     pub words: String,
     /// When that changes by time alone, if nothing else changes.
     pub until: Option<Timestamp>,
+}
+
+/// What a namespace may have, where that is limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaFacts {
+    /// The most releases, if this one is beyond them.
+    pub releases: Option<usize>,
+    /// The most objects, and how many the other releases have or are about to have.
+    pub objects: Option<(usize, usize)>,
 }
 
 /// The repository of a release, and the allowed ones.

@@ -54,6 +54,7 @@ pub fn class_of(reason: Reason) -> FailureClass {
         Reason::SecretNotFound
         | Reason::SecretInvalid
         | Reason::ConfigMapNotFound
+        | Reason::QuotaExceeded
         | Reason::ServiceAccountNotFound
         | Reason::AccessDenied
         | Reason::RegistryUnavailable

@@ -175,7 +175,7 @@ pub(super) const WAITING: MetricEntry = gauge(
     &[("gate", Values::Closed(words::<WaitingGate>))],
     "Releases that this replica reconciles and that wait, by what holds them: a plan that a person has to approve, dependencies that are not ready, dependents \
      that are deleted first, a downgrade that the spec does not allow, a revision that has failed and is quarantined, a window of the schedule, the age of a revision, \
-     another release that has to have the revision first, or spec.suspend.",
+     another release that has to have the revision first, the quota of the namespace, or spec.suspend.",
 );
 pub(super) const INVENTORY_ENTRIES: MetricEntry = gauge(
     "supercargo_inventory_entries",

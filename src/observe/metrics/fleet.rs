@@ -142,6 +142,7 @@ impl Sample {
             Some(Reason::OutsideWindow) => Some(WaitingGate::Window),
             Some(Reason::RevisionTooYoung) => Some(WaitingGate::Age),
             Some(Reason::PromotionPending) => Some(WaitingGate::Promotion),
+            Some(Reason::QuotaExceeded) => Some(WaitingGate::Quota),
             Some(Reason::RolledBack | Reason::Frozen) => Some(WaitingGate::Quarantine),
             Some(Reason::Progressing) => None,
             _ => status.held_revision.as_ref().map(|_| WaitingGate::Downgrade),

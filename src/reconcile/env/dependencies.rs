@@ -26,9 +26,11 @@ use crate::cluster::named::ObjectKey;
 use crate::domain::gate::Unpromoted;
 use crate::domain::identity::ReleaseId;
 use crate::domain::observed::ObservedRelease;
+use crate::domain::quota::Quota;
 use crate::domain::release::dependency::releases_named;
 use crate::domain::release::{PromotionRule, has_begun, id_of};
 use crate::domain::schedule::Damper;
+use crate::reconcile::env::quotas::Quotas;
 
 /// How long a run waits until all releases are known, after a start.
 const LISTING: Duration = Duration::from_secs(10);
@@ -45,6 +47,8 @@ pub struct DependencyScope {
     pub is_selective: bool,
     /// Whether dependencies may be in other namespaces than their dependents.
     pub across_namespaces: bool,
+    /// What each namespace may have.
+    pub quota: Quota,
 }
 
 /// The dependencies of all releases.
@@ -53,6 +57,8 @@ pub struct Dependencies {
     pub scope: DependencyScope,
     /// Kinds that are waited for.
     pub kinds: MissingKinds,
+    /// What the namespaces have of what they may have.
+    pub quotas: Quotas,
     inner: Mutex<Inner>,
     /// Expressions have to be evaluated.
     evaluations: Notify,
@@ -81,6 +87,7 @@ impl Dependencies {
     /// Without releases.
     pub fn new(scope: DependencyScope) -> Self {
         Self {
+            quotas: Quotas::new(scope.quota),
             scope,
             kinds: MissingKinds::default(),
             inner: Mutex::default(),
@@ -129,6 +136,7 @@ impl Dependencies {
         let mut named = releases_named(&seen.resource);
         // A dependency that is refused holds nobody, also not the deletion of the other release.
         named.retain(|other| self.scope.across_namespaces || other.namespace == id.namespace);
+        let of_quota = self.quotas.present(seen);
         self.notice(|inner| {
             inner.releases.insert(id.clone(), Arc::clone(seen));
             if seen.resource.metadata.deletion_timestamp.is_some() {
@@ -138,6 +146,7 @@ impl Dependencies {
             let mut notified = inner.changed(&id);
             notified.now.extend(concerned);
             notified.now.extend(inner.promotions.changed(&id, Some(&seen.resource), Timestamp::now()));
+            notified.now.extend(of_quota);
             notified
         })
     }
@@ -145,6 +154,7 @@ impl Dependencies {
     /// A release is gone.
     pub fn absent(&self, id: &ReleaseId) -> Notified {
         self.kinds.forget(id);
+        let of_quota = self.quotas.absent(id);
         self.notice(|inner| {
             inner.releases.remove(id);
             inner.checks.remove(id);
@@ -155,6 +165,7 @@ impl Dependencies {
             let mut notified = inner.changed(id);
             notified.now.extend(concerned);
             notified.now.extend(inner.promotions.changed(id, None, Timestamp::now()));
+            notified.now.extend(of_quota);
             notified
         })
     }

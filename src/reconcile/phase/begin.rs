@@ -33,7 +33,14 @@ pub async fn begin(scope: &Scope<'_>, caches: &mut Caches) -> Result<Begun, Reco
         across_namespaces: scope.env.dependencies.scope.across_namespaces,
         waited_for: &[],
     };
-    ReconcileError::from_gate(gate::decide(&Facts { dependencies: Some(dependencies), ..scope.facts() }))?;
+    let quotas = &scope.env.dependencies.quotas;
+    if quotas.is_limited() {
+        // Before that, older releases may be missing.
+        scope.env.dependencies.listed().await;
+    }
+    let quota = Some(quotas.of_release(&scope.release.id));
+    let facts = Facts { dependencies: Some(dependencies), quota, ..scope.facts() };
+    ReconcileError::from_gate(gate::decide(&facts))?;
     // Objects from a registry that is not allowed any more are not changed.
     check_registry(&scope.env.allowed, scope.release)?;
     let session = caches.session(scope)?;

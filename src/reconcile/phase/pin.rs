@@ -75,7 +75,8 @@ pub async fn pin(
     let entries = memory.inventory.entries.len();
     let found = (revision.name.as_str(), revision.digest.as_str(), rendered.objects.len());
     let unused_layers = content.unused_layers();
-    let facts = Facts { rendered: Some(found), unused_layers, entries, ..scope.facts() };
+    let quota = Some(scope.env.dependencies.quotas.of_plan(&scope.release.id, rendered.objects.len()));
+    let facts = Facts { rendered: Some(found), unused_layers, entries, quota, ..scope.facts() };
     ReconcileError::from_gate(gate::decide(&facts))?;
     let Some(demand) = content.images() else {
         memory.trust.pinned = None;

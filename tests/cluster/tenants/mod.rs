@@ -3,4 +3,5 @@
 mod escapes;
 mod people;
 mod policies;
+mod quotas;
 mod trial;

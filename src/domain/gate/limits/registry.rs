@@ -1,7 +1,7 @@
 //! A registry, or a proxy, that the administrator does not allow.
 
-use super::decision::Decision;
-use super::facts::{Facts, RegistryFacts};
+use super::super::decision::Decision;
+use super::super::facts::{Facts, RegistryFacts};
 use crate::api::reason::Reason;
 use crate::domain::allowed::NotAllowed;
 
