@@ -82,6 +82,8 @@ reasons! {
     StepStarted => Wait,
     /// A step of the revision has succeeded.
     StepSucceeded => Wait,
+    /// A person has requested something of the release on the page.
+    Requested => Wait,
 
     // The spec and what it names.
     /// The spec is contradictory in a way that the schema cannot check.

@@ -30,6 +30,8 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 /// What a watch of the command line reports.
 #[derive(Debug)]
 pub enum WatchEvent {
+    /// A list begins: a release that is not reported before [`WatchEvent::Listed`] does not exist any more.
+    Listing,
     /// A release as it is.
     Present(Value),
     /// The release is gone.
@@ -109,6 +111,15 @@ impl Session {
         selector: Option<&str>,
     ) -> Result<Vec<Value>, ApiError> {
         self.list_objects(&releases(), namespace, selector).await.map_err(not_served)
+    }
+
+    /// Whether the releases of a namespace, or of all, can be listed: reads one at most.
+    ///
+    /// # Errors
+    /// As [`Session::list_releases`].
+    pub async fn first_release(&self, namespace: Option<&str>) -> Result<(), ApiError> {
+        let uri = format!("{}?limit=1", releases().collection(namespace));
+        self.call(Call::get(uri)).await.map(|_| ()).map_err(not_served)
     }
 
     /// A release; `None` when none has that name.
@@ -287,7 +298,8 @@ impl Session {
 fn reporting(seen: mpsc::UnboundedSender<WatchEvent>, what: &'static str) -> impl FnMut(Event<'_>) + Send {
     move |event| {
         let found = match event {
-            Event::Listing | Event::Following => None,
+            Event::Following => None,
+            Event::Listing => Some(WatchEvent::Listing),
             Event::Present(text) => serde_json::from_str(text).ok().map(WatchEvent::Present),
             Event::Absent(text) => serde_json::from_str(text).ok().map(WatchEvent::Absent),
             Event::Listed => Some(WatchEvent::Listed),

@@ -9,9 +9,10 @@
 
 use http::Method;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::kinds::resource::escape;
 use super::session::{Call, JSON, Session};
 use crate::api::reason::Reason;
 use crate::api::release::{GROUP, KIND, VERSION};
@@ -45,6 +46,19 @@ impl Session {
     /// # Errors
     /// When the API server refuses; a lost event is not a failure.
     pub async fn publish(&self, note: ReleaseEventNote<'_>, now: Timestamp) -> Result<(), ApiError> {
+        self.publish_as("supercargo.dev/controller", note, now).await
+    }
+
+    /// Publishes an event of a component.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn publish_as(
+        &self,
+        component: &str,
+        note: ReleaseEventNote<'_>,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
         let mut end = note.message.len().min(MAX_NOTE);
         while !note.message.is_char_boundary(end) {
             end -= 1;
@@ -66,8 +80,8 @@ impl Session {
             "reason": note.reason.as_str(),
             "action": "Reconcile",
             "message": &note.message[..end],
-            "source": {"component": COMPONENT},
-            "reportingComponent": COMPONENT,
+            "source": {"component": component},
+            "reportingComponent": component,
             "reportingInstance": instance(),
             "involvedObject": {
                 "apiVersion": format!("{GROUP}/{VERSION}"),
@@ -83,6 +97,23 @@ impl Session {
         let uri = format!("/api/v1/namespaces/{namespace}/events");
         let body = event.to_string().into_bytes().into();
         self.call(Call::with_body(Method::POST, uri, JSON, body)).await.map(|_| ())
+    }
+}
+
+/// The most events that are read of a release.
+const MAX_READ: usize = 500;
+
+impl Session {
+    /// The events of a release, as the API server has them (`v1`), in no order.
+    ///
+    /// # Errors
+    /// When the API server does not list them.
+    pub async fn events_of(&self, release: &ReleaseId) -> Result<Vec<Value>, ApiError> {
+        let ReleaseId { namespace, name } = release;
+        let selector = escape(&format!("involvedObject.kind={KIND},involvedObject.name={name}"));
+        let uri = format!("/api/v1/namespaces/{namespace}/events?limit={MAX_READ}&fieldSelector={selector}");
+        let list: Value = self.call(Call::get(uri)).await?.json()?;
+        Ok(list.get("items").and_then(Value::as_array).cloned().unwrap_or_default())
     }
 }
 

@@ -92,6 +92,8 @@ pub(super) struct Shared {
     pub(super) mark: Option<Arc<str>>,
     metrics: Arc<Metrics>,
     namespace: String,
+    /// The URL of the API server.
+    server: String,
     own: Arc<Identity>,
     agent: HeaderValue,
     /// The process's own identity.
@@ -111,6 +113,7 @@ impl Shared {
             mark: None,
             metrics,
             namespace: String::new(),
+            server: String::new(),
             own,
             agent: call::agent(),
             acting: Vec::new(),
@@ -160,6 +163,7 @@ impl Session {
         let shared = Shared {
             acting,
             namespace: config.default_namespace.clone(),
+            server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
             ..Shared::new(ApiTransport::new(config, None)?, metrics, capacity, Arc::clone(&own))
         };
         Ok(Self { shared: Arc::new(shared), identity: own, user: None, tenant: None })
@@ -218,6 +222,11 @@ impl Session {
     /// The namespace of the pod, or of the kubeconfig's context.
     pub fn default_namespace(&self) -> &str {
         &self.shared.namespace
+    }
+
+    /// The URL of the API server, for people; empty for that of another cluster.
+    pub fn api_server(&self) -> &str {
+        &self.shared.server
     }
 
     /// The bound on the watches of pods, which all waits in this cluster share.

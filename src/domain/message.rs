@@ -1,6 +1,8 @@
 //! Lists in messages: the first few of the items, and how many more there are. No
 //! other place joins them. Also errors with their causes.
 
+pub mod printable;
+
 use std::fmt::Display;
 
 /// An error and everything that caused it, in one line. A cause that the text has already is left out.

@@ -13,13 +13,14 @@ pub mod plan;
 mod process;
 pub mod release;
 mod run;
+pub mod shown;
 pub mod status;
 pub mod verify;
 
 pub use artifact::{allowed, digest, prefix, tags, version, webhook};
 pub use manifest::{diff, patch};
-pub use objects::{drift, identity, images, live, object, placement, size};
+pub use objects::{drift, identity, images, live, object, placement, size, subjects};
 pub use plan::{delegated, order, preflight, prune, recreate, stage};
 pub use process::{capacity, configuration, fair, proxy, quota, remote, replicas, zone};
 pub use release::{adopt, observed};
-pub use run::{ledger, notify, outcome, schedule, verdict};
+pub use run::{age, ledger, notify, outcome, schedule, verdict};

@@ -4,12 +4,12 @@ use clap::Args;
 
 use super::{evidence, fetch, signers};
 use crate::cli::args::{ClusterArgs, PageArgs, ReadingArgs, RegistryArgs, VerifyArgs};
-use crate::cli::print::difference::Difference;
 use crate::cli::print::output;
-use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
-use crate::domain::diff::{SubjectChange, subject_changes};
+use crate::domain::diff::subject_changes;
+use crate::domain::subjects::Subjects;
+use crate::reconcile::frontend::compare::Difference;
 
 /// Compare the objects of two artifacts.
 ///
@@ -67,17 +67,12 @@ impl DiffArtifact {
         }
         let changes = subject_changes(&old.bundle(before)?.objects, &new.bundle(after)?.objects);
         let subjects = Subjects::of(changes.iter().map(|change| &change.id));
-        let differences: Vec<Difference> = changes.into_iter().map(|c| difference(c, &subjects)).collect();
+        let differences: Vec<Difference> =
+            changes.into_iter().map(|c| Difference::of(c, &subjects)).collect();
         match &output.output {
             Some(format) => output::data(printer, format, &differences)?,
             None => differences.iter().try_for_each(|difference| difference.print(printer))?,
         }
         if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
     }
-}
-
-/// One object that differs.
-pub(in crate::cli) fn difference(change: SubjectChange, subjects: &Subjects) -> Difference {
-    let SubjectChange { id, kind, diff, .. } = change;
-    Difference { object: subjects.name(&id), group: id.group, change: kind.to_string(), diff }
 }

@@ -9,7 +9,6 @@ use super::fetch::{self, Fetched};
 use super::{evidence, signers};
 use crate::cli::args::{ClusterArgs, PageArgs, ReadingArgs, RegistryArgs, VerifyArgs};
 use crate::cli::print::output;
-use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
 use crate::domain::artifact::digest::shortened;
@@ -17,6 +16,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::images::{container_images, distinct_images};
 use crate::domain::message::and_more;
 use crate::domain::object::Object;
+use crate::domain::subjects::Subjects;
 use crate::domain::verify::proof::Proof;
 use crate::oci::LayerUse;
 

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use super::variables::CommandVariables;
 use crate::cli::CliError;
-use crate::cli::print::subjects::Subjects;
 use crate::domain::identity::ObjectId;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::canonical::to_yaml;
@@ -14,6 +13,7 @@ use crate::domain::message::and_more;
 use crate::domain::object::Object;
 use crate::domain::patch::file::PatchFile;
 use crate::domain::stage::order;
+use crate::domain::subjects::Subjects;
 
 /// How many faults of the input are shown.
 const MAX_FAULTS: usize = 20;

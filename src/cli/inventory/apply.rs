@@ -11,7 +11,6 @@ use super::preview::no_namespace;
 use super::target::{named, refuse_live_release, target};
 use crate::cli::args::value::duration;
 use crate::cli::args::{ClusterArgs, ContentArgs, InventoryFlags, InventoryNamespace};
-use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::identity::ReleaseId;
@@ -19,6 +18,7 @@ use crate::domain::inventory::Provenance;
 use crate::domain::plan::changeset::PlanToken;
 use crate::domain::release::approval::ApprovalPolicy;
 use crate::domain::release::{ManualRelease, Release};
+use crate::domain::subjects::Subjects;
 use crate::reconcile::frontend::command_line::Local;
 
 /// Apply manifests and record them in an inventory.

@@ -10,11 +10,11 @@ use super::target::{named, refuse_live_release, target};
 use crate::api::keys;
 use crate::cli::args::value::duration;
 use crate::cli::args::{ClusterArgs, InventoryFlags, InventoryNamespace};
-use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ManualRelease, Release};
+use crate::domain::subjects::Subjects;
 use crate::reconcile::frontend::command_line::Local;
 use crate::reconcile::removal::uninstall::UninstallReport;
 

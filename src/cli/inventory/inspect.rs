@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::target::target;
 use crate::cli::args::{ClusterArgs, InventoryNamespace, PageArgs};
 use crate::cli::print::output;
-use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::identity::ObjectId;
 use crate::domain::stage::order;
+use crate::domain::subjects::Subjects;
 use crate::reconcile::frontend::command_line::not_found;
 
 /// Show the content of an inventory.

@@ -2,11 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::cli::print::subjects::Subjects;
 use crate::cli::print::text::folded;
 use crate::cli::{CliError, Lines, Printer};
 use crate::domain::message::{List, and_more};
 use crate::domain::outcome::{ObjectFailure, Outcome, Verdict};
+use crate::domain::subjects::Subjects;
 use crate::reconcile::scope::progress::{Progress, ProgressEvent};
 
 /// How many resources a line names.

@@ -8,7 +8,6 @@ use super::content::gather;
 use super::narrator::conclude;
 use super::target::{named, target};
 use crate::cli::args::{ClusterArgs, ContentArgs, InventoryFlags, InventoryNamespace, PageArgs};
-use crate::cli::print::changes::PlanView;
 use crate::cli::print::output;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
@@ -16,6 +15,7 @@ use crate::domain::inventory::Provenance;
 use crate::domain::plan::changeset::{PlanDetail, entries};
 use crate::domain::release::{ManualRelease, Release};
 use crate::reconcile::frontend::command_line::Local;
+use crate::reconcile::frontend::published::PlanView;
 
 /// Nothing is waited for.
 const NO_WAIT: Duration = Duration::from_secs(60);

@@ -2,14 +2,11 @@
 
 use super::narrator::with_failures;
 use crate::cli::args::OutputFormat;
-use crate::cli::print::difference::Difference;
 use crate::cli::print::output;
-use crate::cli::print::subjects::Subjects;
 use crate::cli::{CliError, Printer};
-use crate::domain::diff::unified;
 use crate::domain::release::Release;
-use crate::reconcile::preview::{PlannedChange, Preview};
-use crate::reconcile::scope::progress::ObjectChange;
+use crate::reconcile::frontend::compare::Difference;
+use crate::reconcile::preview::Preview;
 
 /// Prints what would change; the result is that of a comparison.
 pub(in crate::cli) fn show(
@@ -17,9 +14,7 @@ pub(in crate::cli) fn show(
     format: Option<&OutputFormat>,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
-    let subjects = Subjects::of(preview.objects.iter().map(|planned| &planned.id));
-    let differences: Vec<Difference> =
-        preview.objects.iter().filter_map(|planned| difference(planned, &subjects)).collect();
+    let differences = Difference::of_preview(preview);
     match format {
         Some(format) => output::data(printer, format, &differences)?,
         None => differences.iter().try_for_each(|difference| difference.print(printer))?,
@@ -33,26 +28,6 @@ pub(in crate::cli) fn show(
         return Err(CliError::Several(with_failures(&headline, true, &preview.failures)));
     }
     if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
-}
-
-fn difference(planned: &PlannedChange, subjects: &Subjects) -> Option<Difference> {
-    let (change, diff) = match planned.change {
-        ObjectChange::Unchanged => return None,
-        ObjectChange::Created => ("created", String::new()),
-        ObjectChange::Deleted => ("deleted", String::new()),
-        ObjectChange::Run => ("run", String::new()),
-        ObjectChange::Recreated => ("recreated", unified(planned.before.as_ref(), planned.after.as_ref())),
-        ObjectChange::Configured => {
-            let diff = unified(planned.before.as_ref(), planned.after.as_ref());
-            // Only fields that the API server manages differ.
-            if diff.is_empty() {
-                return None;
-            }
-            ("drifted", diff)
-        }
-    };
-    let PlannedChange { id, .. } = planned;
-    Some(Difference { object: subjects.name(id), group: id.group.clone(), change: change.to_owned(), diff })
 }
 
 /// The warning about a preview of an apply that needs a flag.

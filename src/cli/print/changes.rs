@@ -1,47 +1,19 @@
 //! A plan, as a person reads a diff.
 
-use serde::Serialize;
-
 use super::printer::Printer;
 use super::text::Line;
-use crate::api::plan::{OutdatedApproval, PlanApproval, PlanCounts, PlanEntry, PlanField};
+use crate::api::plan::PlanField;
 use crate::cli::CliError;
 use crate::domain::gate::counted;
 use crate::domain::message::and_more;
-
-/// A plan, for programs.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::cli) struct PlanView {
-    /// The revision.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub revision: String,
-    /// The hash that is approved.
-    pub hash: String,
-    /// When it was made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<String>,
-    /// The numbers of changes.
-    pub counts: PlanCounts,
-    /// The changes.
-    pub changes: Vec<PlanEntry>,
-    /// How many are not among them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub more_changes: Option<usize>,
-    /// What differs from a plan that was approved before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub changed_since: Option<OutdatedApproval>,
-    /// The approval, once the plan is being applied.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub approved: Option<PlanApproval>,
-}
+use crate::reconcile::frontend::published::PlanView;
 
 impl PlanView {
     /// Prints it for people.
     ///
     /// # Errors
     /// When stdout cannot be written.
-    pub fn print(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    pub(in crate::cli) fn print(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         for entry in &self.changes {
             let detail = entry.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
             let action = if entry.action == "handedOver" { "handed over" } else { entry.action.as_str() };
@@ -74,6 +46,7 @@ fn print_field(field: &PlanField, printer: &mut Printer<'_>) -> Result<(), CliEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::plan::{PlanCounts, PlanEntry};
 
     #[test]
     fn a_plan_reads_like_a_diff() {

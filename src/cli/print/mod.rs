@@ -1,7 +1,6 @@
 //! The output: data on stdout, messages on stderr, and how
 //! they look.
 
-pub(super) mod age;
 pub(super) mod changes;
 pub(super) mod color;
 pub(super) mod difference;
@@ -9,6 +8,5 @@ pub(super) mod jsonpath;
 pub(super) mod output;
 pub(super) mod printer;
 pub(super) mod progress;
-pub(super) mod subjects;
 pub(super) mod table;
 pub(super) mod text;

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::color::{Colour, Tone};
+pub(in crate::cli) use crate::domain::message::printable::printable as sanitize_lines;
+use crate::domain::message::printable::steers;
 
 /// One line. Nothing in it can begin another one, or steer the terminal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,23 +125,6 @@ fn one_line(text: &str, tab: char) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
-}
-
-/// The same for text of several lines, each of which stays one.
-pub(in crate::cli) fn sanitize_lines(text: &str) -> Cow<'_, str> {
-    let kept = |c: char| matches!(c, '\n' | '\t');
-    match text.chars().any(|c| steers(c) && !kept(c)) {
-        true => text.chars().map(|c| if steers(c) && !kept(c) { '?' } else { c }).collect(),
-        false => Cow::Borrowed(text),
-    }
-}
-
-/// Control characters, the line breaks of Unicode, and characters that change the
-/// direction of text (<https://trojansource.codes>).
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Prose of several lines, such as that of an admission webhook, in one.

@@ -2,15 +2,13 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::find::{absent, find, release_named};
-use super::plan::{published, view};
-use crate::api::keys;
 use crate::cli::args::ClusterArgs;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
-use crate::domain::status::whole_seconds;
+use crate::domain::shown::verbs::{PersonRequest, approvable};
+use crate::reconcile::frontend::published::{published, view};
 
 /// Approve the plan of a release that waits for approval.
 ///
@@ -48,29 +46,15 @@ impl ApproveRelease {
     ) -> Result<(), CliError> {
         let session = &connect(cluster).await?;
         let id = release_named(session, &self.name);
-        let Some(plan) = published(&find(session, &id).await?)? else {
-            return Err(CliError::Failed(format!("release {id} has no plan that waits for approval")));
-        };
-        if plan.approved.is_some() {
-            return Err(CliError::Failed(format!("plan {} of release {id} is being applied", plan.hash)));
-        }
+        let plan = published(&find(session, &id).await?).map_err(CliError::Failed)?;
+        let plan = approvable(&id, plan, self.hash.as_deref()).map_err(CliError::Failed)?;
         let hash = plan.hash.clone();
-        match &self.hash {
-            Some(wanted) if *wanted != hash => {
-                return Err(CliError::Failed(format!(
-                    "release {id} has plan {hash}, not {wanted}; see supercargo plan release {}",
-                    id.name
-                )));
-            }
-            Some(_) => {}
-            None => view(session, &id, plan).await?.print(printer)?,
+        if self.hash.is_none() {
+            view(session, &id, plan).await?.print(printer)?;
         }
         let name = session.user_name().await?;
-        let now = whole_seconds(Timestamp::now());
-        let annotations = json!({
-            (keys::APPROVE): hash, (keys::APPROVED_BY): name, (keys::APPROVED_AT): now.to_string(),
-        });
-        let patch = json!({"metadata": {"annotations": annotations}});
+        let verb = PersonRequest::Approve { hash: hash.clone() };
+        let patch = verb.patch(Timestamp::now(), name.as_deref());
         if session.change_release(&id, &patch).await?.is_none() {
             return Err(CliError::Failed(absent(session, &id).await));
         }

@@ -12,7 +12,6 @@ use super::find::absent;
 use crate::api::status::condition;
 use crate::cli::args::{ClusterArgs, Output, OutputArgs};
 use crate::cli::interrupt::or_interrupted;
-use crate::cli::print::age::age;
 use crate::cli::print::color::Tone;
 use crate::cli::print::output;
 use crate::cli::print::table::{Cell, Table};
@@ -20,6 +19,7 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::cluster::browse::WatchEvent;
 use crate::cluster::session::Session;
+use crate::domain::age::age;
 use crate::domain::artifact::digest::shortened;
 use crate::domain::identity::ReleaseId;
 
@@ -236,6 +236,7 @@ async fn follow(
         let change = match event {
             None => return Ok(()),
             Some(WatchEvent::Failed(why)) => return Err(CliError::Failed(why)),
+            Some(WatchEvent::Listing) => Vec::new(),
             Some(WatchEvent::Listed) => first.take().unwrap_or_default(),
             Some(WatchEvent::Absent(release)) => {
                 shown.remove(&id(&release));

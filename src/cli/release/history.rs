@@ -1,25 +1,21 @@
-//! `supercargo history release`, and how the verbs name a revision of the past.
+//! `supercargo history release`.
 
 use clap::Args;
 use jiff::Timestamp;
 
 use super::find::{find, release_named};
 use crate::api::release::OCIArtifactRelease;
-use crate::api::status::{Changes, HistoryEntry, ReleaseStatus};
+use crate::api::status::{Changes, ReleaseStatus};
 use crate::cli::args::{ClusterArgs, Output, OutputArgs};
-use crate::cli::print::age::age;
 use crate::cli::print::color::Tone;
 use crate::cli::print::output;
 use crate::cli::print::table::{Cell, Table};
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;
-use crate::domain::artifact::digest::{is_digest, shortened};
+use crate::domain::age::age;
+use crate::domain::artifact::digest::shortened;
 use crate::domain::identity::ReleaseId;
-use crate::domain::ledger::KnownRevision;
-
-/// How many digits of a digest are enough to name it.
-const DIGITS: usize = 8;
 
 /// Show the last revisions of a release.
 ///
@@ -119,76 +115,4 @@ fn table(status: &ReleaseStatus, wide: bool, now: Timestamp) -> Table {
 /// The changes in short: created, configured, pruned.
 fn changes(changes: &Changes) -> String {
     format!("+{} ~{} -{}", changes.created, changes.configured, changes.pruned)
-}
-
-/// The revision that a person names: by its tag, `tag@digest`, its digest or the first digits of it,
-/// or its number in the history.
-///
-/// # Errors
-/// Why there is no such revision.
-pub(super) fn named(history: &[HistoryEntry], name: &str) -> Result<KnownRevision, String> {
-    let known = |entry: &HistoryEntry| KnownRevision::named(&entry.revision);
-    let digits = name.strip_prefix("sha256:").unwrap_or(name);
-    let is_part = digits.len() >= DIGITS && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    let is_it = |entry: &&HistoryEntry| {
-        let tag = entry.revision.split_once('@').map(|(tag, _)| tag);
-        let digest = entry.digest.strip_prefix("sha256:").unwrap_or(&entry.digest);
-        entry.revision == name || tag == Some(name) || is_part && digest.starts_with(digits)
-    };
-    if let Some(found) = history.iter().find(is_it).and_then(known) {
-        return Ok(found);
-    }
-    // A tag may be a number, too.
-    let number = name.trim_start_matches('#').parse::<usize>().ok().and_then(|n| n.checked_sub(1));
-    if let Some(found) = number.and_then(|n| history.get(n)).and_then(known) {
-        return Ok(found);
-    }
-    match name.rsplit('@').next().filter(|digest| is_digest(digest)) {
-        Some(_) => KnownRevision::named(name).ok_or_else(|| format!("{name} is not a revision")),
-        None => Err(format!(
-            "revision {name} is not in the history; name one of `supercargo history release`, or a digest sha256:…"
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn digest(digit: char) -> String {
-        format!("sha256:{}", digit.to_string().repeat(64))
-    }
-
-    #[test]
-    fn a_revision_is_named_as_it_is_shown() {
-        let entry = |tag: &str, digit: char| HistoryEntry {
-            revision: format!("{tag}@{}", digest(digit)),
-            digest: digest(digit),
-            ..HistoryEntry::default()
-        };
-        let history = [entry("1.1.0", 'a'), entry("1.0.0", 'b'), entry("1.0.0", 'c'), entry("1", 'd')];
-        let check = |name: &str, expected: Option<usize>| {
-            let found = named(&history, name).ok().map(|known| known.name);
-            assert_eq!(found, expected.map(|n| history[n].revision.clone()), "{name}");
-        };
-        check("1.1.0", Some(0));
-        check("1.0.0", Some(1));
-        check(&history[2].revision, Some(2));
-        check(&digest('c'), Some(2));
-        check("sha256:cccccccc", Some(2));
-        check("cccccccc", Some(2));
-        check("ccc", None);
-        // A tag wins over a number.
-        check("1", Some(3));
-        check("2", Some(1));
-        check("#1", Some(0));
-        check("5", None);
-        check("0", None);
-        check("2.0.0", None);
-        // What is not in the history needs a digest.
-        let other = named(&history, &digest('e')).map(|known| known.digest);
-        assert_eq!(other, Ok(digest('e')));
-        let other = named(&history, &format!("0.9.0@{}", digest('e'))).map(|known| known.name);
-        assert_eq!(other, Ok(format!("0.9.0@{}", digest('e'))));
-    }
 }

@@ -4,12 +4,11 @@
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::fields::id;
 use super::find::absent;
 use super::wait::Wait;
-use crate::api::keys;
 use crate::cli::args::{ClusterArgs, ReleaseNames, RequestArgs};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::print::text::folded;
@@ -17,6 +16,7 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
+use crate::domain::shown::verbs::PersonRequest;
 
 /// Releases that are changed at once.
 const PARALLEL: usize = 16;
@@ -42,15 +42,10 @@ async fn request(
 ) -> Result<(), CliError> {
     let releases = chosen(&arguments.which, session, printer).await?;
     // A new value each time: no two requests fall into one nanosecond.
-    let token = Timestamp::now().to_string();
-    let mut patch = json!({"metadata": {"annotations": {(keys::RECONCILE_AT): token}}});
-    if resumes {
-        patch["spec"] = json!({"suspend": false});
-        for key in [keys::PIN, keys::PIN_REASON] {
-            patch["metadata"]["annotations"][key] = Value::Null;
-        }
-    }
-    let (asked, mut failed) = change(session, &releases, &patch).await;
+    let now = Timestamp::now();
+    let (verb, token) =
+        (if resumes { PersonRequest::Resume } else { PersonRequest::Reconcile }, now.to_string());
+    let (asked, mut failed) = change(session, &releases, &verb.patch(now, None)).await;
     for release in &asked {
         match (resumes, arguments.wait) {
             (true, _) => printer.line(format!("{} resumed", id(release)))?,

@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::find::release_named;
-use super::history::{named, typed};
+use super::history::typed;
 use super::request::{change, ended};
 use super::wait::Wait;
-use crate::api::keys;
-use crate::api::status::ReleaseStatus;
 use crate::cli::args::ClusterArgs;
 use crate::cli::args::value::duration;
 use crate::cli::interrupt::or_interrupted;
@@ -19,7 +16,8 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;
 use crate::domain::artifact::digest::shortened;
-use crate::domain::ledger::KnownRevision;
+use crate::domain::shown::revisions::rollback_target;
+use crate::domain::shown::verbs::PersonRequest;
 
 /// Pin a release to an earlier revision and wait for the result.
 ///
@@ -77,17 +75,15 @@ impl RollbackRelease {
     async fn pin(&self, session: &Session, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let id = release_named(session, &self.name);
         let status = typed(session, &id).await?.status.unwrap_or_default();
-        let target = target(&status, self.to.as_deref()).map_err(|why| {
+        let target = rollback_target(&status, self.to.as_deref()).map_err(|why| {
             CliError::Failed(format!("cannot roll back release {}/{}: {why}", id.namespace, id.name))
         })?;
-        let token = Timestamp::now().to_string();
-        let reason = Some(&self.reason).filter(|reason| !reason.is_empty());
-        let annotations =
-            json!({(keys::PIN): target.name, (keys::PIN_REASON): reason, (keys::RECONCILE_AT): token});
-        let patch = json!({"metadata": {"annotations": annotations}});
-        let (_, mut failed) = change(session, std::slice::from_ref(&id), &patch).await;
+        let now = Timestamp::now();
+        let (token, name) = (now.to_string(), target.name.clone());
+        let verb = PersonRequest::Rollback { to: target, reason: self.reason.clone() };
+        let (_, mut failed) = change(session, std::slice::from_ref(&id), &verb.patch(now, None)).await;
         if failed.is_empty() {
-            printer.line(format!("{id} pinned to {}", shortened(&target.name)))?;
+            printer.line(format!("{id} pinned to {}", shortened(&name)))?;
             printer.finish()?;
         }
         if self.wait && failed.is_empty() {
@@ -95,72 +91,5 @@ impl RollbackRelease {
             failed.extend(wait.run(vec![id], printer).await?);
         }
         ended(failed)
-    }
-}
-
-/// The revision to go back to.
-fn target(status: &ReleaseStatus, to: Option<&str>) -> Result<KnownRevision, String> {
-    let target = match to {
-        Some(name) => named(&status.history, name)?,
-        None => {
-            let applied = status.last_applied_revision.as_deref().unwrap_or_default();
-            let digest = applied.rsplit('@').next().unwrap_or_default();
-            let mut earlier = status.history.iter().filter(|e| e.outcome != "Failed" && e.digest != digest);
-            let earlier = earlier.next().and_then(|entry| KnownRevision::named(&entry.revision));
-            earlier.ok_or("there is no earlier revision in the history; name a digest with --to")?
-        }
-    };
-    match status.quarantine.iter().find(|entry| entry.digest == target.digest) {
-        Some(entry) => Err(format!(
-            "revision {} is quarantined ({}); to try it again, annotate the release with {}={}",
-            target.name,
-            entry.reason,
-            keys::RETRY,
-            entry.digest
-        )),
-        None => Ok(target),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::rollback::QuarantineEntry;
-    use crate::api::status::HistoryEntry;
-
-    #[test]
-    fn the_target_is_the_last_good_revision_before_the_applied_one() {
-        let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
-        let entry = |tag: &str, digit: &str, outcome: &str| HistoryEntry {
-            revision: format!("{tag}@{}", digest(digit)),
-            digest: digest(digit),
-            outcome: outcome.to_owned(),
-            ..HistoryEntry::default()
-        };
-        let status = ReleaseStatus {
-            last_applied_revision: Some(format!("1.2@{}", digest("a"))),
-            history: vec![
-                entry("1.2", "a", "Healthy"),
-                entry("1.3", "d", "Failed"),
-                entry("1.1", "b", "Healthy"),
-                entry("1.0", "c", "Applied"),
-            ],
-            quarantine: vec![QuarantineEntry { digest: digest("d"), ..QuarantineEntry::default() }],
-            ..ReleaseStatus::default()
-        };
-        let check = |to: Option<&str>, expected: Result<&str, &str>| {
-            let found = target(&status, to).map(|known| known.name);
-            match expected {
-                Ok(tag) => assert!(found.as_ref().is_ok_and(|name| name.starts_with(tag)), "{found:?}"),
-                Err(says) => assert!(found.as_ref().is_err_and(|why| why.contains(says)), "{found:?}"),
-            }
-        };
-        check(None, Ok("1.1@"));
-        check(Some("1.0"), Ok("1.0@"));
-        check(Some("#1"), Ok("1.2@"));
-        check(Some("1.3"), Err("is quarantined"));
-        check(Some("2.0"), Err("is not in the history"));
-        let none = ReleaseStatus::default();
-        assert!(target(&none, None).is_err_and(|why| why.contains("no earlier revision")));
     }
 }

@@ -4,23 +4,23 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::fields::{condition_of, id, text, tone, why};
+use super::fields::{condition_of, id, source, text, tone, why};
 use super::find::{find, release_named};
-use super::plan::published;
-use super::running::tree::{self, Node, is_good};
 use crate::api::plan::PlanApproval;
 use crate::api::status::condition;
 use crate::cli::args::{ClusterArgs, PageArgs};
-use crate::cli::print::age::age;
 use crate::cli::print::color::Tone;
 use crate::cli::print::output;
 use crate::cli::print::table::{Cell, Table};
 use crate::cli::print::text::folded;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Line, Printer};
+use crate::domain::age::age;
 use crate::domain::artifact::digest::shortened;
 use crate::domain::gate::counted;
 use crate::domain::message::and_more;
+use crate::reconcile::frontend::objects::{self, ObjectNode, is_good};
+use crate::reconcile::frontend::published::published;
 
 /// Show release status, including failing pods.
 ///
@@ -68,12 +68,12 @@ impl StatusRelease {
         let found = find(session, &release).await?;
         let stored = session.read_inventory(&release).await?;
         let objects = match &stored.inventory.place {
-            None => tree::read(session, &stored.inventory).await?,
-            Some(place) => match tree::read_there(session, &found, &stored.inventory).await {
+            None => objects::read(session, &stored.inventory).await?,
+            Some(place) => match objects::read_there(session, &found, &stored.inventory).await {
                 Ok(objects) => objects,
                 Err(why) => {
                     let why = format!("in the cluster {}, which cannot be read: {why}", place.server);
-                    tree::unread(&stored.inventory, &why)
+                    objects::unread(&stored.inventory, &why)
                 }
             },
         };
@@ -99,7 +99,7 @@ impl StatusRelease {
 }
 
 /// The page for programs.
-fn report(release: &Value, objects: &[Node]) -> Value {
+fn report(release: &Value, objects: &[ObjectNode]) -> Value {
     json!({
         "namespace": text(release, "/metadata/namespace"),
         "name": text(release, "/metadata/name"),
@@ -110,26 +110,9 @@ fn report(release: &Value, objects: &[Node]) -> Value {
     })
 }
 
-/// The artifact of the release, as it would be pulled.
-fn source(release: &Value) -> String {
-    let url = text(release, "/spec/url");
-    // The key has a slash.
-    let pin = text(release, "/metadata/annotations/supercargo.dev~1pin");
-    if !pin.is_empty() {
-        return format!("{url} (pinned to {pin})");
-    }
-    let wanted = |field: &str| text(release, &format!("/spec/ref/{field}"));
-    match (wanted("digest"), wanted("semver"), wanted("tag")) {
-        ("", "", "") => format!("{url}:latest"),
-        ("", "", tag) => format!("{url}:{tag}"),
-        ("", range, _) => format!("{url} ({range})"),
-        (digest, ..) => format!("{url}@{digest}"),
-    }
-}
-
 struct Page<'v> {
     release: &'v Value,
-    objects: &'v [Node],
+    objects: &'v [ObjectNode],
     /// Whether there is an inventory in the cluster.
     inventory: bool,
     now: Timestamp,
@@ -239,7 +222,7 @@ impl Page<'_> {
     }
 
     fn plan(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
-        let Some(plan) = published(self.release)? else { return Ok(()) };
+        let Some(plan) = published(self.release).map_err(CliError::Failed)? else { return Ok(()) };
         let since = age(Some(plan.since.as_str()), self.now);
         let state = match &plan.approved {
             Some(PlanApproval { by: Some(by), .. }) => format!("approved by {by}, is being applied"),
@@ -355,7 +338,7 @@ impl Page<'_> {
     }
 }
 
-fn state(subject: Line, node: &Node) -> Line {
+fn state(subject: Line, node: &ObjectNode) -> Line {
     let tone = match node.health {
         health if is_good(health) => Tone::Good,
         "Failed" | "NotFound" => Tone::Bad,
@@ -369,7 +352,7 @@ fn state(subject: Line, node: &Node) -> Line {
 }
 
 /// Every node with the lines that lead to it.
-fn branches<'n>(nodes: &'n [Node], before: &str, rows: &mut Vec<(Line, &'n Node)>, top: bool) {
+fn branches<'n>(nodes: &'n [ObjectNode], before: &str, rows: &mut Vec<(Line, &'n ObjectNode)>, top: bool) {
     for (n, node) in nodes.iter().enumerate() {
         let last = n + 1 == nodes.len();
         let (here, below) = match (top, last) {
@@ -386,19 +369,14 @@ fn branches<'n>(nodes: &'n [Node], before: &str, rows: &mut Vec<(Line, &'n Node)
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_source_is_what_one_would_pull() {
-        let check = |reference: Value, expected: &str| {
-            assert_eq!(source(&json!({"spec": {"url": "oci://r/a", "ref": reference}})), expected);
-        };
-        check(json!({}), "oci://r/a:latest");
-        check(json!({"tag": "1"}), "oci://r/a:1");
-        check(json!({"tag": "latest", "semver": "1.x"}), "oci://r/a (1.x)");
-        check(json!({"tag": "1", "semver": "1.x", "digest": "sha256:b"}), "oci://r/a@sha256:b");
-    }
-
-    fn node(object: &str, health: &'static str, message: &str, children: Vec<Node>) -> Node {
-        Node { object: object.into(), api_version: "v1".into(), health, message: message.into(), children }
+    fn node(object: &str, health: &'static str, message: &str, children: Vec<ObjectNode>) -> ObjectNode {
+        ObjectNode {
+            object: object.into(),
+            api_version: "v1".into(),
+            health,
+            message: message.into(),
+            children,
+        }
     }
 
     #[test]

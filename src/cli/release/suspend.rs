@@ -1,13 +1,14 @@
 //! `supercargo suspend release`.
 
 use clap::Args;
-use serde_json::json;
+use jiff::Timestamp;
 
 use super::fields::id;
 use super::request::{change, chosen, ended};
 use crate::cli::args::{ClusterArgs, ReleaseNames};
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
+use crate::domain::shown::verbs::PersonRequest;
 
 /// Suspend reconciliation of releases until they are resumed.
 ///
@@ -42,7 +43,8 @@ impl SuspendRelease {
     ) -> Result<(), CliError> {
         let session = &connect(cluster).await?;
         let releases = chosen(&self.which, session, printer).await?;
-        let (suspended, failed) = change(session, &releases, &json!({"spec": {"suspend": true}})).await;
+        let (suspended, failed) =
+            change(session, &releases, &PersonRequest::Suspend.patch(Timestamp::now(), None)).await;
         for release in suspended {
             printer.line(format!("{} suspended", id(&release)))?;
         }

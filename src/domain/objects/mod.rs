@@ -8,3 +8,4 @@ pub mod live;
 pub mod object;
 pub mod placement;
 pub mod size;
+pub mod subjects;

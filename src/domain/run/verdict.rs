@@ -35,6 +35,7 @@ pub fn class_of(reason: Reason) -> FailureClass {
         | Reason::Deleting
         | Reason::StepStarted
         | Reason::StepSucceeded
+        | Reason::Requested
         | Reason::RolledBack
         | Reason::Frozen
         | Reason::DowngradeRefused

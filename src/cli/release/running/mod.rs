@@ -3,4 +3,3 @@
 pub mod events;
 pub mod logs;
 mod pods;
-pub(super) mod tree;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::tree::{selector, there};
 use crate::cli::CliError;
 use crate::cli::release::fields::text;
 use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
+use crate::reconcile::frontend::objects::{selector, there};
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::inventory::Inventory;
 use crate::domain::stage::order;

@@ -10,9 +10,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::command_line::Local;
 use crate::api::release::OCIArtifactRelease;
-use crate::cli::print::subjects::Subjects;
-use crate::cli::release::fields::text;
 use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -22,8 +21,9 @@ use crate::domain::inventory::Inventory;
 use crate::domain::message::{and_more, chain};
 use crate::domain::outcome::Verdict;
 use crate::domain::release::Release;
+use crate::domain::shown::fields::text;
 use crate::domain::stage::order;
-use crate::reconcile::frontend::command_line::Local;
+use crate::domain::subjects::Subjects;
 
 /// Objects that are read at once.
 const PARALLEL: usize = 32;
@@ -44,7 +44,7 @@ const BETWEEN: (&str, &str) = ("apps", "ReplicaSet");
 
 /// An object and its health.
 #[derive(Debug, Serialize)]
-pub(in crate::cli::release) struct Node {
+pub struct ObjectNode {
     /// `Kind/namespace/name`.
     pub object: String,
     /// API group and version.
@@ -57,13 +57,13 @@ pub(in crate::cli::release) struct Node {
     pub message: String,
     /// Objects that it owns and that are not ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub children: Vec<Node>,
+    pub children: Vec<ObjectNode>,
 }
 
 /// The objects that an inventory names, where they cannot be read.
-pub(in crate::cli::release) fn unread(inventory: &Inventory, why: &str) -> Vec<Node> {
+pub fn unread(inventory: &Inventory, why: &str) -> Vec<ObjectNode> {
     let nodes = inventory.entries.iter().map(|(id, entry)| {
-        Node::without(id, api_version(&id.group, &entry.version), "Unknown", why.to_owned())
+        ObjectNode::without(id, api_version(&id.group, &entry.version), "Unknown", why.to_owned())
     });
     nodes.collect()
 }
@@ -73,37 +73,41 @@ pub(in crate::cli::release) fn unread(inventory: &Inventory, why: &str) -> Vec<N
 ///
 /// # Errors
 /// When the API server does not list its kinds.
-pub(in crate::cli::release) async fn read(
-    session: &Session,
-    inventory: &Inventory,
-) -> Result<Vec<Node>, ApiError> {
+pub async fn read(session: &Session, inventory: &Inventory) -> Result<Vec<ObjectNode>, ApiError> {
     let kinds = inventory.entries.keys().map(ObjectId::group_kind);
     let discovery = session.discovery_of(kinds).await?;
     // Boxed: see rust-lang/rust#102211.
     let subjects = &Subjects::of(inventory.entries.keys());
     let mut entries: Vec<_> = inventory.entries.iter().collect();
     entries.sort_by(|(a, _), (b, _)| order(a).cmp(&order(b)));
-    let reads: Vec<BoxFuture<'_, Node>> = entries
+    let reads: Vec<BoxFuture<'_, ObjectNode>> = entries
         .into_iter()
         .map(|(id, entry)| {
             let node = node(session, &discovery, id, &entry.version, entry.retained);
-            Box::pin(node.map(|node| Node { object: subjects.name(id), ..node })) as BoxFuture<'_, Node>
+            Box::pin(node.map(|node| ObjectNode { object: subjects.name(id), ..node }))
+                as BoxFuture<'_, ObjectNode>
         })
         .collect();
     Ok(futures::stream::iter(reads).buffered(PARALLEL).collect().await)
 }
 
 /// Reads objects in another cluster, that of [`there`].
-pub(in crate::cli::release) async fn read_there(
+///
+/// # Errors
+/// Why that cluster cannot be reached, or does not list its kinds.
+pub async fn read_there(
     session: &Session,
     release: &Value,
     inventory: &Inventory,
-) -> Result<Vec<Node>, String> {
+) -> Result<Vec<ObjectNode>, String> {
     read(&there(session, release).await?, inventory).await.map_err(|error| chain(&error))
 }
 
 /// A session in the cluster that the spec names: with the rights of the person to read that.
-pub(in crate::cli::release) async fn there(session: &Session, release: &Value) -> Result<Session, String> {
+///
+/// # Errors
+/// Why that cluster cannot be reached.
+pub async fn there(session: &Session, release: &Value) -> Result<Session, String> {
     let mut resource = OCIArtifactRelease::deserialize(release).map_err(|error| error.to_string())?;
     resource.spec.service_account_name = None;
     let release = Release::parse(&resource).map_err(|error| error.to_string())?;
@@ -114,23 +118,34 @@ pub(in crate::cli::release) async fn there(session: &Session, release: &Value) -
     })
 }
 
-async fn node(session: &Session, discovery: &ApiDiscovery, id: &ObjectId, version: &str, left: bool) -> Node {
+async fn node(
+    session: &Session,
+    discovery: &ApiDiscovery,
+    id: &ObjectId,
+    version: &str,
+    left: bool,
+) -> ObjectNode {
     let kind = id.group_kind();
     let resource = discovery.served(&kind, version);
     let Some(resource) = resource else {
         let api_version = api_version(&id.group, version);
-        return Node::without(id, api_version, "NotFound", "the cluster does not serve this kind".into());
+        return ObjectNode::without(
+            id,
+            api_version,
+            "NotFound",
+            "the cluster does not serve this kind".into(),
+        );
     };
     let object = match session.get(&resource, id).await.and_then(|answer| answer.json::<Value>()) {
         Ok(object) => object,
         Err(error) if error.is_not_found() => {
-            return Node::without(id, resource.api_version(), "NotFound", "does not exist".into());
+            return ObjectNode::without(id, resource.api_version(), "NotFound", "does not exist".into());
         }
         Err(error) => {
-            return Node::without(id, resource.api_version(), "Unknown", error.to_string());
+            return ObjectNode::without(id, resource.api_version(), "Unknown", error.to_string());
         }
     };
-    let mut node = Node::of(id.to_string(), &object);
+    let mut node = ObjectNode::of(id.to_string(), &object);
     if left {
         node.message = join(&node.message, "no longer in the artifact, kept");
     }
@@ -170,11 +185,11 @@ fn kubelet_message(pod: &Value) -> String {
 }
 
 /// Whether an object with this health needs no message.
-pub(in crate::cli::release) fn is_good(health: &str) -> bool {
+pub fn is_good(health: &str) -> bool {
     [HealthState::Current, HealthState::Suspended].iter().any(|state| state.as_str() == health)
 }
 
-impl Node {
+impl ObjectNode {
     fn of(object: String, value: &Value) -> Self {
         let health = RuleSet::default().assess(value, Timestamp::now());
         let message = match health.state == HealthState::Current {
@@ -196,7 +211,11 @@ impl Node {
 }
 
 /// ReplicaSets and pods of a workload, by its selector and their owners.
-async fn below(session: &Session, discovery: &ApiDiscovery, workload: &Value) -> Result<Vec<Node>, ApiError> {
+async fn below(
+    session: &Session,
+    discovery: &ApiDiscovery,
+    workload: &Value,
+) -> Result<Vec<ObjectNode>, ApiError> {
     let namespace = text(workload, "/metadata/namespace");
     let selector = selector(workload.pointer("/spec/selector").unwrap_or(&Value::Null));
     if selector.is_empty() {
@@ -220,7 +239,8 @@ async fn below(session: &Session, discovery: &ApiDiscovery, workload: &Value) ->
 }
 
 /// A label selector of an object as that of a query.
-pub(in crate::cli::release) fn selector(selector: &Value) -> String {
+/// A label selector, as in a query.
+pub fn selector(selector: &Value) -> String {
     let mut terms: Vec<String> = Vec::new();
     // A Job's selector and most others have only labels.
     let empty = Map::new();
@@ -242,7 +262,7 @@ pub(in crate::cli::release) fn selector(selector: &Value) -> String {
 
 /// The tree of the objects of `owner` that are not ready. A ReplicaSet that
 /// wants no pods is an old one and left out.
-fn owned(owner: &str, objects: &[Value]) -> Vec<Node> {
+fn owned(owner: &str, objects: &[Value]) -> Vec<ObjectNode> {
     let mut by_owner: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for object in objects {
         let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
@@ -253,12 +273,12 @@ fn owned(owner: &str, objects: &[Value]) -> Vec<Node> {
     nodes(owner, &by_owner, 0)
 }
 
-fn nodes(owner: &str, by_owner: &BTreeMap<&str, Vec<&Value>>, depth: usize) -> Vec<Node> {
+fn nodes(owner: &str, by_owner: &BTreeMap<&str, Vec<&Value>>, depth: usize) -> Vec<ObjectNode> {
     // Deployment, ReplicaSet, Pod: a cycle of owners ends here.
     if depth > 3 {
         return Vec::new();
     }
-    let mut nodes: Vec<Node> = by_owner
+    let mut nodes: Vec<ObjectNode> = by_owner
         .get(owner)
         .into_iter()
         .flatten()
@@ -269,7 +289,7 @@ fn nodes(owner: &str, by_owner: &BTreeMap<&str, Vec<&Value>>, depth: usize) -> V
                 && object.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0);
             let (namespace, name) = (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
             let subject = format!("{}/{namespace}/{name}", text(object, "/kind"));
-            let node = Node { children, ..Node::of(subject, object) };
+            let node = ObjectNode { children, ..ObjectNode::of(subject, object) };
             (!old && (!is_good(node.health) || !node.children.is_empty())).then_some(node)
         })
         .collect();

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::identity::ObjectId;
+use super::identity::ObjectId;
 
 /// The names of objects in one list.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct Subjects(BTreeSet<String>);
+pub struct Subjects(BTreeSet<String>);
 
 impl Subjects {
     /// Of these objects.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 /// The time since an RFC 3339 time; `<unknown>` when it is not one.
-pub(in crate::cli) fn age(since: Option<&str>, now: Timestamp) -> String {
+pub fn age(since: Option<&str>, now: Timestamp) -> String {
     match since.and_then(|text| text.parse::<Timestamp>().ok()) {
         Some(since) => short(now.duration_since(since).as_secs()),
         None => "<unknown>".into(),
