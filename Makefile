@@ -67,6 +67,14 @@ generate: ## Write the generated files: the CRD, its copy and the values in the 
 	done
 	GENERATE=1 $(CARGO) test --quiet --test tidy the_values_of_the_chart_are_told -- --exact
 
+.PHONY: screenshots
+screenshots: ## Write the pictures of the page in docs/images (needs chromium and chromium-driver)
+	@mkdir -p docs/images
+	@pictures=$$(mktemp -d) && \
+	  SUPERCARGO_SCREENSHOTS=$$pictures $(CARGO) test --workspace --test cluster -- --exact page::looks::axe_finds_nothing_on_any_view_in_light_and_dark && \
+	  for picture in wrong-light wrong-dark release-light plan-light; do cp $$pictures/$$picture.png docs/images/page-$$picture.png || exit 1; done && \
+	  rm -r $$pictures
+
 .PHONY: image
 image: ## Assemble the image without a container engine, for this machine (PROFILE=dev: quickly)
 	@image/assemble

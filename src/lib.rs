@@ -19,3 +19,4 @@ pub mod notify;
 pub mod observe;
 pub mod oci;
 pub mod reconcile;
+pub mod ui;

@@ -21,11 +21,10 @@ use super::inventory::get::GetInventories;
 use super::inventory::health::HealthArgs;
 use super::inventory::inspect::InspectInventory;
 use super::inventory::plan::PlanInventory;
-use super::program::completion::CompletionArgs;
-use super::program::controller::ControllerArgs;
-use super::program::crd::CrdArgs;
-use super::program::docs::DocsArgs;
-use super::program::version::VersionArgs;
+use super::program::{
+    completion::CompletionArgs, controller::ControllerArgs, crd::CrdArgs, docs::DocsArgs, ui::UiArgs,
+    version::VersionArgs,
+};
 use super::release::approve::ApproveRelease;
 use super::release::diff::DiffRelease;
 use super::release::get::GetReleases;
@@ -121,6 +120,7 @@ pub enum CliCommand {
     /// Resume reconciliation.
     #[command(subcommand, arg_required_else_help = true)]
     Resume(ResumeCommand),
+    Ui(UiArgs),
     Crd(CrdArgs),
     Controller(ControllerArgs),
     Completion(CompletionArgs),
@@ -359,6 +359,7 @@ impl CliCommand {
             Self::Reconcile(ReconcileCommand::Release(reconcile)) => reconcile.run(cluster, printer).await,
             Self::Suspend(SuspendCommand::Release(suspend)) => suspend.run(cluster, printer).await,
             Self::Resume(ResumeCommand::Release(resume)) => resume.run(cluster, printer).await,
+            Self::Ui(ui) => ui.run(cluster, printer).await,
             // `at_once` has run these.
             Self::Crd(_)
             | Self::Health(_)

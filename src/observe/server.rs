@@ -153,8 +153,9 @@ impl Server {
     }
 }
 
-/// Answers on the connections of a listener until `shutdown` ends.
-async fn answer(
+/// Answers on the connections of a listener until `shutdown` ends, then waits at most five seconds for current
+/// requests. There are at most so many connections at a time, each for at most `max_age`.
+pub async fn answer(
     listener: TcpListener,
     connections: usize,
     max_age: Duration,

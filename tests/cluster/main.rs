@@ -43,6 +43,7 @@ mod order;
 mod origins;
 mod outages;
 mod ownership;
+mod page;
 mod patches;
 mod person;
 mod prepare;

@@ -5,7 +5,7 @@ use supercargo_testbed::kits::{
     BED, CHARTS, FLUX, FLUX_OVERLAYS, HELM, MONITORING, OVERLAYS, PROMETHEUS, SIGSTORE,
 };
 use supercargo_testbed::tools::{Environment, Tools};
-use supercargo_testbed::{Profiles, story};
+use supercargo_testbed::{Profiles, browser, story};
 
 const PROFILES: Profiles = Profiles::First("what is built once is there");
 
@@ -17,5 +17,6 @@ fn what_the_tests_run_is_built() {
             panic!("{error}");
         }
     }
+    browser::axe();
     assert!(Image::assemble().archive().is_file());
 }

@@ -8,4 +8,5 @@ pub(super) mod docs;
 mod health;
 mod metrics;
 pub(super) mod reference;
+pub(super) mod ui;
 pub(super) mod version;

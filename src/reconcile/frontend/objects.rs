@@ -239,7 +239,6 @@ async fn below(
 }
 
 /// A label selector of an object as that of a query.
-/// A label selector, as in a query.
 pub fn selector(selector: &Value) -> String {
     let mut terms: Vec<String> = Vec::new();
     // A Job's selector and most others have only labels.

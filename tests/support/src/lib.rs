@@ -29,6 +29,7 @@ pub mod alertmanager;
 pub mod archive;
 pub mod audit;
 pub mod bed;
+pub mod browser;
 pub mod certificates;
 pub mod collector;
 pub mod evidence;

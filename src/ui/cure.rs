@@ -1,0 +1,195 @@
+//! What a reason means and what to do about it, from the page that people read anyway:
+//! docs/troubleshooting.md, which is part of the program.
+
+use std::collections::BTreeMap;
+
+use crate::domain::identity::ReleaseId;
+
+const TROUBLESHOOTING: &str = include_str!("../../docs/troubleshooting.md");
+/// The names in the examples of that page.
+const EXAMPLE: (&str, &str) = ("apps", "demo-app");
+
+/// A piece of a paragraph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Prose.
+    Text(String),
+    /// A command, a field or a value.
+    Code(String),
+}
+
+/// What the documentation says of a reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advice {
+    /// What the operator does next, in bold there; empty when it is not said.
+    pub next: String,
+    /// What the reason means.
+    pub meaning: Vec<Piece>,
+    /// What to check and to fix, a paragraph each.
+    pub steps: Vec<Vec<Piece>>,
+}
+
+/// The cures by their reasons.
+#[derive(Debug)]
+pub struct AdviceBook(BTreeMap<&'static str, Advice>);
+
+impl Default for AdviceBook {
+    fn default() -> Self {
+        Self::read(TROUBLESHOOTING)
+    }
+}
+
+impl AdviceBook {
+    fn read(page: &'static str) -> Self {
+        let sections = page.split("\n### ").skip(1).filter_map(|section| {
+            let (title, body) = section.split_once('\n')?;
+            // The last section of a chapter ends where the next chapter begins.
+            let body = body.split("\n## ").next().unwrap_or(body);
+            (!title.contains(' ')).then(|| (title, cure(body)))
+        });
+        Self(sections.collect())
+    }
+
+    /// Of a reason, with the names of a release in its commands.
+    pub fn of(&self, reason: &str, release: &ReleaseId) -> Option<Advice> {
+        let cure = self.0.get(reason)?;
+        let named = |pieces: &Vec<Piece>| pieces.iter().map(|piece| piece.naming(release)).collect();
+        Some(Advice {
+            next: cure.next.clone(),
+            meaning: named(&cure.meaning),
+            steps: cure.steps.iter().map(named).collect(),
+        })
+    }
+}
+
+fn cure(body: &str) -> Advice {
+    let mut paragraphs = paragraphs(body).into_iter();
+    let first = paragraphs.next().unwrap_or_default();
+    let (next, meaning) = match first.strip_prefix("**").and_then(|rest| rest.split_once("**")) {
+        Some((next, meaning)) => (next.trim_end_matches('.'), meaning.trim_start_matches('.').trim()),
+        None => ("", first.as_str()),
+    };
+    // A few sections begin with what happens next, and say later what it means.
+    let later = if meaning.is_empty() { paragraphs.next().unwrap_or_default() } else { String::new() };
+    let meaning = if meaning.is_empty() { later.as_str() } else { meaning };
+    let is_step = |paragraph: &String| {
+        ["Check", "Fix", "Cause"].iter().any(|word| paragraph.starts_with(word))
+            || paragraph.contains(" Fix: ")
+    };
+    Advice {
+        next: next.to_owned(),
+        meaning: pieces(meaning),
+        steps: paragraphs.filter(is_step).map(|paragraph| pieces(&paragraph)).collect(),
+    }
+}
+
+/// The paragraphs of prose, each on one line: no blocks of code, tables and lists.
+fn paragraphs(body: &str) -> Vec<String> {
+    let (mut all, mut current, mut fenced) = (Vec::new(), String::new(), false);
+    for line in body.lines().chain([""]) {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        }
+        let is_prose =
+            !fenced && !line.starts_with("```") && !line.starts_with('|') && !line.trim().is_empty();
+        if is_prose {
+            if !current.is_empty() {
+                current.push(' ');
+            }
+            current.push_str(line.trim());
+        } else if !current.is_empty() {
+            all.push(std::mem::take(&mut current));
+        }
+    }
+    all
+}
+
+/// Prose and code of a paragraph. Of a link, its text is left.
+fn pieces(paragraph: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (n, part) in paragraph.split('`').enumerate() {
+        match n % 2 {
+            _ if part.is_empty() => {}
+            0 => pieces.push(Piece::Text(part.replace("**", ""))),
+            _ => pieces.push(Piece::Code(part.to_owned())),
+        }
+    }
+    without_links(pieces)
+}
+
+/// A link may have code in its text, so its end may be in another piece than its beginning.
+fn without_links(mut pieces: Vec<Piece>) -> Vec<Piece> {
+    for piece in &mut pieces {
+        let Piece::Text(text) = piece else { continue };
+        while let Some(at) = text.find("](") {
+            let end = text[at..].find(')').map_or(text.len(), |end| at + end + 1);
+            text.replace_range(at..end, "");
+        }
+        *text = text.replace('[', "");
+    }
+    pieces
+}
+
+impl Piece {
+    /// The same with the names of a release in place of those of the examples.
+    fn naming(&self, release: &ReleaseId) -> Self {
+        let Self::Code(code) = self else { return self.clone() };
+        let (namespace, name) = EXAMPLE;
+        let code = code
+            .replace(&format!("-n {namespace}"), &format!("-n {}", release.namespace))
+            .replace(&format!(":{namespace}:"), &format!(":{}:", release.namespace))
+            .replace(name, &release.name);
+        Self::Code(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::reason::{Disposition, Reason};
+
+    fn release() -> ReleaseId {
+        ReleaseId { namespace: "team".into(), name: "shop".into() }
+    }
+
+    #[test]
+    fn every_failure_says_what_it_means_and_most_what_to_do() {
+        let cures = AdviceBook::default();
+        let mut without = Vec::new();
+        for reason in Reason::ALL {
+            let cure = cures.of(reason.as_str(), &release()).unwrap_or_default();
+            let is_failure = reason.disposition() != Disposition::Wait;
+            assert!(
+                !is_failure || !cure.meaning.is_empty(),
+                "{reason} has no first paragraph in docs/troubleshooting.md"
+            );
+            if reason.disposition() == Disposition::Stalled && cure.steps.is_empty() {
+                without.push(reason.as_str());
+            }
+        }
+        assert!(
+            without.len() < 12,
+            "no paragraph of docs/troubleshooting.md begins with Check or has a Fix: {without:?}"
+        );
+    }
+
+    #[test]
+    fn commands_name_the_release() {
+        let text = "\n### Broken\n\n**retry.** It is [broken](x.md#y) a **bit**.\n\n```text\nFix: no\n```\n\n\
+            | a | b |\n\nCheck: `status demo-app -n apps`,\nthen [`a.b`](c.md). Fix: demo-app.\n\nMore.\n\n## End\n\nCheck: no.\n";
+        let cure = AdviceBook::read(text).of("Broken", &release()).unwrap();
+        let prose = |text: &str| Piece::Text(text.to_owned());
+        assert_eq!(cure.next, "retry");
+        assert_eq!(cure.meaning, [prose("It is broken a bit.")]);
+        let code = |text: &str| Piece::Code(text.to_owned());
+        let step = [
+            prose("Check: "),
+            code("status shop -n team"),
+            prose(", then "),
+            code("a.b"),
+            prose(". Fix: demo-app."),
+        ];
+        assert_eq!(cure.steps, [step]);
+        assert_eq!(AdviceBook::default().of("Bogus", &release()), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! Who may come in, and what every request passes.
+
+pub(super) mod gate;
+pub(super) mod session;

@@ -1,0 +1,160 @@
+//! What the page of one release shows: read when it is asked for, with the rights of the person.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::identity::ReleaseId;
+use crate::domain::message::chain;
+use crate::domain::shown::fields::text;
+use crate::reconcile::frontend::objects::{self, ObjectNode};
+use crate::reconcile::frontend::published::{PlanView, published, view};
+
+/// How long a page waits for the objects; a live page gets them later, and one without scripts when it asks.
+pub const PATIENCE: Duration = Duration::from_millis(700);
+/// The most events that are shown.
+const MAX_EVENTS: usize = 40;
+
+/// The objects of a release.
+#[derive(Debug)]
+pub enum Objects {
+    /// As they are.
+    Read {
+        /// In the order of the apply.
+        nodes: Vec<ObjectNode>,
+        /// Whether there is an inventory.
+        inventory: bool,
+    },
+    /// They are not all read yet.
+    Late,
+    /// They cannot be read.
+    Unreadable(String),
+}
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happening {
+    /// When, the last time.
+    pub at: Option<Timestamp>,
+    /// Whether it is a warning.
+    pub is_warning: bool,
+    /// Its reason.
+    pub reason: String,
+    /// What happened.
+    pub message: String,
+    /// The component that reports it.
+    pub by: String,
+}
+
+impl Happening {
+    /// Of an event of the API server.
+    fn of(event: &Value) -> Self {
+        let times =
+            ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"];
+        let component = ["/reportingComponent", "/source/component"];
+        let by = component.iter().map(|field| text(event, field)).find(|by| !by.is_empty());
+        Self {
+            at: times.iter().find_map(|field| text(event, field).parse().ok()),
+            is_warning: text(event, "/type") == "Warning",
+            reason: text(event, "/reason").to_owned(),
+            message: text(event, "/message").to_owned(),
+            by: by.unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// The newest first.
+fn newest(events: &[Value]) -> Vec<Happening> {
+    let mut all: Vec<Happening> = events.iter().map(Happening::of).collect();
+    all.sort_by_key(|happening| std::cmp::Reverse(happening.at));
+    all.truncate(MAX_EVENTS);
+    all
+}
+
+/// One release.
+#[derive(Debug)]
+pub struct Detail {
+    /// The release as it is in the cluster.
+    pub release: Value,
+    /// Its plan with all changes, if one waits or is being applied.
+    pub plan: Result<Option<PlanView>, String>,
+    /// Its objects.
+    pub objects: Objects,
+    /// Its events, the newest first.
+    pub events: Result<Vec<Happening>, String>,
+}
+
+impl Detail {
+    /// Reads it; none when it does not exist. The objects have so much time.
+    ///
+    /// # Errors
+    /// When the release itself cannot be read.
+    pub async fn read(
+        session: &Session,
+        id: &ReleaseId,
+        patience: Option<Duration>,
+    ) -> Result<Option<Self>, ApiError> {
+        let Some(release) = session.find_release(id).await? else { return Ok(None) };
+        let objects = async {
+            let reading = Box::pin(objects(session, id, &release));
+            match patience {
+                Some(patience) => tokio::time::timeout(patience, reading).await.unwrap_or(Objects::Late),
+                None => reading.await,
+            }
+        };
+        let events = async {
+            let events = session.events_of(id).await;
+            events.map(|events| newest(&events)).map_err(|error| chain(&error))
+        };
+        let (objects, events, plan) = tokio::join!(objects, events, plan(session, id, &release));
+        Ok(Some(Self { plan, objects, events, release }))
+    }
+}
+
+async fn plan(session: &Session, id: &ReleaseId, release: &Value) -> Result<Option<PlanView>, String> {
+    let Some(plan) = published(release)? else { return Ok(None) };
+    view(session, id, plan).await.map(Some).map_err(|error| chain(&error))
+}
+
+/// The objects that the inventory names, with the pods of those that are not ready.
+async fn objects(session: &Session, id: &ReleaseId, release: &Value) -> Objects {
+    let stored = match session.read_inventory(id).await {
+        Ok(stored) => stored,
+        Err(error) => return Objects::Unreadable(chain(&error)),
+    };
+    let read = match &stored.inventory.place {
+        None => objects::read(session, &stored.inventory).await.map_err(|error| chain(&error)),
+        Some(place) => objects::read_there(session, release, &stored.inventory)
+            .await
+            .map_err(|why| format!("they are in the cluster {}, which cannot be read: {why}", place.server)),
+    };
+    match read {
+        Ok(nodes) => Objects::Read { nodes, inventory: stored.exists() },
+        Err(why) => Objects::Unreadable(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn events_of_both_kinds_have_a_time_and_the_newest_is_first() {
+        let events = [
+            json!({"type": "Normal", "reason": "Old", "message": "a", "lastTimestamp": "2026-01-01T00:00:00Z",
+                "source": {"component": "kubelet"}}),
+            json!({"type": "Warning", "reason": "New", "message": "b", "eventTime": "2026-01-01T00:00:01.000001Z",
+                "reportingComponent": "supercargo.dev/controller", "lastTimestamp": null}),
+            json!({}),
+        ];
+        let newest = newest(&events);
+        let shown = |at: usize| (newest[at].reason.as_str(), newest[at].by.as_str(), newest[at].is_warning);
+        assert_eq!(shown(0), ("New", "supercargo.dev/controller", true));
+        assert_eq!(shown(1), ("Old", "kubelet", false));
+        assert_eq!(shown(2), ("", "", false));
+    }
+}

@@ -1,0 +1,4 @@
+//! What is read when a page asks for it, with the rights of the person.
+
+pub(super) mod compare;
+pub(super) mod detail;

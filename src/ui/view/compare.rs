@@ -1,0 +1,146 @@
+//! What differs: objects, and the lines of each.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::frame::{PageView, Tab};
+use super::parts::{address, counted, message, revision, said};
+use crate::domain::artifact::digest::shortened;
+use crate::domain::identity::ReleaseId;
+use crate::domain::message::and_more;
+use crate::domain::shown::fields::text;
+use crate::reconcile::frontend::compare::Difference;
+use crate::ui::read::compare::Comparison;
+
+/// The most lines of all objects together.
+const MAX_LINES: usize = 3000;
+
+/// The view.
+pub fn view(
+    id: &ReleaseId,
+    release: &Value,
+    revisions: Option<(&str, &str)>,
+    compared: &Result<Comparison, String>,
+) -> PageView {
+    let content = html! {
+        nav.crumbs aria-label="Breadcrumb" { a href="/releases" { "Releases" } " / " a href=(address(id)) { (said(&id.to_string())) } }
+        div.head {
+            h1 { @if revisions.is_some() { "Compare revisions" } @else { "What a run would change now" } }
+            p.lead {
+                @match revisions {
+                    Some((from, to)) => { "From " (revision(from)) " to " (revision(to)) ", each rendered with the present spec" },
+                    None => { "The objects in the cluster, and what the operator would apply: drift and new content" },
+                }
+            }
+        }
+        (choice(id, release, revisions))
+        @match compared {
+            Err(why) => { section.why.failing { h2 { "No comparison" } p.message { (message(why)) } } },
+            Ok(compared) => { (result(compared)) },
+        }
+    };
+    PageView {
+        title: format!("Compare {id}"),
+        tab: Tab::Releases,
+        live: String::new(),
+        lists: Vec::new(),
+        content,
+        notice: None,
+    }
+}
+
+/// A form for two revisions of the history.
+fn choice(id: &ReleaseId, release: &Value, revisions: Option<(&str, &str)>) -> Markup {
+    let history = release.pointer("/status/history").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let (from, to) = revisions.unwrap_or_default();
+    let select = |name: &str, label: &str, chosen: &str| {
+        html! {
+            div.field {
+                label for=(name) { (label) }
+                select id=(name) name=(name) {
+                    @for entry in history {
+                        @let revision = text(entry, "/revision");
+                        option value=(said(revision)) selected[revision == chosen] { (said(&shortened(revision))) }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        @if history.len() > 1 {
+            form.filters action={ (address(id)) "/diff" } {
+                (select("from", "From revision", from)) (select("to", "To revision", to))
+                button type="submit" { "Compare" }
+                @if revisions.is_some() { a.clear href={ (address(id)) "/diff" } { "With the cluster" } }
+            }
+        }
+    }
+}
+
+fn result(compared: &Comparison) -> Markup {
+    let mut left = MAX_LINES;
+    html! {
+        @if !compared.notes.is_empty() {
+            ul.failures { @for note in &compared.notes { li { (message(note)) } } }
+        }
+        @if compared.differences.is_empty() && compared.notes.is_empty() { p.calm { "Nothing differs." } }
+        @if !compared.differences.is_empty() { p.none { (counted(compared.differences.len(), "object differs", "objects differ")) } }
+        @for difference in &compared.differences { (object(difference, &mut left)) }
+    }
+}
+
+fn object(difference: &Difference, left: &mut usize) -> Markup {
+    let count = difference.diff.lines().count();
+    let shown = count.min(*left);
+    *left -= shown;
+    html! {
+        section.difference {
+            h2 { span class={ "badge small " (class(&difference.change)) } { (said(&difference.change)) } " "
+                span.object { (said(&difference.object)) } }
+            @if count > 0 {
+                pre.unified tabindex="0" role="region" aria-label={ "Difference of " (said(&difference.object)) } {
+                    @for line in difference.diff.lines().take(shown) { span class=(side(line)) { (said(line)) "\n" } }
+                }
+            }
+            @if let Some(more) = and_more(count - shown) { p.none { (more) " lines" } }
+        }
+    }
+}
+
+fn class(change: &str) -> &'static str {
+    match change {
+        "created" | "added" => "ready",
+        "deleted" | "removed" | "recreated" => "failing",
+        "drifted" | "changed" => "waiting",
+        _ => "quiet",
+    }
+}
+
+fn side(line: &str) -> &'static str {
+    match line.chars().next() {
+        Some('+') => "ins",
+        Some('-') => "del",
+        Some('@') => "place",
+        _ => "same",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_lines_are_cut_over_all_objects() {
+        let difference = |lines: usize| Difference {
+            object: "ConfigMap/a/b".into(),
+            group: String::new(),
+            change: "changed".into(),
+            diff: "+<b>\n".repeat(lines),
+        };
+        let differences = vec![difference(2000), difference(2000), difference(3)];
+        let html = result(&Comparison { differences, notes: Vec::new() }).into_string();
+        assert_eq!(html.matches("<span class=\"ins\">+&lt;b&gt;").count(), MAX_LINES);
+        assert!(html.contains("and 1000 more lines") && html.contains("and 3 more lines"), "{}", html.len());
+        assert!(result(&Comparison::default()).into_string().contains("Nothing differs."));
+    }
+}

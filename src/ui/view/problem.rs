@@ -1,0 +1,67 @@
+//! Pages that say what is wrong with a request.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::parts::said;
+
+/// A page without the frame: it shows nothing of the cluster.
+pub fn bare(title: &str, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) " · Supercargo" }
+                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
+                link rel="stylesheet" href="/assets/page.css";
+            }
+            body.bare { main { h1 { (title) } (content) } }
+        }
+    }
+}
+
+/// For a browser that has not entered.
+pub fn locked() -> Markup {
+    bare(
+        "This page is locked",
+        &html! {
+            p { "Open the link that " code { "supercargo ui" } " has printed. A link opens the page once, in one browser; for another one, start the command again." }
+        },
+    )
+}
+
+/// For a link that is void.
+pub fn void_link() -> Markup {
+    bare(
+        "This link is void",
+        &html! {
+            p { "It was used before, or it is not complete. Start " code { "supercargo ui" } " again for a new one." }
+        },
+    )
+}
+
+/// Leads on from a link. The page goes on by itself, so that the browser sends the new cookie along, and the
+/// address with the token is not kept in the history.
+pub fn entered() -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="refresh" content="0;url=/";
+                title { "Supercargo" }
+            }
+            body { main { h1 { "Supercargo" } p { a href="/" { "Continue" } } } }
+        }
+    }
+}
+
+/// The content of a page for something that cannot be shown.
+pub fn content(title: &str, why: &str) -> Markup {
+    html! {
+        h1 { (title) }
+        p.lead { (said(why)) }
+        p { a href="/" { "What is wrong" } " · " a href="/releases" { "All releases" } }
+    }
+}

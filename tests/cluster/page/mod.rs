@@ -1,0 +1,7 @@
+//! The page in a real browser.
+
+mod acting;
+mod flows;
+mod guarded;
+mod looks;
+mod window;
