@@ -151,7 +151,7 @@ impl RowPage {
             Column::State => found.sort_by(|a, b| a.by_urgency(b)),
             Column::Reason => found.sort_by(|a, b| a.reason.cmp(&b.reason)),
             Column::Revision => found.sort_by(|a, b| a.revision.cmp(&b.revision)),
-            Column::Since => found.sort_by(|a, b| b.since.cmp(&a.since)),
+            Column::Since => found.sort_by_key(|row| std::cmp::Reverse(row.since)),
         }
         if query.descending {
             found.reverse();

@@ -156,7 +156,7 @@ mod percent {
         for byte in text.bytes() {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => encoded.push(char::from(byte)),
-                b'.' if text.trim_matches('.') != "" => encoded.push('.'),
+                b'.' if !text.trim_matches('.').is_empty() => encoded.push('.'),
                 _ => encoded.push_str(&format!("%{byte:02X}")),
             }
         }
