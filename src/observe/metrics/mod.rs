@@ -1,6 +1,7 @@
 //! The metrics of the process. Callers pass values of [`super::labels`], never text; the names of
 //! the metrics are known only here.
 
+mod bounds;
 pub mod catalog;
 mod fleet;
 mod make;
