@@ -196,8 +196,11 @@ mod tests {
 
     fn rows(count: usize) -> Rows {
         let row = |n: usize| {
-            let (ready, reason) =
-                if n.is_multiple_of(7) { ("False", "HealthTimeout") } else { ("True", "ReconciliationSucceeded") };
+            let (ready, reason) = if n.is_multiple_of(7) {
+                ("False", "HealthTimeout")
+            } else {
+                ("True", "ReconciliationSucceeded")
+            };
             let revision = format!("1.{n}.0@sha256:{}", "a1".repeat(32));
             Row::of(&json!({
                 "metadata": {"namespace": format!("team-{}", n % 300), "name": format!("service-{n:05}"),
