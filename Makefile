@@ -79,6 +79,15 @@ screenshots: ## Write the pictures of the page in docs/images (needs chromium an
 image: ## Assemble the image without a container engine, for this machine (PROFILE=dev: quickly)
 	@image/assemble
 
+.PHONY: picture
+picture: ## Draw the terminal of README.md anew, from a real run of its commands
+	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built --nocapture
+	UPDATE_PICTURE=1 $(CARGO) test --workspace --test cluster -- --exact readme::the_readme_works_as_it_is_typed
+
+.PHONY: book
+book: ## Build the documentation as a book, with a search, into target/book (needs mdbook)
+	@packaging/book
+
 .PHONY: bench
 bench: ## Measure: the table of docs/benchmarks.md
 	$(CARGO) bench --bench bench

@@ -443,6 +443,22 @@ fn links_lead_somewhere() {
     none(found, "a link leads to a page or a heading that is not there");
 }
 
+/// The book shows every page, once.
+#[test]
+fn the_book_has_every_page() {
+    let summary = pages::read("docs/SUMMARY.md");
+    let named: Vec<&str> = summary.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    let shown: BTreeSet<String> = named.iter().map(|page| format!("docs/{page}")).collect();
+    assert_eq!(shown.len(), named.len(), "docs/SUMMARY.md names a page twice");
+    // The first page is the one of the repository; packaging/book puts it there.
+    let mut pages: BTreeSet<String> = BTreeSet::from(["docs/README.md".to_owned()]);
+    pages.extend(tracked().into_iter().filter(|path| path.starts_with("docs/") && path.ends_with(".md")));
+    pages.remove("docs/SUMMARY.md");
+    let missing = pages.difference(&shown).map(|page| format!("{page} is not in docs/SUMMARY.md"));
+    let gone = shown.difference(&pages).map(|page| format!("{page} does not exist"));
+    none(missing.chain(gone).collect(), "name each page in docs/SUMMARY.md");
+}
+
 /// docs/security.md answers each known lapse by tests, by name, or says why it cannot
 /// happen here.
 #[test]

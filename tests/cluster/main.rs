@@ -51,6 +51,7 @@ mod pruning;
 mod publish;
 mod publishers;
 mod quiet;
+mod readme;
 mod recovery;
 mod recovery_cluster;
 mod recovery_inventory;

@@ -1,6 +1,5 @@
 //! docs/workflow.md, typed from top to bottom: a registry with passwords and
-//! TLS, a cluster, cosign. What the page shows is what the commands print. Then
-//! the commands of README.md that need nothing but these.
+//! TLS, a cluster, cosign. What the page shows is what the commands print.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -175,14 +174,6 @@ async fn the_page_of_the_workflow_shows_what_its_commands_print() {
     if std::env::var_os("UPDATE_WORKFLOW").is_some() {
         fs::write(repository().join(PAGE), rewritten(&page, &printed)).expect("write the page");
         return;
-    }
-    let readme = fs::read_to_string(repository().join("README.md")).expect("read the page");
-    let by_hand = self::steps(&readme).into_iter().map(|step| step.command);
-    let by_hand: Vec<String> = by_hand.filter(|command| !command.starts_with("cosign generate")).collect();
-    assert!(by_hand.len() > 12, "{by_hand:?}");
-    terminal.begin_anew();
-    for command in &by_hand {
-        terminal.run(command);
     }
     // What other programs print is theirs, and not always in one order.
     let ours = steps.iter().zip(&printed).filter(|(step, _)| step.command.starts_with("supercargo "));

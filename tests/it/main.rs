@@ -25,6 +25,7 @@ mod oci_push;
 mod oci_reach;
 mod oci_resume;
 mod oci_transport;
+mod packaging;
 mod patches;
 mod renovate;
 mod secure;

@@ -5,7 +5,7 @@ pub mod helm;
 mod life;
 mod monitoring;
 mod plain;
-mod pods;
+pub mod pods;
 mod ports;
 mod refusals;
 mod rendering;

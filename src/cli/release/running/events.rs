@@ -11,7 +11,7 @@ use super::pods::Running;
 use crate::api::release::KIND;
 use crate::cli::args::{ClusterArgs, Output, OutputArgs};
 use crate::cli::interrupt::or_interrupted;
-use crate::cli::print::age::age;
+use crate::domain::age::age;
 use crate::cli::print::color::Tone;
 use crate::cli::print::output;
 use crate::cli::print::table::{Cell, Table};
@@ -176,8 +176,8 @@ async fn follow(
             None => return Ok(()),
             Some(WatchEvent::Failed(why)) => return Err(CliError::Failed(why)),
             Some(WatchEvent::Listed) => first.take().unwrap_or_default(),
-            // It is old.
-            Some(WatchEvent::Absent(_)) => Vec::new(),
+            // What is gone is old.
+            Some(WatchEvent::Listing | WatchEvent::Absent(_)) => Vec::new(),
             Some(WatchEvent::Present(event)) => {
                 let version = text(&event, "/metadata/resourceVersion").to_owned();
                 match &mut first {
