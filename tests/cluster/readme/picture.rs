@@ -150,7 +150,7 @@ fn draw(lines: &[Pieces]) -> String {
     }
     svg.push_str(
         "<g font-family=\"ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace\" font-size=\"13\" \
-         fill=\"#c9d1d9\" xml:space=\"preserve\">\n",
+         fill=\"#c9d1d9\" style=\"white-space:pre\">\n",
     );
     for (n, pieces) in lines.iter().enumerate().filter(|(_, pieces)| !pieces.is_empty()) {
         let y = MARGIN * 2 + 16 + n * LINE;
