@@ -156,7 +156,8 @@ fn draw(lines: &[Pieces]) -> String {
         let y = MARGIN * 2 + 16 + n * LINE;
         write!(svg, "<text x=\"{MARGIN}\" y=\"{y}\">").expect("write to a string");
         for (text, colour) in pieces {
-            let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            let text =
+                text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(' ', "\u{a0}");
             match colour {
                 Some(colour) => write!(svg, "<tspan fill=\"{colour}\">{text}</tspan>"),
                 None => write!(svg, "<tspan>{text}</tspan>"),
