@@ -18,8 +18,6 @@ use crate::api::reason::Reason;
 use crate::api::release::{GROUP, KIND, VERSION};
 use crate::domain::identity::ReleaseId;
 
-/// Who reports.
-const COMPONENT: &str = "supercargo.dev/controller";
 /// The longest message of an event, in bytes: the limit of events.k8s.io, by which others read it.
 const MAX_NOTE: usize = 1024;
 

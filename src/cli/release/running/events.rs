@@ -11,7 +11,6 @@ use super::pods::Running;
 use crate::api::release::KIND;
 use crate::cli::args::{ClusterArgs, Output, OutputArgs};
 use crate::cli::interrupt::or_interrupted;
-use crate::domain::age::age;
 use crate::cli::print::color::Tone;
 use crate::cli::print::output;
 use crate::cli::print::table::{Cell, Table};
@@ -21,6 +20,7 @@ use crate::cli::release::find::{find, release_named};
 use crate::cli::{CliError, Printer};
 use crate::cluster::browse::WatchEvent;
 use crate::cluster::session::Session;
+use crate::domain::age::age;
 use crate::domain::identity::ReleaseId;
 
 /// Show the events of a release, oldest first.

@@ -10,10 +10,10 @@ use crate::cli::release::fields::text;
 use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
-use crate::reconcile::frontend::objects::{selector, there};
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::inventory::Inventory;
 use crate::domain::stage::order;
+use crate::reconcile::frontend::objects::{selector, there};
 
 /// The kinds that have pods; a Pod is its own.
 const WORKLOADS: [(&str, &str); 7] = [
