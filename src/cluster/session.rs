@@ -1,5 +1,6 @@
 //! One call of the API server at a time, as one identity.
 
+mod answer;
 mod breaker;
 mod call;
 pub mod connection;
@@ -14,17 +15,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{HeaderName, HeaderValue, Method, Request, header};
+use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::error::{ApiError, Status};
+use super::error::ApiError;
 use super::inventory::InventoryRooms;
 use super::kinds::served::DiscoveryCache;
 use crate::domain::capacity::Capacity;
 use crate::fair::Gate;
 use crate::observe::labels::{self, Verb};
 use crate::observe::metrics::Metrics;
+use answer::read;
 use breaker::Remote;
 use connection::{Connection, ConnectionError};
 use fence::Fence;
@@ -369,37 +371,4 @@ impl Session {
             Err(error) => Err(error),
         }
     }
-}
-
-async fn read(response: Response<Incoming>, most: usize) -> Result<ApiResponse, ApiError> {
-    let code = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok())
-        .unwrap_or_default();
-    let body = Limited::new(response.into_body(), most).collect().await.map_err(|e| {
-        match e.is::<http_body_util::LengthLimitError>() {
-            true => ApiError::TooLong(most),
-            false => ApiError::unreachable(e),
-        }
-    })?;
-    let body = body.to_bytes();
-    if (200..300).contains(&code) {
-        return Ok(ApiResponse { code, body });
-    }
-    let mut status: Status = serde_json::from_slice(&body).unwrap_or_default();
-    status.code = code;
-    status.details.retry_after_seconds = status.details.retry_after_seconds.max(retry_after);
-    if code == 401 {
-        // Its message is always "Unauthorized".
-        status.message =
-            "the API server rejected the credentials (401 Unauthorized): they are missing, wrong or expired"
-                .to_owned();
-    }
-    if status.message.is_empty() {
-        let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
-        status.message = format!("HTTP status {code} {}", text.trim());
-    }
-    Err(ApiError::Status(Box::new(status)))
 }
