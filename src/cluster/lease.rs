@@ -50,6 +50,8 @@ impl LeaseSpec {
 pub struct Lease {
     /// Its content.
     pub spec: LeaseSpec,
+    /// Its uid: another Lease of the same name is not overwritten.
+    pub uid: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// For the next write; empty when it does not exist yet.
@@ -84,12 +86,15 @@ struct RawMetadata {
     name: String,
     resource_version: String,
     #[serde(default)]
+    uid: String,
+    #[serde(default)]
     labels: BTreeMap<String, String>,
 }
 
 impl From<Raw> for Lease {
     fn from(Raw { metadata, spec }: Raw) -> Self {
-        Self { spec, labels: metadata.labels, version: metadata.resource_version }
+        let RawMetadata { labels, uid, resource_version, .. } = metadata;
+        Self { spec, uid, labels, version: resource_version }
     }
 }
 
@@ -153,7 +158,7 @@ impl Session {
     pub async fn delete_lease(&self, namespace: &str, name: &str, version: &str) -> Result<(), ApiError> {
         let body = json!({"preconditions": {"resourceVersion": version}}).to_string().into_bytes().into();
         let uri = format!("{}/{name}", collection(namespace));
-        match self.call(Call::with_body(Method::DELETE, uri, JSON, body)).await {
+        match self.call(Call::with_body(Method::DELETE, uri, JSON, body).of_own_lease()).await {
             Err(error) if error.is_not_found() => Ok(()),
             other => other.map(|_| ()),
         }
@@ -165,7 +170,7 @@ impl Session {
     /// When the API server does not return it.
     pub async fn read_lease(&self, namespace: &str, name: &str) -> Result<Lease, ApiError> {
         let uri = format!("{}/{name}", collection(namespace));
-        match self.call(Call::get(uri)).await {
+        match self.call(Call::get(uri).of_own_lease()).await {
             Ok(answer) => answer.json::<Raw>().map(Lease::from),
             Err(error) if error.is_not_found() => Ok(Lease::default()),
             Err(error) => Err(error),
@@ -176,16 +181,10 @@ impl Session {
     ///
     /// # Errors
     /// A conflict when another client wrote it first.
-    pub async fn write_lease(
-        &self,
-        namespace: &str,
-        name: &str,
-        version: &str,
-        labels: &BTreeMap<String, String>,
-        spec: &LeaseSpec,
-    ) -> Result<Lease, ApiError> {
+    pub async fn write_lease(&self, namespace: &str, name: &str, lease: &Lease) -> Result<Lease, ApiError> {
+        let Lease { spec, uid, labels, version } = lease;
         let root = collection(namespace);
-        let mut lease = json!({
+        let mut body = json!({
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
             "metadata": {"name": name, "namespace": namespace, "labels": labels},
@@ -194,10 +193,15 @@ impl Session {
         let (method, uri) = if version.is_empty() {
             (Method::POST, root)
         } else {
-            lease["metadata"]["resourceVersion"] = version.into();
+            body["metadata"]["resourceVersion"] = version.as_str().into();
+            // Without it, the API server would create a Lease that was deleted.
+            body["metadata"]["uid"] = uid.as_str().into();
             (Method::PUT, format!("{root}/{name}"))
         };
-        let body = lease.to_string().into_bytes().into();
-        self.call(Call::with_body(method, uri, JSON, body)).await?.json::<Raw>().map(Lease::from)
+        let body = body.to_string().into_bytes().into();
+        self.call(Call::with_body(method, uri, JSON, body).of_own_lease())
+            .await?
+            .json::<Raw>()
+            .map(Lease::from)
     }
 }

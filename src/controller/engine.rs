@@ -3,12 +3,13 @@
 mod changes;
 mod handover;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use self::changes::is_wanted;
 use super::actor::{Actor, SharedState};
@@ -87,6 +88,8 @@ pub struct Engine {
     /// Actors that end because their releases go to other replicas.
     leaving: HashMap<ReleaseId, u64>,
     numbers: u64,
+    /// The actors that have not ended.
+    running: HashSet<u64>,
     unseen: BTreeSet<ReleaseId>,
     /// The namespaces whose releases are not known yet; `None` is all.
     unlisted: BTreeSet<Option<String>>,
@@ -165,6 +168,7 @@ impl Engine {
             actors: JoinSet::new(),
             leaving: HashMap::new(),
             numbers: 0,
+            running: HashSet::new(),
             unseen: BTreeSet::new(),
             unlisted,
             scopes,
@@ -202,8 +206,8 @@ impl Engine {
     }
 
     /// Runs until the future is done, then waits for the runs to finish. `listed` is called when
-    /// the first releases are known.
-    pub async fn run(mut self, stop: impl Future<Output = ()>, mut listed: impl FnMut()) {
+    /// the first releases are known. Returns whether all runs have ended.
+    pub async fn run(mut self, stop: impl Future<Output = ()>, mut listed: impl FnMut()) -> bool {
         let mut stop = std::pin::pin!(stop);
         let mut trust_policy = self.shared.env.trust.policy.clone();
         let mut in_force = Arc::clone(&trust_policy.borrow_and_update());
@@ -261,15 +265,21 @@ impl Engine {
             }
         }
         self.listing.abort_all();
-        self.moves.abort_all();
         self.watches.abort_all();
         for handle in self.handles.values() {
             handle.signals.stop();
         }
-        let drained = async { while self.actors.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        let drained = async {
+            while self.actors.join_next().await.is_some() {}
+            while self.moves.join_next().await.is_some() {}
+        };
+        let is_drained = tokio::time::timeout(DRAIN, drained).await.is_ok();
+        if !is_drained {
             tracing::warn!("some runs did not finish; they continue at the next start");
+            // They must not write after another replica has the releases.
+            self.shared.env.session.write_until("drained", Instant::now());
         }
+        is_drained
     }
 
     fn release(&mut self, event: ReleaseEvent, listed: &mut impl FnMut()) {
@@ -306,6 +316,10 @@ impl Engine {
         let env = &self.shared.env;
         env.notify(env.dependencies.present(&seen));
         self.table.present(&id, Arc::clone(&seen));
+        if self.leaving.contains_key(&id) {
+            // One before it of the same name has not ended yet.
+            self.table.set_busy(&id, true);
+        }
         match self.handles.get(&id) {
             Some(handle) => {
                 let wanted = is_wanted(&handle.latest.borrow(), &seen);
@@ -323,30 +337,8 @@ impl Engine {
             None => {}
         }
         self.decide(&id);
-    }
-
-    fn absent(&mut self, id: &ReleaseId) {
-        let is_known = self.table.absent(id);
-        let is_leaving = self.leaving.remove(id).is_some();
-        let handle = self.handles.remove(id);
-        if !is_known && handle.is_none() {
-            return;
-        }
-        if let Some(handle) = &handle {
-            handle.signals.stop();
-            if handle.latest.borrow().resource.metadata.deletion_timestamp.is_none() {
-                tracing::info!(
-                    release = %id,
-                    "no longer reconciled: it is gone, or its labels do not match the selector; its objects are kept"
-                );
-            }
-        }
-        let env = &self.shared.env;
-        env.wake(env.target.claims.forget(id));
-        env.wake(env.clusters.forget(id));
-        env.notify(env.dependencies.absent(id));
-        if handle.is_some() || is_leaving {
-            env.metrics.release_gone(id);
+        if !self.handles.contains_key(&id) {
+            self.shared.env.dependencies.set_elsewhere(&id, true);
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Work<'a> {
 enum Ended {
     /// The process was asked to end, and all runs have ended.
     Asked,
+    /// The same, but some runs have not ended.
+    Undrained,
     /// Another replica may work on the releases.
     Lost(Loss),
 }
@@ -118,6 +120,8 @@ impl Work<'_> {
                 candidate.release().await;
                 Ok(())
             }
+            // The lease ends by itself.
+            Ended::Undrained => Ok(()),
             Ended::Lost(loss) => Err(lost(loss, name)),
         }
     }
@@ -163,8 +167,8 @@ impl Work<'_> {
         };
         let work = async {
             tokio::select! {
-                found = known.wait_for(Option::is_some) => if found.is_err() { return },
-                () = until(stopped.clone()) => return,
+                found = known.wait_for(Option::is_some) => if found.is_err() { return true },
+                () = until(stopped.clone()) => return true,
             }
             self.metrics.works(true);
             let engine = self.engine(trust, coordination);
@@ -173,16 +177,16 @@ impl Work<'_> {
                 until(stopped.clone()).await;
                 draining.cancel();
             };
-            engine.run(stop, move || ready.set(true)).await;
+            engine.run(stop, move || ready.set(true)).await
         };
         let ended = {
             let keeping = own.keep(&draining);
             tokio::select! {
-                () = work => Ok(()),
+                is_drained = work => Ok(is_drained),
                 loss = election => Err(lost(loss, election_name)),
                 () = keeping => Err(ControllerError::LostLease(name)),
                 denied = following => match denied {
-                    Ok(()) => Ok(()),
+                    Ok(()) => Ok(true),
                     Err(why) => Err(ControllerError::Leases { namespace, why }),
                 },
             }
@@ -190,7 +194,9 @@ impl Work<'_> {
         self.metrics.leader(false);
         self.metrics.works(false);
         // Otherwise the lease ends by itself: what was begun may not be over yet.
-        ended?;
+        if !ended? {
+            return Ok(());
+        }
         if *leads.borrow() {
             candidate.release().await;
         }
@@ -217,16 +223,20 @@ impl Work<'_> {
         let mut running = std::pin::pin!(engine.run(stop, move || ready.set(true)));
         let mut holding = std::pin::pin!(holding);
         let mut loss = None;
-        loop {
+        let is_drained = loop {
             tokio::select! {
-                () = &mut running => break,
+                is_drained = &mut running => break is_drained,
                 how = &mut holding, if loss.is_none() => {
                     loss = Some(how);
                     lost.send_replace(true);
                 }
             }
+        };
+        match loss {
+            Some(loss) => Ended::Lost(loss),
+            None if is_drained => Ended::Asked,
+            None => Ended::Undrained,
         }
-        loss.map_or(Ended::Asked, Ended::Lost)
     }
 }
 

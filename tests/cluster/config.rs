@@ -30,6 +30,8 @@ async fn the_samples_of_trust_and_approval_are_accepted() {
     }
     let policies = bed.kubectl(&[&dry[..], &["-f", &at("config/samples/policies")]].concat(), "");
     assert_eq!(policies.matches("kind: ValidatingAdmissionPolicyBinding\n").count(), 8, "{policies}");
+    let autoscaler = bed.kubectl(&[&dry[..], &["-f", &at("config/samples/autoscaling.yaml")]].concat(), "");
+    assert!(autoscaler.contains("name: supercargo_queue_oldest_age_seconds"), "{autoscaler}");
     for sample in ["release.yaml", "release-verified.yaml"] {
         let release =
             bed.kubectl(&[&dry[..], &["-f", &at(&format!("config/samples/{sample}"))]].concat(), "");

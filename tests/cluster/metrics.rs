@@ -151,6 +151,8 @@ fn judged(scrape: &Scrape) -> (Vec<String>, Vec<&'static str>) {
         ("supercargo_api_request_duration_seconds_count", &["dry_run"], at_least_one.clone()),
         ("supercargo_build_info", &[env!("CARGO_PKG_VERSION")], 1.0..1.5),
         ("supercargo_leader", &[], 1.0..1.5),
+        ("supercargo_replicas", &[], 0.0..0.5),
+        ("supercargo_handovers_total", &[], 0.0..0.5),
         ("process_cpu_seconds_total", &[], 0.0..600.0),
         ("process_max_fds", &[], 10.0..f64::INFINITY),
         ("process_open_fds", &[], 5.0..1000.0),

@@ -79,8 +79,15 @@ impl Fleet {
     }
 
     fn create(&self, name: &str, labels: Value) {
+        self.create_with(name, labels, json!({}));
+    }
+
+    fn create_with(&self, name: &str, labels: Value, more: Value) {
         let url = format!("oci://{}/{}/{name}", registry().host(), self.story.namespace());
-        let spec = json!({"interval": "10s", "retryInterval": "1s"});
+        let mut spec = json!({"interval": "10s", "retryInterval": "1s"});
+        for (field, value) in more.as_object().into_iter().flatten() {
+            spec[field] = value.clone();
+        }
         let mut release = release(self.story.namespace(), name, &url, spec);
         release["metadata"]["labels"] = labels;
         self.story.kubectl(&["create", "-f", "-"], &release.to_string());
@@ -223,8 +230,9 @@ async fn a_replica_that_joins_gets_its_share_and_one_that_ends_gives_it_back_at_
     (0..12).for_each(|n| fleet.push(n, "three"));
     fleet.all_have(12, "three").await;
     fleet.assert_one_at_a_time(12).await;
-    let leases = fleet.story.kubectl(&["get", "leases", "-o", "name"], "");
-    assert!(!leases.contains("-b"), "{leases}");
+    let leases = fleet.story.list("coordination.k8s.io/v1", "leases").await;
+    let of_b = leases.iter().find(|lease| text(lease, "/metadata/name").ends_with("-b")).expect("its lease");
+    assert_eq!(text(of_b, "/spec/holderIdentity"), "", "nobody holds it");
 }
 
 #[story]
@@ -275,6 +283,39 @@ async fn a_container_that_restarts_keeps_its_releases_without_a_write() {
     let moved: Vec<String> = fleet.owners().await.iter().filter_map(moved).collect();
     assert_eq!(moved, [""; 0], "they are still those of {victim}");
     fleet.assert_one_at_a_time(12).await;
+}
+
+#[story]
+async fn a_chain_of_dependencies_over_replicas_is_upgraded_to_its_end() {
+    let mut fleet = Fleet::begin("sharing-chain").await;
+    fleet.start(&["a", "b"]);
+    for n in 0..8 {
+        fleet.push(n, "one");
+        let on = if n == 0 { json!([]) } else { json!([{"name": format!("r{}", n - 1)}]) };
+        fleet.create_with(&format!("r{n}"), json!({}), json!({"dependsOn": on}));
+    }
+    fleet.all_have(8, "one").await;
+    let owners = fleet.owners().await;
+    assert!(owners.values().collect::<BTreeSet<_>>().len() > 1, "{owners:?}");
+    (0..8).for_each(|n| fleet.push(n, "two"));
+    fleet.all_have(8, "two").await;
+    fleet.assert_one_at_a_time(8).await;
+}
+
+#[story]
+async fn an_owner_that_the_status_has_lost_is_written_again() {
+    let mut fleet = Fleet::begin("sharing-lost").await;
+    fleet.start(&["a", "b"]);
+    fleet.install(8).await;
+    let owners = fleet.wait_owners(&["a", "b"]).await;
+    let (name, owner) = owners.iter().find(|(_, pod)| !pod.is_empty()).expect("one has an owner");
+    let none = json!({"status": {"owner": null}}).to_string();
+    fleet.story.kubectl(&["patch", "oar", name, "--subresource=status", "--type=merge", "-p", &none], "");
+    let what = "the owner is there again";
+    fleet.story.wait_for(what, async || (fleet.owners().await.get(name) == Some(owner)).then_some(())).await;
+    (0..8).for_each(|n| fleet.push(n, "two"));
+    fleet.all_have(8, "two").await;
+    fleet.assert_one_at_a_time(8).await;
 }
 
 #[story]

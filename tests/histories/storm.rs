@@ -229,6 +229,30 @@ impl<'a> Storm<'a> {
         writers
     }
 
+    /// Kills the replica with the most releases, and returns how long they had no other one.
+    async fn failover(&self, pods: &mut [Pod]) -> Duration {
+        let owners = async || {
+            let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+            for release in self.story.list("supercargo.dev/v1alpha1", "ociartifactreleases").await {
+                let holder = release["status"]["owner"]["holder"].as_str().unwrap_or_default();
+                *owners.entry(holder.rsplit_once('_').map_or("", |(pod, _)| pod).to_owned()).or_default() +=
+                    1;
+            }
+            owners
+        };
+        let all = owners().await;
+        let of = |pod: &&mut Pod| all.get(&pod.name).copied().unwrap_or_default();
+        let victim = pods.iter_mut().max_by_key(of).expect("there are some");
+        assert!(all.contains_key(&victim.name), "no replica owns anything: {all:?}");
+        victim.operator.as_mut().expect("it runs").kill();
+        let killed = Instant::now();
+        while owners().await.contains_key(&victim.name) {
+            assert!(killed.elapsed() < LEASE * 3, "nobody takes the releases of {}", victim.name);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        killed.elapsed()
+    }
+
     /// The objects that do not have the newest value.
     async fn behind(&self) -> Vec<String> {
         let newest = self.newest.lock().expect("lock").clone();
@@ -347,11 +371,15 @@ async fn run(length: Duration, seed: u64) {
             logs()
         );
     }
+    let failover = storm.failover(&mut pods).await;
     eprintln!(
         "{} pushes, {} restarts of the API server, {troubles:?}: {moves} moves of {RELEASES} releases; the newest \
-         revisions were applied {rest:.1} s after the end",
+         revisions were applied {rest:.1} s after the end; the releases of a killed replica had another one after {:.1} \
+         s, with a lease of {} s",
         storm.pushes.load(Ordering::Relaxed),
-        storm.restarts.load(Ordering::Relaxed)
+        storm.restarts.load(Ordering::Relaxed),
+        failover.as_secs_f64(),
+        LEASE.as_secs()
     );
 }
 

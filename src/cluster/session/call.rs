@@ -11,8 +11,6 @@ use crate::observe::labels::Verb;
 
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 64 << 20;
-/// The path of leases.
-const LEASES: &str = "/apis/coordination.k8s.io/";
 
 /// A call.
 pub(in crate::cluster) struct Call {
@@ -26,6 +24,8 @@ pub(in crate::cluster) struct Call {
     pub verb: Verb,
     /// The longest answer that is read, in bytes.
     pub most: usize,
+    /// Whether it is about a Lease of the process itself: it waits for nothing.
+    pub own_lease: bool,
 }
 
 /// Plain JSON.
@@ -35,7 +35,7 @@ impl Call {
     pub fn get(uri: impl Into<String>) -> Self {
         let (accept, content_type) = (JSON, JSON);
         let (method, verb, body) = (Method::GET, Verb::Get, Bytes::new());
-        Self { method, uri: uri.into(), accept, content_type, body, verb, most: MAX_ANSWER }
+        Self { method, uri: uri.into(), accept, content_type, body, verb, most: MAX_ANSWER, own_lease: false }
     }
 
     pub fn with_body(
@@ -51,18 +51,34 @@ impl Call {
             Method::DELETE => Verb::Delete,
             _ => Verb::Other,
         };
-        Self { method, uri: uri.into(), accept: JSON, content_type, body, verb, most: MAX_ANSWER }
+        Self {
+            method,
+            uri: uri.into(),
+            accept: JSON,
+            content_type,
+            body,
+            verb,
+            most: MAX_ANSWER,
+            own_lease: false,
+        }
     }
 
-    /// Path and query, with the time that the API server may take.
+    /// Path and query, with the time that the API server may take: a little less, since it counts from
+    /// when it has received the request.
     pub(super) fn uri_within(&self, longest: Option<Duration>) -> Cow<'_, str> {
         let Some(longest) = longest else { return Cow::Borrowed(&self.uri) };
         let separator = if self.uri.contains('?') { '&' } else { '?' };
-        Cow::Owned(format!("{}{separator}timeout={}s", self.uri, longest.as_secs().max(1)))
+        Cow::Owned(format!("{}{separator}timeout={}s", self.uri, longest.as_secs().saturating_sub(1).max(1)))
+    }
+
+    /// About a Lease of the process itself.
+    #[must_use]
+    pub fn of_own_lease(self) -> Self {
+        Self { own_lease: true, ..self }
     }
 
     pub(super) fn is_of_lease(&self) -> bool {
-        self.uri.starts_with(LEASES)
+        self.own_lease
     }
 
     /// The namespace of the request; empty for all.

@@ -9,6 +9,7 @@ use crate::api::status::ReleaseStatus;
 use crate::controller::replicas::{MoveResult, Moved, carry_out};
 use crate::domain::identity::ReleaseId;
 use crate::domain::replicas::Duty;
+use crate::domain::status::awaited_objects;
 use crate::observe::labels::Handover;
 use crate::reconcile::scope::signals::Signals;
 
@@ -56,6 +57,8 @@ impl Engine {
         let number = self.numbers;
         let life = supervise(shared, id.clone(), receiver, Arc::clone(&signals));
         let ended = id.clone();
+        self.running.insert(number);
+        self.shared.env.dependencies.set_elsewhere(id, false);
         self.actors.spawn(async move {
             life.await;
             (ended, number)
@@ -65,6 +68,7 @@ impl Engine {
 
     /// An actor has ended.
     pub(super) fn ended(&mut self, id: &ReleaseId, number: u64) {
+        self.running.remove(&number);
         if self.leaving.get(id) != Some(&number) {
             return;
         }
@@ -77,7 +81,11 @@ impl Engine {
     /// Forgets what the runs of a release have left in the memory of the process.
     fn let_go(&self, id: &ReleaseId) {
         let env = &self.shared.env;
-        env.wake(env.target.claims.forget(id));
+        // It may be gone.
+        let seen = self.table.seen(id).filter(|seen| seen.resource.spec.kube_config.is_none());
+        let status = seen.and_then(|seen| seen.resource.status.as_ref());
+        let awaited = status.map(awaited_objects).unwrap_or_default();
+        env.wake(env.target.claims.hand_over(id, awaited));
         env.wake(env.clusters.forget(id));
         env.dependencies.step_back(id);
         env.metrics.release_gone(id);
@@ -112,5 +120,34 @@ impl Engine {
         }
         // Its event may have come before the answer.
         self.decide(&id);
+    }
+
+    /// A release is gone.
+    pub(super) fn absent(&mut self, id: &ReleaseId) {
+        let is_known = self.table.absent(id);
+        let is_leaving = self.leaving.contains_key(id);
+        let handle = self.handles.remove(id);
+        if !is_known && handle.is_none() {
+            return;
+        }
+        if let Some(handle) = &handle {
+            handle.signals.stop();
+            if self.running.contains(&handle.number) {
+                self.leaving.insert(id.clone(), handle.number);
+            }
+            if handle.latest.borrow().resource.metadata.deletion_timestamp.is_none() {
+                tracing::info!(
+                    release = %id,
+                    "no longer reconciled: it is gone, or its labels do not match the selector; its objects are kept"
+                );
+            }
+        }
+        let env = &self.shared.env;
+        env.wake(env.target.claims.forget(id));
+        env.wake(env.clusters.forget(id));
+        env.notify(env.dependencies.absent(id));
+        if handle.is_some() || is_leaving {
+            env.metrics.release_gone(id);
+        }
     }
 }

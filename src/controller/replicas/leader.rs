@@ -107,9 +107,9 @@ impl LeaseCandidate {
         // Other replicas count from when they see the write, which is later.
         let asked = Instant::now();
         let Self { namespace, name, labels, .. } = &*self;
-        let mut all = self.lease.labels.clone();
-        all.extend(labels.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-        self.lease = self.session.write_lease(namespace, name, &self.lease.version, &all, &spec).await?;
+        let mut wanted = Lease { spec, ..self.lease.clone() };
+        wanted.labels.extend(labels.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        self.lease = self.session.write_lease(namespace, name, &wanted).await?;
         self.observed = Instant::now();
         self.session.write_until(&self.name, asked + self.times.duration);
         Ok(())

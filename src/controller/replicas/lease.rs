@@ -110,16 +110,13 @@ impl ReplicaLease {
     async fn write(&mut self, spec: LeaseSpec) -> Result<(), ApiError> {
         // Other replicas count from when they see the write, which is later.
         let asked = Instant::now();
-        let mut labels = std::mem::take(&mut self.lease.labels);
-        labels.insert(self.label.0.to_owned(), self.label.1.clone());
+        let mut wanted = Lease { spec, ..self.lease.clone() };
+        wanted.labels.insert(self.label.0.to_owned(), self.label.1.clone());
         match self.is_draining {
-            true => drop(labels.insert(keys::DRAINING.to_owned(), "true".to_owned())),
-            false => drop(labels.remove(keys::DRAINING)),
+            true => drop(wanted.labels.insert(keys::DRAINING.to_owned(), "true".to_owned())),
+            false => drop(wanted.labels.remove(keys::DRAINING)),
         }
-        let written =
-            self.session.write_lease(&self.namespace, &self.name, &self.lease.version, &labels, &spec).await;
-        self.lease.labels = labels;
-        self.lease = written?;
+        self.lease = self.session.write_lease(&self.namespace, &self.name, &wanted).await?;
         self.session.write_until(&self.name, asked + self.times.duration);
         Ok(())
     }
@@ -169,7 +166,9 @@ impl ReplicaLease {
             // A renewal may have succeeded whose answer was not awaited.
             Err(error) if error.is_conflict() => {
                 let lease = self.session.read_lease(&self.namespace, &self.name).await?;
-                if lease.spec.holder() != self.holder {
+                // Another process with the name of this pod has joined at another time.
+                let has_joined = lease.spec.acquire_time != self.lease.spec.acquire_time;
+                if lease.spec.holder() != self.holder || has_joined {
                     return Ok(false);
                 }
                 self.lease = lease;
@@ -179,26 +178,36 @@ impl ReplicaLease {
         }
     }
 
-    /// Removes it, after the last run: the other replicas take the releases at once.
+    /// Ends it, after the last run: the other replicas take the releases at once.
     pub async fn leave(mut self) {
-        let mut removed = self.session.delete_lease(&self.namespace, &self.name, &self.lease.version).await;
-        if removed.as_ref().is_err_and(ApiError::is_conflict) {
+        let mut ended = self.end().await;
+        if ended.as_ref().is_err_and(ApiError::is_conflict) {
             // A renewal may have succeeded whose answer was not awaited.
-            removed = match self.session.read_lease(&self.namespace, &self.name).await {
+            ended = match self.session.read_lease(&self.namespace, &self.name).await {
                 Ok(lease) if lease.spec.holder() == self.holder => {
                     self.lease = lease;
-                    self.session.delete_lease(&self.namespace, &self.name, &self.lease.version).await
+                    self.end().await
                 }
                 other => other.map(|_| ()),
             };
         }
-        match removed {
+        match ended {
             Ok(()) => tracing::info!(lease = self.title(), "released the lease"),
             Err(error) => {
                 let error = chain(&error);
                 tracing::warn!(lease = self.title(), error, "cannot release the lease; it will expire");
             }
         }
+    }
+
+    async fn end(&mut self) -> Result<(), ApiError> {
+        let transitions = self.lease.spec.lease_transitions.unwrap_or_default();
+        let spec = LeaseSpec {
+            holder_identity: Some(String::new()),
+            lease_transitions: Some(transitions + 1),
+            ..self.lease.spec.clone()
+        };
+        self.write(spec).await
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Members {
 struct Looked {
     void: BTreeSet<String>,
     seen: BTreeMap<String, SeenLease>,
+    /// Since when a Lease is known not to exist.
+    absent: BTreeMap<String, Instant>,
 }
 
 impl Members {
@@ -216,6 +218,12 @@ impl Members {
 
     async fn end(&self, looked: &mut Looked, name: &str, holder: &str) -> Result<bool, ApiError> {
         let lease = self.session.read_lease(&self.namespace, name).await?;
+        if lease.version.is_empty() {
+            // A person may have deleted it: its holder notices at its next renewal.
+            let since = *looked.absent.entry(name.to_owned()).or_insert_with(Instant::now);
+            return Ok(since.elapsed() >= self.times.duration);
+        }
+        looked.absent.remove(name);
         if lease.spec.holder() != holder {
             looked.seen.remove(name);
             return Ok(true);
@@ -231,12 +239,12 @@ impl Members {
         }
         let SeenLease { lease, .. } = seen;
         let transitions = lease.spec.lease_transitions.unwrap_or_default();
-        let ended = LeaseSpec {
+        let spec = LeaseSpec {
             holder_identity: Some(String::new()),
             lease_transitions: Some(transitions + 1),
             ..lease.spec
         };
-        match self.session.write_lease(&self.namespace, name, &lease.version, &lease.labels, &ended).await {
+        match self.session.write_lease(&self.namespace, name, &Lease { spec, ..lease }).await {
             Ok(_) => {
                 looked.seen.remove(name);
                 Ok(true)

@@ -32,8 +32,11 @@ pub struct ReleaseTable {
 struct Row {
     seen: Arc<ObservedRelease>,
     key: ShardKey,
-    /// The highest term of an owner that is known: an event with a lower one is old.
+    /// The term of the owner that a move has set, until its event is there: an event with a lower one is
+    /// old. Events come in their order, so a lower one that comes later is new: the owner was lost.
     term: i64,
+    /// The last owner that was seen.
+    last: Option<OwnerStatus>,
     /// The list that it was seen in, or after.
     list: u64,
     /// Something is in progress that ends with another look at it.
@@ -43,6 +46,20 @@ struct Row {
 impl Row {
     fn owner(&self) -> Option<&OwnerStatus> {
         self.seen.resource.status.as_ref()?.owner.as_ref()
+    }
+
+    /// The owner, or the last one if the status has lost it.
+    fn known_owner(&self) -> Option<&OwnerStatus> {
+        self.owner().or(self.last.as_ref())
+    }
+
+    fn note_owner(&mut self) {
+        if let Some(owner) = self.owner().cloned() {
+            if owner.term >= self.term {
+                self.term = 0;
+            }
+            self.last = Some(owner);
+        }
     }
 
     fn uid(&self) -> &str {
@@ -102,11 +119,11 @@ impl ReleaseTable {
                 row.seen = seen;
                 row.key = key;
                 row.list = list;
-                row.term = row.term.max(row.owner().map_or(0, |owner| owner.term));
+                row.note_owner();
             }
             None => {
-                let mut row = Row { seen, key, term: 0, list, is_busy: false };
-                row.term = row.owner().map_or(0, |owner| owner.term);
+                let mut row = Row { seen, key, term: 0, last: None, list, is_busy: false };
+                row.note_owner();
                 self.rows.insert(id.clone(), row);
             }
         }
@@ -128,7 +145,11 @@ impl ReleaseTable {
     pub fn moved(&mut self, id: &ReleaseId, uid: &str, owner: Option<&OwnerStatus>) -> bool {
         let Some(row) = self.rows.get_mut(id).filter(|row| row.uid() == uid) else { return false };
         row.is_busy = false;
-        row.term = row.term.max(owner.map_or(0, |owner| owner.term));
+        let known = row.owner().map_or(0, |owner| owner.term);
+        row.term = owner.map_or(0, |owner| owner.term).max(row.term);
+        if known >= row.term {
+            row.term = 0;
+        }
         true
     }
 
@@ -136,8 +157,8 @@ impl ReleaseTable {
     /// progress.
     pub fn duty(&self, id: &ReleaseId, is_at_work: bool) -> Option<Duty> {
         let row = self.rows.get(id).filter(|row| !row.is_busy)?;
-        let owner = row.owner();
-        if owner.map_or(0, |owner| owner.term) < row.term {
+        let owner = row.known_owner();
+        if row.owner().map_or(0, |owner| owner.term) < row.term {
             // A newer event follows.
             return None;
         }
@@ -154,25 +175,33 @@ impl ReleaseTable {
         };
         let replicas = if self.is_unkept { &alone } else { &membership.replicas };
         let is_alive = |holder: &str| membership.alive.contains(holder);
-        Some(duty(owner, row.key, is_at_work, &state, replicas, is_alive))
+        let found = duty(owner, row.key, is_at_work, &state, replicas, is_alive);
+        // Its status names no owner any more: it gets the same one again.
+        let is_lost = row.owner().is_none() && row.last.as_ref().is_some_and(|last| !last.holder.is_empty());
+        let me = || membership.replicas.iter().find(|replica| Some(&replica.holder) == self.holder.as_ref());
+        match found {
+            Duty::Work if is_lost => me().cloned().map(Duty::HandOver),
+            found => Some(found),
+        }
     }
 
     /// The move of a release to another replica, or to this one from an owner that is gone.
     pub fn plan_move(&mut self, id: &ReleaseId, to: Option<&Replica>) -> Option<Move> {
         let holder = self.holder.clone().unwrap_or_default();
         let row = self.rows.get_mut(id)?;
-        row.is_busy = true;
         let from = match to {
             Some(_) => None,
-            None => Some(row.owner()?.holder.clone()),
+            None => Some(row.known_owner()?.holder.clone()),
         };
+        let term = row.known_owner().map_or(0, |owner| owner.term).max(row.term) + 1;
+        row.is_busy = true;
         let holder = to.map_or(holder, |replica| replica.holder.clone());
         Some(Move {
             id: id.clone(),
             uid: row.uid().to_owned(),
             version: row.seen.resource.metadata.resource_version.clone().unwrap_or_default(),
             from,
-            to: OwnerStatus { holder, term: row.term + 1 },
+            to: OwnerStatus { holder, term },
         })
     }
 }

@@ -69,6 +69,26 @@ impl Claims {
         })
     }
 
+    /// Another process works on the release from now on, and it waits for these objects. Returns the
+    /// releases that wait for its objects, and those that kept objects that it does not wait for.
+    pub fn hand_over(&self, release: &ReleaseId, awaited: Vec<String>) -> BTreeSet<ReleaseId> {
+        let awaited: BTreeSet<String> = awaited.into_iter().collect();
+        self.write(|i| {
+            i.reserved.retain(|_, owner| owner != release);
+            i.offered.retain(|_, owner| owner != release);
+            let wanted = i.wanted.extract_if(|_, pending_owner| pending_owner == release);
+            let dropped: BTreeSet<ObjectId> =
+                wanted.map(|(id, _)| id).filter(|id| !awaited.contains(&id.to_string())).collect();
+            i.awaited_before.retain(|_, owner| owner != release);
+            i.awaited_before.extend(awaited.into_iter().map(|object| (object, release.clone())));
+            let mut notified = i.givers(|id| dropped.contains(id));
+            let before = i.named.remove(release);
+            notified.extend(i.pending_owners(before.as_deref(), |_| false));
+            notified.remove(release);
+            notified
+        })
+    }
+
     /// Whether the inventory of a release has an object; `None` when the release does not belong to
     /// this process.
     pub fn names(&self, release: &ReleaseId, id: &ObjectId) -> Option<bool> {
@@ -255,6 +275,26 @@ mod tests {
         claims.wanted_before(&second, named.to_vec());
         assert_eq!(claims.forget(&second), BTreeSet::from([first]));
         assert_eq!(claims.pending_owner(&y), None);
+    }
+
+    #[test]
+    fn what_a_release_waits_for_is_kept_while_it_moves_to_another_process() {
+        let (first, second) = (release("first"), release("second"));
+        let both = inventory(&[("x", false), ("y", false)]);
+        let [x, y] =
+            ["x", "y"].map(|id| ObjectId::from_inventory_id(&format!("apps_{id}__ConfigMap")).unwrap());
+        let claims = Claims::default();
+        claims.publish(&first, &both);
+        claims.want(&second, [&x, &y].into_iter());
+        claims.publish(&first, &inventory(&[("x", true), ("y", true)]));
+        // It waits for one of them still, so its giver keeps that, and may drop the other.
+        let notified = claims.hand_over(&second, vec!["ConfigMap/apps/x".to_owned()]);
+        assert_eq!(notified, BTreeSet::from([first.clone()]));
+        assert_eq!([&x, &y].map(|id| claims.pending_owner(id)), [Some(second.clone()), None]);
+        // The giver moves, too.
+        claims.hand_over(&first, Vec::new());
+        assert_eq!(claims.names(&first, &x), None);
+        assert_eq!(claims.pending_owner(&x), Some(second));
     }
 
     #[test]

@@ -159,6 +159,7 @@ impl Dependencies {
             inner.releases.remove(id);
             inner.checks.remove(id);
             inner.going.remove(id);
+            inner.elsewhere.remove(id);
             inner.unfollow(id);
             inner.promotions.forget(id);
             let concerned = inner.depend(id, BTreeSet::new());
@@ -176,6 +177,16 @@ impl Dependencies {
         self.with(|inner| {
             inner.unfollow(id);
             inner.promotions.forget(id);
+            inner.checks.remove(id);
+        });
+    }
+
+    /// Whether another process works on a release. Then this one does not learn when it asks its
+    /// registry, and its status has to be enough.
+    pub fn set_elsewhere(&self, id: &ReleaseId, is_elsewhere: bool) {
+        self.with(|inner| match is_elsewhere {
+            true => inner.elsewhere.insert(id.clone()),
+            false => inner.elsewhere.remove(id),
         });
     }
 

@@ -1,7 +1,7 @@
 //! The state behind the directory of dependencies: who follows what, and who is notified of a
 //! change.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::observed::ObservedRelease;
 use crate::domain::release::dependency::{Dependency, WaitedFor};
 use crate::domain::release::graph::DependencyGraph;
+use crate::domain::release::id_of;
 use crate::domain::release::readiness::{
     CheckedRevision, DependencyVerdict, MISSING, ReleaseFacts, by_expression, is_by_expression, of_object,
     of_release,
@@ -35,6 +36,8 @@ pub(super) struct Inner {
     pub(super) followers: HashMap<ReleaseId, Follower>,
     pub(super) promotions: Promotions,
     pub(super) by_object: HashMap<ObjectKey, BTreeSet<ReleaseId>>,
+    /// Releases that other processes work on: these ask the registries, and do not say so here.
+    pub(super) elsewhere: HashSet<ReleaseId>,
     /// Releases that wait for dependencies whose expressions have to be evaluated again.
     pub(super) unevaluated: BTreeSet<ReleaseId>,
 }
@@ -278,7 +281,7 @@ impl Inner {
                     checked: check
                         .and_then(|check| check.answered.as_ref())
                         .map(|(at, revision)| CheckedRevision { revision, is_recent: *at >= since }),
-                    is_ours: true,
+                    is_ours: !self.elsewhere.contains(&id_of(&seen.resource)),
                 });
                 of_release(dependency, facts.as_ref(), expression)
             }
