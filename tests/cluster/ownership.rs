@@ -284,7 +284,9 @@ async fn a_part_that_a_killed_writer_left_is_read_and_removed() {
     for name in ["leaked", "inv-app.2"] {
         scene.story.wait_gone("v1", "configmaps", name).await;
     }
-    assert_eq!(scene.named("app").await, ["stays"]);
+    // The inventory is settled after the objects are gone.
+    let what = "the inventory names what is there";
+    scene.story.wait_for(what, async || (scene.named("app").await == ["stays"]).then_some(())).await;
 }
 
 /// Removes a ClusterRole, which no namespace takes with it.

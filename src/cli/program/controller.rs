@@ -30,7 +30,7 @@ pub struct ControllerArgs {
     #[arg(long, env = "SUPERCARGO_METRICS_ADDR", default_value = "0.0.0.0:8080", value_name = "HOST:PORT")]
     pub metrics_addr: String,
     /// Additional address of /healthz and /readyz, used only for probes.
-    #[arg(long, env = "SUPERCARGO_HEALTH_ADDR", value_name = "HOST:PORT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_HEALTH_ADDR", value_name = "HOST:PORT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub health_addr: Option<String>,
     /// Expose a few series per release in /metrics; false: only totals.
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_RELEASE_METRICS", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, hide_possible_values = true, value_name = "true|false")]
@@ -39,7 +39,7 @@ pub struct ControllerArgs {
     #[arg(long, env = "SUPERCARGO_CACHE_DIR", default_value = "/tmp/supercargo", value_name = "DIR")]
     pub cache_dir: PathBuf,
     /// Maximum size of the artifact cache: bytes, or with a suffix such as 512Mi or 2Gi.
-    #[arg(long, env = "SUPERCARGO_CACHE_MAX_SIZE", default_value = "1Gi", value_name = "SIZE", value_parser = size)]
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_CACHE_MAX_SIZE", default_value = "1Gi", value_name = "SIZE", value_parser = size)]
     pub cache_max_size: u64,
     /// Memory limit of this process: all artifacts share about a third of it, one artifact can use a 16th (default: the limit of the system).
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_MEMORY_LIMIT", value_name = "SIZE", value_parser = size)]
@@ -92,7 +92,7 @@ pub struct ControllerArgs {
     #[arg(long, env = "SUPERCARGO_TRUST_POLICY", value_name = "FILE")]
     pub trust_policy: Option<PathBuf>,
     /// Sigstore trusted_root.json for keyless signatures, unless the trust policy or the release sets one (default: the built-in public good root).
-    #[arg(long, env = "SUPERCARGO_TRUSTED_ROOT", value_name = "FILE")]
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_TRUSTED_ROOT", value_name = "FILE")]
     pub trusted_root: Option<PathBuf>,
     /// Refuse releases whose artifact is verified by neither the trust policy nor spec.verify.
     #[arg(long, env = "SUPERCARGO_REQUIRE_VERIFICATION", value_parser = clap::builder::FalseyValueParser::new())]
