@@ -33,6 +33,39 @@ pub struct LeaseSpec {
 }
 
 impl LeaseSpec {
+    /// Held from now on by this holder, for so long without a renewal.
+    pub fn held_by(holder: String, duration: Duration, transitions: i64, now: Timestamp) -> Self {
+        let now = micro_time(now);
+        Self {
+            holder_identity: Some(holder),
+            lease_duration_seconds: Some(duration.as_secs().cast_signed()),
+            acquire_time: Some(now.clone()),
+            renew_time: Some(now),
+            lease_transitions: Some(transitions),
+        }
+    }
+
+    /// The same, renewed now.
+    #[must_use]
+    pub fn renewed(&self, now: Timestamp) -> Self {
+        Self { renew_time: Some(micro_time(now)), ..self.clone() }
+    }
+
+    /// The same without a holder.
+    #[must_use]
+    pub fn ended(&self) -> Self {
+        Self {
+            holder_identity: Some(String::new()),
+            lease_transitions: Some(self.transitions() + 1),
+            ..self.clone()
+        }
+    }
+
+    /// How often it changed hands.
+    pub fn transitions(&self) -> i64 {
+        self.lease_transitions.unwrap_or_default()
+    }
+
     /// The holder; empty when nobody holds it.
     pub fn holder(&self) -> &str {
         self.holder_identity.as_deref().unwrap_or_default()
@@ -103,7 +136,7 @@ fn collection(namespace: &str) -> String {
 }
 
 /// The form of a MicroTime.
-pub fn micro_time(now: Timestamp) -> String {
+fn micro_time(now: Timestamp) -> String {
     format!("{now:.6}")
 }
 

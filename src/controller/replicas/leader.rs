@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::cluster::error::ApiError;
-use crate::cluster::lease::{Lease, LeaseSpec, micro_time};
+use crate::cluster::lease::{Lease, LeaseSpec};
 use crate::cluster::session::Session;
 use crate::domain::replicas::LeaseTimes;
 use crate::reconcile::error::chain;
@@ -91,15 +91,8 @@ impl LeaseCandidate {
         if !free && Instant::now() < self.expires() {
             return Ok(false);
         }
-        let transitions = spec.lease_transitions.unwrap_or_default();
-        let now = micro_time(Timestamp::now());
-        let mine = LeaseSpec {
-            holder_identity: Some(self.me.clone()),
-            lease_duration_seconds: Some(self.times.duration.as_secs().cast_signed()),
-            acquire_time: Some(now.clone()),
-            renew_time: Some(now),
-            lease_transitions: Some(transitions + i64::from(holder != self.me)),
-        };
+        let transitions = spec.transitions() + i64::from(holder != self.me);
+        let mine = LeaseSpec::held_by(self.me.clone(), self.times.duration, transitions, Timestamp::now());
         self.write(mine).await.map(|()| true)
     }
 
@@ -142,7 +135,7 @@ impl LeaseCandidate {
 
     /// Renews once; false when another replica holds it now.
     async fn renew(&mut self) -> Result<bool, ApiError> {
-        let spec = LeaseSpec { renew_time: Some(micro_time(Timestamp::now())), ..self.lease.spec.clone() };
+        let spec = self.lease.spec.renewed(Timestamp::now());
         match self.write(spec).await {
             Ok(()) => Ok(true),
             // It was changed: read who holds it.
@@ -156,8 +149,7 @@ impl LeaseCandidate {
         let spec = LeaseSpec {
             holder_identity: Some(String::new()),
             lease_duration_seconds: Some(1),
-            renew_time: Some(micro_time(Timestamp::now())),
-            ..self.lease.spec.clone()
+            ..self.lease.spec.renewed(Timestamp::now())
         };
         let written = match self.write(spec.clone()).await {
             // A renewal may have succeeded whose answer was not awaited.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::keys;
 use crate::cluster::error::ApiError;
-use crate::cluster::lease::{Lease, LeaseSpec, micro_time};
+use crate::cluster::lease::{Lease, LeaseSpec};
 use crate::cluster::session::Session;
 use crate::domain::replicas::{LeaseTimes, Replica};
 use crate::reconcile::error::chain;
@@ -90,21 +90,13 @@ impl ReplicaLease {
     async fn try_join(&mut self, pod: &str) -> Result<(), ApiError> {
         self.lease = self.session.read_lease(&self.namespace, &self.name).await?;
         let spec = &self.lease.spec;
-        let transitions = spec.lease_transitions.unwrap_or_default();
+        let transitions = spec.transitions();
         let (holder, transitions) = match pod_of(spec.holder()) == Some(pod) {
             true => (spec.holder().to_owned(), transitions),
             false => (format!("{pod}_{:08x}", fastrand::u32(..)), transitions + 1),
         };
-        let now = micro_time(Timestamp::now());
         self.holder.clone_from(&holder);
-        self.write(LeaseSpec {
-            holder_identity: Some(holder),
-            lease_duration_seconds: Some(self.times.duration.as_secs().cast_signed()),
-            acquire_time: Some(now.clone()),
-            renew_time: Some(now),
-            lease_transitions: Some(transitions),
-        })
-        .await
+        self.write(LeaseSpec::held_by(holder, self.times.duration, transitions, Timestamp::now())).await
     }
 
     async fn write(&mut self, spec: LeaseSpec) -> Result<(), ApiError> {
@@ -159,7 +151,7 @@ impl ReplicaLease {
 
     /// Renews once; false when we do not hold it any more.
     async fn renew(&mut self) -> Result<bool, ApiError> {
-        let spec = LeaseSpec { renew_time: Some(micro_time(Timestamp::now())), ..self.lease.spec.clone() };
+        let spec = self.lease.spec.renewed(Timestamp::now());
         match self.write(spec.clone()).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
@@ -201,13 +193,7 @@ impl ReplicaLease {
     }
 
     async fn end(&mut self) -> Result<(), ApiError> {
-        let transitions = self.lease.spec.lease_transitions.unwrap_or_default();
-        let spec = LeaseSpec {
-            holder_identity: Some(String::new()),
-            lease_transitions: Some(transitions + 1),
-            ..self.lease.spec.clone()
-        };
-        self.write(spec).await
+        self.write(self.lease.spec.ended()).await
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::lease::{label_of, name_of, pod_of};
 use crate::api::keys;
 use crate::cluster::error::ApiError;
-use crate::cluster::lease::{Lease, LeaseEvent, LeaseSpec};
+use crate::cluster::lease::{Lease, LeaseEvent};
 use crate::cluster::session::Session;
 use crate::domain::replicas::{LeaseTimes, Replica, Replicas};
 use crate::reconcile::error::chain;
@@ -238,13 +238,8 @@ impl Members {
             return Ok(false);
         }
         let SeenLease { lease, .. } = seen;
-        let transitions = lease.spec.lease_transitions.unwrap_or_default();
-        let spec = LeaseSpec {
-            holder_identity: Some(String::new()),
-            lease_transitions: Some(transitions + 1),
-            ..lease.spec
-        };
-        match self.session.write_lease(&self.namespace, name, &Lease { spec, ..lease }).await {
+        let ended = Lease { spec: lease.spec.ended(), ..lease };
+        match self.session.write_lease(&self.namespace, name, &ended).await {
             Ok(_) => {
                 looked.seen.remove(name);
                 Ok(true)

@@ -49,8 +49,7 @@ pub enum MoveResult {
 /// Moves a release. If that is not possible now, pauses before it says so.
 pub async fn carry_out(session: Session, members: Arc<Members>, asked: Move) -> Moved {
     let result = match attempt(&session, &members, &asked).await {
-        Ok(Some(result)) => result,
-        Ok(None) => MoveResult::Later,
+        Ok(result) => result,
         // It is gone, or a newer version arrives by the watch.
         Err(error) if error.is_conflict() || error.is_not_found() => MoveResult::Later,
         Err(error) => {
@@ -64,16 +63,13 @@ pub async fn carry_out(session: Session, members: Arc<Members>, asked: Move) -> 
     Moved { id: asked.id, uid: asked.uid, result }
 }
 
-async fn attempt(session: &Session, members: &Members, asked: &Move) -> Result<Option<MoveResult>, ApiError> {
+async fn attempt(session: &Session, members: &Members, asked: &Move) -> Result<MoveResult, ApiError> {
     if let Some(from) = &asked.from
         && !members.is_gone(from).await?
     {
-        return Ok(None);
+        return Ok(MoveResult::Later);
     }
     let session = session.clone().on_behalf_of(&asked.id.namespace);
     let kept = session.write_owner(&asked.id, &asked.uid, &asked.version, &asked.to).await?;
-    Ok(Some(match kept {
-        Some(owner) => MoveResult::Done(owner),
-        None => MoveResult::NotKept,
-    }))
+    Ok(kept.map_or(MoveResult::NotKept, MoveResult::Done))
 }

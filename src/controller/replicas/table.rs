@@ -53,11 +53,21 @@ impl Row {
         self.owner().or(self.last.as_ref())
     }
 
+    /// The term that the last event shows.
+    fn seen_term(&self) -> i64 {
+        self.owner().map_or(0, |owner| owner.term)
+    }
+
+    /// Whether the event of a move is still to come.
+    fn is_behind(&self) -> bool {
+        self.seen_term() < self.term
+    }
+
     fn note_owner(&mut self) {
+        if !self.is_behind() {
+            self.term = 0;
+        }
         if let Some(owner) = self.owner().cloned() {
-            if owner.term >= self.term {
-                self.term = 0;
-            }
             self.last = Some(owner);
         }
     }
@@ -145,11 +155,9 @@ impl ReleaseTable {
     pub fn moved(&mut self, id: &ReleaseId, uid: &str, owner: Option<&OwnerStatus>) -> bool {
         let Some(row) = self.rows.get_mut(id).filter(|row| row.uid() == uid) else { return false };
         row.is_busy = false;
-        let known = row.owner().map_or(0, |owner| owner.term);
         row.term = owner.map_or(0, |owner| owner.term).max(row.term);
-        if known >= row.term {
-            row.term = 0;
-        }
+        // Its event may have come before the answer.
+        row.note_owner();
         true
     }
 
@@ -158,8 +166,7 @@ impl ReleaseTable {
     pub fn duty(&self, id: &ReleaseId, is_at_work: bool) -> Option<Duty> {
         let row = self.rows.get(id).filter(|row| !row.is_busy)?;
         let owner = row.known_owner();
-        if row.owner().map_or(0, |owner| owner.term) < row.term {
-            // A newer event follows.
+        if row.is_behind() {
             return None;
         }
         let is_leaders = owner.is_none_or(|owner| owner.holder.is_empty());

@@ -59,32 +59,18 @@ impl Claims {
     /// The release is gone. Returns the releases that wait for its objects, and those that kept
     /// objects for it.
     pub fn forget(&self, release: &ReleaseId) -> BTreeSet<ReleaseId> {
-        self.write(|i| {
-            i.reserved.retain(|_, owner| owner != release);
-            i.offered.retain(|_, owner| owner != release);
-            let mut notified = i.want(release, &BTreeSet::new());
-            let before = i.named.remove(release);
-            notified.extend(i.pending_owners(before.as_deref(), |_| false));
-            notified
-        })
+        self.hand_over(release, Vec::new())
     }
 
     /// Another process works on the release from now on, and it waits for these objects. Returns the
     /// releases that wait for its objects, and those that kept objects that it does not wait for.
     pub fn hand_over(&self, release: &ReleaseId, awaited: Vec<String>) -> BTreeSet<ReleaseId> {
-        let awaited: BTreeSet<String> = awaited.into_iter().collect();
         self.write(|i| {
             i.reserved.retain(|_, owner| owner != release);
             i.offered.retain(|_, owner| owner != release);
-            let wanted = i.wanted.extract_if(|_, pending_owner| pending_owner == release);
-            let dropped: BTreeSet<ObjectId> =
-                wanted.map(|(id, _)| id).filter(|id| !awaited.contains(&id.to_string())).collect();
-            i.awaited_before.retain(|_, owner| owner != release);
-            i.awaited_before.extend(awaited.into_iter().map(|object| (object, release.clone())));
-            let mut notified = i.givers(|id| dropped.contains(id));
+            let mut notified = i.await_before(release, awaited);
             let before = i.named.remove(release);
             notified.extend(i.pending_owners(before.as_deref(), |_| false));
-            notified.remove(release);
             notified
         })
     }
@@ -130,20 +116,7 @@ impl Claims {
     /// what it wants. Replaces its previous list. Returns the releases that keep objects for it that it
     /// does not wait for any more.
     pub fn wanted_before(&self, release: &ReleaseId, objects: Vec<String>) -> BTreeSet<ReleaseId> {
-        self.write(|i| {
-            let mut dropped: BTreeSet<String> =
-                i.awaited_before.extract_if(|_, owner| owner == release).map(|(object, _)| object).collect();
-            for object in objects {
-                dropped.remove(&object);
-                i.awaited_before.insert(object, release.clone());
-            }
-            let mut notified = BTreeSet::new();
-            if !dropped.is_empty() {
-                notified = i.givers(|id| dropped.contains(&id.to_string()));
-                notified.remove(release);
-            }
-            notified
-        })
+        self.write(|i| i.await_before(release, objects))
     }
 
     /// A release waits for objects of other releases that it may write. Replaces its previous list.
@@ -198,6 +171,25 @@ impl Inner {
         let is_dropped =
             |id: &ObjectId| dropped.contains(id) || !ids.contains(id) && before.contains(&id.to_string());
         let mut notified = self.givers(is_dropped);
+        notified.remove(release);
+        notified
+    }
+
+    /// A release waits for these objects, until it says itself what it wants. Returns the releases that
+    /// keep objects for it that it does not wait for any more.
+    fn await_before(&mut self, release: &ReleaseId, objects: Vec<String>) -> BTreeSet<ReleaseId> {
+        let wanted = self.wanted.extract_if(|_, pending_owner| pending_owner == release);
+        let mut dropped: BTreeSet<String> = wanted.map(|(id, _)| id.to_string()).collect();
+        let before = self.awaited_before.extract_if(|_, owner| owner == release);
+        dropped.extend(before.map(|(object, _)| object));
+        for object in objects {
+            dropped.remove(&object);
+            self.awaited_before.insert(object, release.clone());
+        }
+        if dropped.is_empty() {
+            return BTreeSet::new();
+        }
+        let mut notified = self.givers(|id| dropped.contains(&id.to_string()));
         notified.remove(release);
         notified
     }
