@@ -4,11 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
 
 use super::board::AlertBoard;
 use super::client::{NewsClient, Sent};
+use super::frame::{Frame, Line, serve};
 use super::mailbox::Mailbox;
 use super::trouble::Trouble;
 use crate::domain::notify::format::{Alert, alert_request};
@@ -20,89 +19,57 @@ use crate::observe::metrics::Metrics;
 
 /// An Alertmanager.
 pub struct AlertLine {
-    receiver: watch::Sender<Arc<NewsReceiver>>,
+    frame: Frame,
     board: Mutex<AlertBoard>,
-    wake: Notify,
-    stop: CancellationToken,
-    metrics: Arc<Metrics>,
 }
 
 impl AlertLine {
     /// Starts to send to it.
     pub fn start(receiver: NewsReceiver, metrics: &Arc<Metrics>) -> Arc<Self> {
-        let line = Arc::new(Self {
-            receiver: watch::Sender::new(Arc::new(receiver)),
-            board: Mutex::default(),
-            wake: Notify::new(),
-            stop: CancellationToken::new(),
-            metrics: Arc::clone(metrics),
-        });
-        tokio::spawn(Arc::clone(&line).serve());
+        let line = Arc::new(Self { frame: Frame::new(receiver, metrics), board: Mutex::default() });
+        tokio::spawn(serve(Arc::clone(&line)));
         line
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut AlertBoard) -> T) -> T {
-        change(&mut self.board.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The receiver.
-    pub fn receiver(&self) -> Arc<NewsReceiver> {
-        Arc::clone(&self.receiver.borrow())
-    }
-
-    /// It has another configuration.
-    pub fn change(&self, receiver: NewsReceiver) {
-        if **self.receiver.borrow() != receiver {
-            self.receiver.send_replace(Arc::new(receiver));
-        }
-    }
-
-    /// It is gone. Its alerts end by themselves.
-    pub fn end(&self) {
-        self.stop.cancel();
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut board);
+        self.frame.waiting(board.oldest());
+        changed
     }
 
     /// This is true of a release now.
     pub fn stand(&self, news: News, mailbox: &Arc<Mailbox>) {
         let (at, now) = (Timestamp::now(), Instant::now());
         if self.with(|board| board.stand(news, mailbox, at, now)) {
-            self.count(NewsResult::Dropped, 1);
+            self.frame.count(NewsResult::Dropped, 1);
         }
-        self.wake.notify_one();
+        self.frame.wake();
     }
 
     /// No alert of the release is true any more.
     pub fn clear(&self, uid: &str) {
         self.with(|board| board.end(uid, None, Timestamp::now(), Instant::now()));
-        self.wake.notify_one();
+        self.frame.wake();
+    }
+}
+
+impl Line for AlertLine {
+    fn frame(&self) -> &Frame {
+        &self.frame
     }
 
-    fn count(&self, result: NewsResult, count: usize) {
-        self.metrics.news(self.receiver.borrow().kind, result, count);
+    // Its alerts end by themselves.
+    fn clear_all(&self) {
+        self.with(|board| *board = AlertBoard::default());
     }
 
-    async fn serve(self: Arc<Self>) {
-        let mut changes = self.receiver.subscribe();
-        let stop = self.stop.clone();
-        while !stop.is_cancelled() {
-            let receiver = Arc::clone(&changes.borrow_and_update());
-            tokio::select! {
-                () = self.send(&receiver) => {}
-                _ = changes.changed() => {}
-                () = stop.cancelled() => {}
-            }
-        }
-        let receiver = self.receiver();
-        self.metrics.news_waiting(receiver.kind, &receiver.name, None);
-    }
-
-    /// Sends to it until it changes.
     async fn send(&self, receiver: &NewsReceiver) {
         let Some(client) = NewsClient::of(receiver) else { return std::future::pending().await };
         let between = Duration::from_secs(60) / receiver.per_minute.max(1);
         let (mut trouble, mut most) = (Trouble::default(), receiver.kind.most(receiver.batch));
         loop {
-            self.gathered(receiver).await;
+            self.frame.gathered(|| self.with(|board| board.wakes_at(receiver.group))).await;
             let due = self.with(|board| board.due(Instant::now(), most));
             if due.is_empty() {
                 continue;
@@ -116,45 +83,26 @@ impl AlertLine {
                     trouble.over(&receiver.name);
                     most = receiver.kind.most(receiver.batch);
                     let news = self.with(|board| board.done(&due, Instant::now()));
-                    self.count(NewsResult::Delivered, news);
+                    self.frame.count(NewsResult::Delivered, news);
                 }
                 NewsFate::Refused if due.len() > 1 => {
                     // One of them is the reason; the others are delivered without it.
                     most = due.len() / 2;
-                    self.count(NewsResult::Retried, due.len());
+                    self.frame.count(NewsResult::Retried, due.len());
                 }
                 NewsFate::Refused => {
                     self.with(|board| board.forget(&due));
-                    self.count(NewsResult::Refused, due.len());
+                    self.frame.count(NewsResult::Refused, due.len());
                     for (_, alert) in &due {
                         trouble.refused(&receiver.name, &alert.news, &problem);
                     }
                 }
                 NewsFate::Later(asked) => {
-                    self.count(NewsResult::Retried, due.len());
+                    self.frame.count(NewsResult::Retried, due.len());
                     tokio::time::sleep(trouble.pause(&receiver.name, asked, &problem)).await;
                 }
             }
             tokio::time::sleep(between).await;
-        }
-    }
-
-    /// Waits until something is to be sent.
-    async fn gathered(&self, receiver: &NewsReceiver) {
-        loop {
-            let (at, oldest) = self.with(|board| (board.wakes_at(receiver.group), board.oldest()));
-            self.metrics.news_waiting(receiver.kind, &receiver.name, oldest);
-            let Some(at) = at else {
-                self.wake.notified().await;
-                continue;
-            };
-            if at <= Instant::now() {
-                return;
-            }
-            tokio::select! {
-                () = tokio::time::sleep_until(at.into()) => return,
-                () = self.wake.notified() => {}
-            }
         }
     }
 }

@@ -84,8 +84,14 @@ impl NewsClient {
         {
             body.extend_from_slice(&part[..part.len().min(MAX_ANSWER_BYTES)]);
         }
-        let retry_after = answer.headers().get(http::header::RETRY_AFTER).and_then(|v| v.to_str().ok());
-        let reply = NewsReply { status: status.as_u16(), retry_after, body: &body };
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let reply = NewsReply {
+            status: status.as_u16(),
+            retry_after: header("retry-after"),
+            remaining: header("x-ratelimit-remaining"),
+            reset: header("x-ratelimit-reset"),
+            body: &body,
+        };
         let fate = fate_of(self.kind, reply, Timestamp::now());
         let moved = if status.is_redirection() { ", which is not followed" } else { "" };
         Sent { fate, problem: format!("the answer is {}{moved}", status.as_u16()) }

@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
 
 use super::client::{NewsClient, Sent};
+use super::frame::{Frame, Line, serve};
 use super::queue::{NewsQueue, WaitingNews};
 use super::trouble::Trouble;
 use crate::domain::notify::format::request;
@@ -20,58 +19,31 @@ use crate::observe::metrics::Metrics;
 
 /// A receiver and what waits for it.
 pub struct ReceiverLine {
-    receiver: watch::Sender<Arc<NewsReceiver>>,
+    frame: Frame,
     queue: Mutex<NewsQueue>,
-    wake: Notify,
-    stop: CancellationToken,
-    metrics: Arc<Metrics>,
 }
 
 impl ReceiverLine {
     /// Starts to send to a receiver.
     pub fn start(receiver: NewsReceiver, metrics: &Arc<Metrics>) -> Arc<Self> {
-        let line = Arc::new(Self {
-            receiver: watch::Sender::new(Arc::new(receiver)),
-            queue: Mutex::default(),
-            wake: Notify::new(),
-            stop: CancellationToken::new(),
-            metrics: Arc::clone(metrics),
-        });
-        tokio::spawn(Arc::clone(&line).serve());
+        let line = Arc::new(Self { frame: Frame::new(receiver, metrics), queue: Mutex::default() });
+        tokio::spawn(serve(Arc::clone(&line)));
         line
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut NewsQueue) -> T) -> T {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = change(&mut queue);
-        let receiver = self.receiver.borrow();
-        self.metrics.news_waiting(receiver.kind, &receiver.name, queue.oldest());
+        self.frame.waiting(queue.oldest());
         changed
-    }
-
-    /// The receiver.
-    pub fn receiver(&self) -> Arc<NewsReceiver> {
-        Arc::clone(&self.receiver.borrow())
-    }
-
-    /// The receiver has another configuration. What waits for it stays.
-    pub fn change(&self, receiver: NewsReceiver) {
-        if **self.receiver.borrow() != receiver {
-            self.receiver.send_replace(Arc::new(receiver));
-        }
-    }
-
-    /// The receiver is gone, and what waits for it, too.
-    pub fn end(&self) {
-        self.stop.cancel();
     }
 
     /// Adds a notification.
     pub fn add(&self, one: WaitingNews) {
         if self.with(|queue| queue.add(one)) {
-            self.count(NewsResult::Dropped, 1);
+            self.frame.count(NewsResult::Dropped, 1);
         }
-        self.wake.notify_one();
+        self.frame.wake();
     }
 
     /// Removes what is not true any more.
@@ -79,33 +51,28 @@ impl ReceiverLine {
         self.with(|queue| queue.withdraw(uid, digest));
     }
 
-    fn count(&self, result: NewsResult, count: usize) {
-        self.metrics.news(self.receiver.borrow().kind, result, count);
+    /// Removes all of a release.
+    pub fn withdraw_release(&self, uid: &str) {
+        self.with(|queue| queue.withdraw_release(uid));
+    }
+}
+
+impl Line for ReceiverLine {
+    fn frame(&self) -> &Frame {
+        &self.frame
     }
 
-    async fn serve(self: Arc<Self>) {
-        let mut changes = self.receiver.subscribe();
-        let stop = self.stop.clone();
-        while !stop.is_cancelled() {
-            let receiver = Arc::clone(&changes.borrow_and_update());
-            tokio::select! {
-                () = self.send(&receiver) => {}
-                // What was taken for a request that is cut off goes back to the queue.
-                _ = changes.changed() => {}
-                () = stop.cancelled() => {}
-            }
-        }
-        // What was being sent has gone back to it.
+    // What was being sent has gone back to the queue.
+    fn clear_all(&self) {
         self.with(|queue| *queue = NewsQueue::default());
     }
 
-    /// Sends to a receiver until it changes.
     async fn send(&self, receiver: &NewsReceiver) {
         let Some(client) = NewsClient::of(receiver) else { return std::future::pending().await };
         let between = Duration::from_secs(60) / receiver.per_minute.max(1);
         let (mut trouble, mut most) = (Trouble::default(), receiver.kind.most(receiver.batch));
         loop {
-            self.gathered(receiver.group).await;
+            self.frame.gathered(|| self.with(|queue| queue.wakes_at(receiver.group))).await;
             let taken = Taken { line: self, news: self.with(|queue| queue.take(Instant::now(), most)) };
             let Some(taken) = taken.current(receiver) else { continue };
             let news: Vec<&News> = taken.news.iter().map(|one| &*one.news).collect();
@@ -116,7 +83,7 @@ impl ReceiverLine {
                 NewsFate::Delivered => {
                     trouble.over(name);
                     most = receiver.kind.most(receiver.batch);
-                    self.count(NewsResult::Delivered, count);
+                    self.frame.count(NewsResult::Delivered, count);
                     for one in taken.done() {
                         if let Some(mailbox) = one.mailbox.upgrade() {
                             mailbox.accept(one.news.entry(name));
@@ -127,39 +94,21 @@ impl ReceiverLine {
                 NewsFate::Refused if count > 1 => {
                     // One of them is the reason; the others are delivered without it.
                     most = count / 2;
-                    self.count(NewsResult::Retried, count);
+                    self.frame.count(NewsResult::Retried, count);
                 }
                 NewsFate::Refused => {
-                    self.count(NewsResult::Refused, count);
+                    self.frame.count(NewsResult::Refused, count);
                     for one in taken.done() {
                         trouble.refused(name, &one.news, &problem);
                     }
                 }
                 NewsFate::Later(asked) => {
-                    self.count(NewsResult::Retried, count);
+                    self.frame.count(NewsResult::Retried, count);
                     drop(taken);
                     tokio::time::sleep(trouble.pause(name, asked, &problem)).await;
                 }
             }
             tokio::time::sleep(between).await;
-        }
-    }
-
-    /// Waits until something is to be sent.
-    async fn gathered(&self, group: Duration) {
-        loop {
-            let wakes_at = self.with(|queue| queue.wakes_at(group));
-            let Some(at) = wakes_at else {
-                self.wake.notified().await;
-                continue;
-            };
-            if at <= Instant::now() {
-                return;
-            }
-            tokio::select! {
-                () = tokio::time::sleep_until(at.into()) => return,
-                () = self.wake.notified() => {}
-            }
         }
     }
 }
@@ -182,7 +131,7 @@ impl<'l> Taken<'l> {
             !is_old && one.mailbox.strong_count() > 0 && receiver.takes(&one.news)
         });
         if expired > 0 {
-            self.line.count(NewsResult::Expired, expired);
+            self.line.frame.count(NewsResult::Expired, expired);
         }
         (!self.news.is_empty()).then_some(self)
     }

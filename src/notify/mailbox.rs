@@ -55,6 +55,16 @@ impl Mailbox {
         self.with(|state| state.offered.remove(receiver));
     }
 
+    /// What waits for this receiver is to be handed over again.
+    pub(super) fn offer_again(&self, receiver: &str) {
+        self.with(|state| state.offered.get_mut(receiver).map(String::clear));
+    }
+
+    /// Whether something was handed over to this receiver that it has not accepted yet.
+    pub(super) fn waits(&self, receiver: &str) -> bool {
+        self.with(|state| state.offered.contains_key(receiver))
+    }
+
     /// Takes what was accepted, for the status.
     pub fn take(&self) -> Vec<NotifiedEntry> {
         self.with(|state| std::mem::take(&mut state.accepted))

@@ -4,6 +4,7 @@
 mod alerts;
 mod board;
 mod client;
+mod frame;
 mod line;
 mod mailbox;
 mod notifier;

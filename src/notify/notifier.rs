@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::alerts::AlertLine;
+use super::frame::{Frame, Line};
 use super::line::ReceiverLine;
 use super::mailbox::Mailbox;
 use super::queue::WaitingNews;
@@ -52,24 +53,10 @@ impl AnyLine {
         }
     }
 
-    fn receiver(&self) -> Arc<NewsReceiver> {
+    fn frame(&self) -> &Frame {
         match self {
-            Self::News(line) => line.receiver(),
-            Self::Alerts(line) => line.receiver(),
-        }
-    }
-
-    fn change(&self, receiver: NewsReceiver) {
-        match self {
-            Self::News(line) => line.change(receiver),
-            Self::Alerts(line) => line.change(receiver),
-        }
-    }
-
-    fn end(&self) {
-        match self {
-            Self::News(line) => line.end(),
-            Self::Alerts(line) => line.end(),
+            Self::News(line) => line.frame(),
+            Self::Alerts(line) => line.frame(),
         }
     }
 }
@@ -109,26 +96,39 @@ impl Notifier {
     fn apply(&self, config: &NotifyConfig, metrics: &Arc<Metrics>) {
         let mut state = self.state();
         state.cluster.clone_from(&config.cluster);
+        // What was handed over to these is handed over again: it went with the line, or the receiver did not
+        // take it as it was.
+        let mut changed: Vec<String> = Vec::new();
         state.lines.retain(|name, line| {
-            let stays = config.receivers.iter().any(|receiver| receiver.name == *name);
+            // Another type has other words and metrics.
+            let kind = line.frame().receiver().kind;
+            let stays = config.receivers.iter().any(|new| new.name == *name && new.kind == kind);
             if !stays {
-                line.end();
+                line.frame().end();
+                changed.push(name.clone());
             }
             stays
         });
         for receiver in &config.receivers {
             match state.lines.get(&receiver.name) {
-                // Another type has other words and metrics.
-                Some(line) if line.receiver().kind == receiver.kind => line.change(receiver.clone()),
-                known => {
-                    if let Some(line) = known {
-                        line.end();
-                    }
-                    state.lines.insert(receiver.name.clone(), AnyLine::start(receiver.clone(), metrics));
+                Some(line) if line.frame().change(receiver.clone()) => changed.push(receiver.name.clone()),
+                Some(_) => {}
+                None => {
+                    let line = AnyLine::start(receiver.clone(), metrics);
+                    state.lines.insert(receiver.name.clone(), line);
                 }
             }
         }
-        state.mailboxes.retain(|mailbox| mailbox.upgrade().inspect(|mailbox| mailbox.ask()).is_some());
+        let ask = |mailbox: Arc<Mailbox>| {
+            for name in &changed {
+                match config.receivers.iter().any(|receiver| receiver.name == *name) {
+                    true => mailbox.offer_again(name),
+                    false => mailbox.withdraw(name),
+                }
+            }
+            mailbox.ask();
+        };
+        state.mailboxes.retain(|mailbox| mailbox.upgrade().map(ask).is_some());
     }
 
     /// The mailbox of a release.
@@ -158,15 +158,20 @@ impl Notifier {
         }
         let Some(situation) = situation(status) else { return };
         let ReleaseView { id, uid, labels, url } = release;
-        let subject = NewsSubject { release: id, uid, repository: url, cluster: state.cluster.as_deref() };
+        let subject =
+            NewsSubject { release: id, uid, labels, repository: url, cluster: state.cluster.as_deref() };
         for (name, line) in &state.lines {
-            let receiver = line.receiver();
+            let receiver = line.frame().receiver();
             let concerned = receiver.interest.concerns(&id.namespace, labels);
             let line = match line {
                 AnyLine::News(line) if concerned => line,
-                AnyLine::News(_) => continue,
+                AnyLine::News(line) => {
+                    mailbox.withdraw(name);
+                    line.withdraw_release(uid);
+                    continue;
+                }
                 AnyLine::Alerts(line) if concerned && receiver.interest.wants(situation.kind) => {
-                    let now_stands = Announcement { kind: situation.kind, count: 1, pause: Duration::ZERO };
+                    let now_stands = Announcement::first(situation.kind);
                     line.stand(News::new(subject, &situation, &now_stands, status, now), mailbox);
                     continue;
                 }
@@ -176,8 +181,8 @@ impl Notifier {
                 }
             };
             let notified = status.notified.iter().find(|entry| entry.receiver == *name);
-            let next =
-                announcement(&situation, notified, now).filter(|next| receiver.interest.wants(next.kind));
+            let next = announcement(&situation, notified, mailbox.waits(name), now)
+                .filter(|next| receiver.interest.wants(next.kind));
             let Some(next) = next else {
                 mailbox.withdraw(name);
                 line.withdraw(uid, situation.digest.as_deref());
@@ -210,12 +215,12 @@ impl Notifier {
         }
         status.notified.retain(|entry| state.lines.contains_key(&entry.receiver));
         let Some(situation) = situation(status) else { return };
-        let ReleaseView { id, uid, url, .. } = release;
-        let subject = NewsSubject { release: id, uid, repository: url, cluster: None };
+        let ReleaseView { id, uid, labels, url } = release;
+        let subject = NewsSubject { release: id, uid, labels, repository: url, cluster: None };
         for entry in status.notified.clone() {
             let Some(line) = state.lines.get(&entry.receiver) else { continue };
-            let next = announcement(&situation, Some(&entry), now);
-            if let Some(next) = next.filter(|next| !line.receiver().interest.wants(next.kind)) {
+            let next = announcement(&situation, Some(&entry), false, now);
+            if let Some(next) = next.filter(|next| !line.frame().receiver().interest.wants(next.kind)) {
                 let news = News::new(subject, &situation, &next, status, now);
                 remember(&mut status.notified, news.entry(&entry.receiver));
             }

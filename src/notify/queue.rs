@@ -1,7 +1,7 @@
 //! The notifications that wait for one receiver. A newer one about the same release and digest takes the
 //! place of an older one, so that there are never many more than releases.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -31,9 +31,9 @@ type Key = (String, Option<String>);
 pub struct NewsQueue {
     next: u64,
     waiting: BTreeMap<u64, WaitingNews>,
-    places: HashMap<Key, u64>,
-    /// When the oldest of those came that are being sent.
-    sending: Option<Instant>,
+    places: BTreeMap<Key, u64>,
+    /// Those that are being sent, and are still true: when they came.
+    sending: BTreeMap<Key, Instant>,
 }
 
 fn key_of(news: &News) -> Key {
@@ -59,11 +59,25 @@ impl NewsQueue {
         is_full
     }
 
-    /// Removes what is not true any more.
+    /// Removes what is not true any more. What is being sent does not come back.
     pub fn withdraw(&mut self, uid: &str, digest: Option<&str>) {
         let key = (uid.to_owned(), digest.map(str::to_owned));
         if let Some(place) = self.places.remove(&key) {
             self.waiting.remove(&place);
+        }
+        self.sending.remove(&key);
+    }
+
+    /// Removes all of a release.
+    pub fn withdraw_release(&mut self, uid: &str) {
+        let first = (uid.to_owned(), None);
+        let of_release = |(key, _): &(&Key, &u64)| key.0 == uid;
+        let waiting = self.places.range(first.clone()..).take_while(of_release);
+        let keys: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
+        let sending = self.sending.range(first..).take_while(|(key, _)| key.0 == uid);
+        let keys: Vec<Key> = sending.map(|(key, _)| key.clone()).chain(keys).collect();
+        for (uid, digest) in keys {
+            self.withdraw(&uid, digest.as_deref());
         }
     }
 
@@ -92,21 +106,25 @@ impl NewsQueue {
         for one in &taken {
             self.places.remove(&key_of(&one.news));
         }
-        self.sending = taken.iter().map(|one| one.came).min();
+        self.sending = taken.iter().map(|one| (key_of(&one.news), one.came)).collect();
         taken
     }
 
     /// What was taken is done with.
     pub fn done(&mut self) {
-        self.sending = None;
+        self.sending.clear();
     }
 
-    /// Puts back those that were not accepted, before all others, unless there is a newer one.
+    /// Puts back those that were not accepted, before all others, unless there is a newer one or they are not
+    /// true any more.
     pub fn put_back(&mut self, taken: Vec<WaitingNews>) {
-        self.sending = None;
+        let sending = std::mem::take(&mut self.sending);
         let mut all: Vec<WaitingNews> = taken;
         let waiting = std::mem::take(&mut self.waiting);
-        all.retain(|one| !self.places.contains_key(&key_of(&one.news)));
+        all.retain(|one| {
+            let key = key_of(&one.news);
+            sending.contains_key(&key) && !self.places.contains_key(&key)
+        });
         all.extend(waiting.into_values());
         self.places.clear();
         for one in all {
@@ -116,7 +134,8 @@ impl NewsQueue {
 
     /// When the oldest one came that is not accepted yet.
     pub fn oldest(&self) -> Option<Instant> {
-        self.waiting.values().next().map(|one| one.came).into_iter().chain(self.sending).min()
+        let waiting = self.waiting.values().next().map(|one| one.came);
+        waiting.into_iter().chain(self.sending.values().copied()).min()
     }
 }
 
@@ -153,6 +172,36 @@ mod tests {
         assert_eq!(messages(&queue.take(start, 2)), ["6"]);
         queue.done();
         assert_eq!(queue.oldest(), None);
+    }
+
+    #[test]
+    fn what_is_over_while_it_is_sent_does_not_come_back() {
+        let (mut queue, start) = (NewsQueue::default(), Instant::now());
+        for (uid, digest, message) in [("u", "a", "1"), ("u", "b", "2"), ("v", "a", "3")] {
+            queue.add(one(uid, digest, message, start));
+        }
+        let taken = queue.take(start, 10);
+        queue.withdraw("u", Some("a"));
+        // It is back with other words.
+        queue.withdraw("u", Some("b"));
+        queue.add(one("u", "b", "4", start));
+        queue.put_back(taken);
+        assert_eq!(messages(&queue.take(start, 10)), ["3", "4"]);
+        queue.done();
+        assert_eq!(queue.oldest(), None);
+    }
+
+    #[test]
+    fn a_release_that_is_no_longer_of_interest_leaves_nothing() {
+        let (mut queue, start) = (NewsQueue::default(), Instant::now());
+        queue.add(one("u", "a", "1", start));
+        let taken = queue.take(start, 1);
+        for (uid, digest) in [("t", "a"), ("u", "b"), ("u", "c"), ("v", "a")] {
+            queue.add(one(uid, digest, uid, start));
+        }
+        queue.withdraw_release("u");
+        queue.put_back(taken);
+        assert_eq!(messages(&queue.take(start, 10)), ["t", "v"]);
     }
 
     #[test]

@@ -328,6 +328,86 @@ async fn receivers_come_and_go_and_change_while_the_operator_runs() {
         .await;
 }
 
+#[story]
+async fn each_chat_gets_its_format_and_no_formatting_of_others() {
+    let chats = ["slack", "mattermost", "discord", "teams"].map(|kind| (kind, Inbox::start()));
+    let receivers: Vec<Value> = chats
+        .iter()
+        .map(|(kind, inbox)| {
+            json!({"name": kind, "type": kind, "url": inbox.url("/hook/slack"), "insecure": true, "group": "0s", "perMinute": 6000})
+        })
+        .collect();
+    let scene = scene("notify-chats", &config(&receivers)).await.start();
+    // The message of the failure names what a publisher has written.
+    let hostile = "---\napiVersion: v1\nkind: '<!channel>*[x](https://e.example)'\nmetadata: {name: a}\n";
+    scene.push("app", "1", hostile);
+    scene.create("app", json!({"url": scene.url("app"), "interval": "1h"}));
+    for (kind, _) in &chats {
+        wait_recorded(&scene, "app", kind, "Failed").await;
+    }
+    for (kind, inbox) in &chats {
+        let letters = inbox.taken();
+        let letter = letters.first().expect("a message");
+        let (path, text) = match *kind {
+            "discord" => ("/hook", letter.json()["content"].clone()),
+            "teams" => ("/hook/slack", letter.json()["attachments"][0]["content"]["body"].clone()),
+            _ => ("/hook/slack", letter.json()["text"].clone()),
+        };
+        assert_eq!(letter.line, format!("POST {path}"));
+        let text = text.to_string();
+        assert!(text.contains("app in ") && text.contains("channel"), "{kind}: {text}");
+        if *kind != "teams" {
+            for live in ["<!channel>", "](https://", "](http"] {
+                assert!(!text.contains(live), "{kind}: {text}");
+            }
+        }
+    }
+}
+
+#[story]
+async fn what_waits_for_a_receiver_follows_its_configuration() {
+    let (inbox, other) = (Inbox::start(), Inbox::start());
+    inbox.always(Some(Reply::Status(503, Vec::new())));
+    let one = events(&inbox);
+    let path = config(std::slice::from_ref(&one));
+    let scene = scene("notify-waiting", &path).await.start();
+    scene.install("app", &config_map("a", "one"), json!({"interval": "1h"})).await;
+    scene.story.wait_for("an attempt", async || (!inbox.letters().is_empty()).then_some(())).await;
+    // Removed and added again: it hears of what it would have heard.
+    let mut second = events(&other);
+    second["name"] = json!("other");
+    write(&path, std::slice::from_ref(&second));
+    wait_told(&scene, &other, &["Succeeded 1"]).await;
+    inbox.always(None);
+    write(&path, &[one.clone(), second.clone()]);
+    wait_told(&scene, &inbox, &["Succeeded 1"]).await;
+    wait_recorded(&scene, "app", "events", "Succeeded").await;
+    // Narrowed while something waits: that is not sent to it any more.
+    inbox.always(Some(Reply::Status(503, Vec::new())));
+    let attempts = inbox.letters().len();
+    scene.registry().push_yaml(&scene.repository("app"), "1", &refused());
+    scene.ask("app", "refused");
+    scene.story.wait_for("an attempt", async || (inbox.letters().len() > attempts).then_some(())).await;
+    let mut narrow = one;
+    narrow["namespaces"] = json!(["elsewhere"]);
+    write(&path, &[narrow, second]);
+    wait_told(&scene, &other, &["Succeeded 1", "Failed 1"]).await;
+    scene
+        .story
+        .wait_for("the change", async || {
+            scene
+                .operator
+                .metric("supercargo_notify_config_loads_total{result=\"loaded\"}")
+                .filter(|n| *n >= 3.0)
+        })
+        .await;
+    inbox.always(None);
+    scene.registry().push_yaml(&scene.repository("app"), "1", &config_map("a", "two"));
+    scene.reconcile("app", "good").await;
+    wait_told(&scene, &other, &["Succeeded 1", "Failed 1", "Succeeded 1"]).await;
+    assert_eq!(told(&inbox), ["Succeeded 1"]);
+}
+
 /// `outcome severity` of each alert that stands for a release.
 fn standing(alertmanager: &Alertmanager, release: &str) -> Vec<String> {
     let alerts = alertmanager.alerts().into_iter().map(|alert| alert["labels"].clone());

@@ -68,3 +68,88 @@ pub fn refuse_unknown(place: &str, value: &Value, known: &[&str]) -> Result<(), 
         None => Ok(()),
     }
 }
+
+/// What the receivers in a file have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiverFields<'a> {
+    /// All fields.
+    pub known: &'a [&'a str],
+    /// Those with a text that must not be shown.
+    pub hidden: &'a [&'a str],
+    /// Those with the name of a file.
+    pub files: &'a [&'a str],
+    /// The most receivers.
+    pub most: usize,
+}
+
+/// The receivers in a file, before they are read. No error has a value: the message of serde would show it,
+/// and a URL or a secret in the field of a file name opens a receiver as well.
+///
+/// # Errors
+/// When there are none or too many, or one has a field that cannot be.
+pub fn receivers<'d>(document: &'d Value, fields: ReceiverFields<'_>) -> Result<&'d [Value], Wrong> {
+    let receivers = document.get("receivers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for (n, receiver) in receivers.iter().enumerate() {
+        let place = format!("receivers[{n}]");
+        refuse_unknown(&place, receiver, fields.known)?;
+        let given = |names: &'_ [&str]| {
+            let given =
+                names.iter().filter_map(|name| Some((format!("{place}.{name}"), receiver.get(*name)?)));
+            given.filter(|(_, value)| !value.is_null()).collect::<Vec<_>>()
+        };
+        for (field, value) in given(fields.hidden).into_iter().chain(given(fields.files)) {
+            if !value.is_string() {
+                return Err(wrong(field, "not a string, put it in quotes"));
+            }
+        }
+        for (field, value) in given(fields.files) {
+            if value.as_str().is_some_and(|name| !is_file_name(name)) {
+                let problem =
+                    "is not the name of a file: put what opens the receiver in a file, and write its name";
+                return Err(wrong(field, problem));
+            }
+        }
+    }
+    if receivers.is_empty() {
+        return Err(wrong("receivers", "needs at least one receiver"));
+    }
+    if receivers.len() > fields.most {
+        return Err(wrong("receivers", format!("has more than {} receivers", fields.most)));
+    }
+    Ok(receivers)
+}
+
+/// Whether a text can be the name of a file that a person writes, and is no URL.
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 255 && !name.contains("://") && !name.contains(char::is_control)
+}
+
+/// The longest name of a receiver: the limit of a label.
+const MAX_NAME_BYTES: usize = 63;
+
+/// Refuses a name of a receiver that is no label, or that another one has.
+///
+/// # Errors
+/// When it is not.
+pub fn refuse_name<'n>(
+    place: &str,
+    name: &str,
+    mut others: impl Iterator<Item = &'n str>,
+) -> Result<(), Wrong> {
+    let place = format!("{place}.name");
+    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends = [name.bytes().next(), name.bytes().last()];
+    let is_label = name.len() <= MAX_NAME_BYTES
+        && ends.iter().all(|end| end.is_some_and(alphanumeric))
+        && name.bytes().all(|b| alphanumeric(b) || b == b'-');
+    if !is_label {
+        let problem = format!(
+            "{name:?} is not a valid name: use at most {MAX_NAME_BYTES} lower case letters, digits and '-'"
+        );
+        return Err(wrong(place, problem));
+    }
+    if others.any(|other| other == name) {
+        return Err(wrong(place, format!("duplicate receiver name {name:?}")));
+    }
+    Ok(())
+}

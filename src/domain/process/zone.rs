@@ -41,12 +41,23 @@ impl Zone {
     }
 
     /// The zone of a host in a URL; `None` for a name that must be resolved first.
+    ///
+    /// An HTTP client reads more spellings of an address than the usual one: as one number, with octal or
+    /// hexadecimal parts, with a dot at its end. They count as the address.
     pub fn of_host(host: &str) -> Option<Self> {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        if let Ok(address) = bare.parse() {
+        // A network interface may follow an address in IPv6.
+        let address = if bare.contains(':') { bare.split('%').next().unwrap_or(bare) } else { bare };
+        if let Ok(address) = address.parse() {
             return Some(Self::of(address));
         }
-        let name = bare.trim_end_matches('.').to_ascii_lowercase();
+        let name = match url::Host::parse(bare) {
+            Ok(url::Host::Ipv4(address)) => return Some(of_v4(address)),
+            Ok(url::Host::Ipv6(address)) => return Some(of_v6(address)),
+            Ok(url::Host::Domain(name)) => name,
+            Err(_) => bare.to_owned(),
+        };
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
         if METADATA_NAMES.contains(&name.as_str()) {
             return Some(Self::Forbidden);
         }
@@ -161,6 +172,10 @@ mod tests {
             "localhost",
             "LOCALHOST.",
             "x.localhost",
+            "2130706433",
+            "0x7f.1",
+            "127.1",
+            "127.0.0.1.",
         ] {
             check(loopback, Some(Zone::Loopback));
         }
@@ -183,6 +198,18 @@ mod tests {
             "[64:ff9b::a9fe:a9fe]",
             "[2002:a9fe:a9fe::]",
             "[2001:0:1::1]",
+            "2852039166",
+            "0xa9fea9fe",
+            "0xA9.254.0251.254",
+            "0251.0376.0251.0376",
+            "169.254.43518",
+            "169.254.169.254.",
+            "%3169.254.169.254",
+            "\u{ff11}69.254.169.254",
+            "169\u{3002}254\u{3002}169\u{3002}254",
+            "[fe80::1%25eth0]",
+            "[FD00:EC2::254]",
+            "[0:0:0:0:0:FFFF:A9FE:A9FE]",
             "metadata.google.internal",
             "Metadata.Google.Internal.",
             "metadata",

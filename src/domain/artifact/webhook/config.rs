@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::push::Host;
 use super::receiver::{Receiver, Secret, Sender};
-use crate::domain::process::configuration::{Wrong, read_document, refuse_unknown, wrong};
+use crate::domain::process::configuration::{
+    ReceiverFields, Wrong, read_document, receivers, refuse_name, refuse_unknown, wrong,
+};
 
 /// The largest configuration, in bytes.
 pub const MAX_CONFIG_BYTES: usize = 1 << 20;
@@ -21,8 +22,6 @@ pub const MAX_SECRET_BYTES: usize = 4096;
 const MIN_SECRET_BYTES: usize = 16;
 /// The most receivers.
 const MAX_RECEIVERS: usize = 64;
-/// The longest name: the limit of a label.
-const MAX_NAME_BYTES: usize = 63;
 
 /// A configuration whose files have not been read yet.
 #[derive(Clone, Debug)]
@@ -67,20 +66,13 @@ impl Draft {
         const RECEIVER: &[&str] = &["name", "type", "secret", "secretFile", "registry", "namespaces"];
         let document = read_document(text, MAX_CONFIG_BYTES, "WebhookConfig")?;
         refuse_unknown("the file", &document, FILE)?;
-        let receivers = document.get("receivers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        for (n, receiver) in receivers.iter().enumerate() {
-            refuse_unknown(&format!("receivers[{n}]"), receiver, RECEIVER)?;
-            // The message of serde would show the value of the field.
-            if receiver.get("secret").is_some_and(|secret| !secret.is_string()) {
-                return Err(wrong(format!("receivers[{n}].secret"), "not a string, put it in quotes"));
-            }
-        }
-        if receivers.is_empty() {
-            return Err(wrong("receivers", "needs at least one receiver"));
-        }
-        if receivers.len() > MAX_RECEIVERS {
-            return Err(wrong("receivers", format!("has more than {MAX_RECEIVERS} receivers")));
-        }
+        let fields = ReceiverFields {
+            known: RECEIVER,
+            hidden: &["secret"],
+            files: &["secretFile"],
+            most: MAX_RECEIVERS,
+        };
+        receivers(&document, fields)?;
         let file: File = serde_json::from_value(document).map_err(|e| wrong("the file", e.to_string()))?;
         Ok(Self(file.receivers))
     }
@@ -97,12 +89,9 @@ impl Draft {
     pub fn complete(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Receiver>, Wrong> {
         let mut receivers: Vec<Receiver> = Vec::new();
         for (n, entry) in self.0.iter().enumerate() {
-            let receiver = entry.receiver(&format!("receivers[{n}]"), files)?;
-            if receivers.iter().any(|other| other.name == receiver.name) {
-                let problem = format!("duplicate receiver name {:?}", receiver.name);
-                return Err(wrong(format!("receivers[{n}].name"), problem));
-            }
-            receivers.push(receiver);
+            let field = format!("receivers[{n}]");
+            refuse_name(&field, &entry.name, receivers.iter().map(|other| other.name.as_str()))?;
+            receivers.push(entry.receiver(&field, files)?);
         }
         Ok(receivers)
     }
@@ -110,13 +99,6 @@ impl Draft {
 
 impl Entry {
     fn receiver(&self, field: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<Receiver, Wrong> {
-        if !is_label(&self.name) {
-            let problem = format!(
-                "{:?} is not a valid name: use at most {MAX_NAME_BYTES} lower case letters, digits and '-'",
-                self.name
-            );
-            return Err(wrong(format!("{field}.name"), problem));
-        }
         let Some(sender) = Sender::named(&self.kind) else {
             let known = Sender::ALL.map(|(_, name)| name).join(", ");
             let problem = format!("{:?} is not one of {known}", self.kind);
@@ -163,14 +145,6 @@ impl Entry {
         }
         Ok(Secret::new(bytes))
     }
-}
-
-fn is_label(name: &str) -> bool {
-    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let ends = [name.bytes().next(), name.bytes().last()];
-    name.len() <= MAX_NAME_BYTES
-        && ends.iter().all(|end| end.is_some_and(alphanumeric))
-        && name.bytes().all(|b| alphanumeric(b) || b == b'-')
 }
 
 #[cfg(test)]
@@ -238,6 +212,11 @@ mod tests {
         );
         check(&one(&format!("name: {}, type: generic, {good}", "a".repeat(64))), "receivers[0].name: ");
         check(&one("name: a, type: generic"), "receivers[0]: needs exactly one of secret and secretFile");
+        check(
+            &one("name: a, type: generic, secretFile: 'https://01234567'"),
+            "receivers[0].secretFile: is not the name of a file",
+        );
+        check(&one("name: a, type: generic, secretFile: [a]"), "receivers[0].secretFile: not a string");
         check(
             &one(&format!("name: a, type: generic, {good}, secretFile: long")),
             "receivers[0]: needs exactly one of secret",

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::commit::{Forge, is_repository};
 use super::interest::Interest;
@@ -15,7 +14,9 @@ use super::receiver::{Hidden, NewsReceiver, ReceiverType};
 use super::situation::{NewsKind, Severity};
 use super::template::Template;
 use crate::domain::manifest::patch::selector::Selector;
-use crate::domain::process::configuration::{Wrong, read_document, refuse_unknown, wrong};
+use crate::domain::process::configuration::{
+    ReceiverFields, Wrong, read_document, receivers, refuse_name, refuse_unknown, wrong,
+};
 use crate::domain::process::zone::Zone;
 use crate::domain::run::schedule::parse_duration;
 
@@ -29,8 +30,8 @@ const MAX_SECRET_BYTES: usize = 4096;
 const MIN_KEY_BYTES: usize = 16;
 /// The most receivers: each has an entry in the status of each release.
 const MAX_RECEIVERS: usize = 16;
-/// The longest name: the limit of a label.
-const MAX_NAME_BYTES: usize = 63;
+/// The longest name of a cluster: the limit of a label.
+const MAX_CLUSTER_BYTES: usize = 63;
 /// How long notifications are gathered.
 const GROUP: Duration = Duration::from_secs(5);
 /// The longest time to gather them.
@@ -139,22 +140,16 @@ impl NotifyDraft {
         ];
         let document = read_document(text, MAX_CONFIG_BYTES, "NotifyConfig")?;
         refuse_unknown("the file", &document, FILE)?;
-        let receivers = document.get("receivers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        for (n, receiver) in receivers.iter().enumerate() {
-            refuse_unknown(&format!("receivers[{n}]"), receiver, RECEIVER)?;
-            // The message of serde would show the value of the field.
-            if receiver.get("url").is_some_and(|url| !url.is_string()) {
-                return Err(wrong(format!("receivers[{n}].url"), "not a string, put it in quotes"));
-            }
+        let fields = ReceiverFields {
+            known: RECEIVER,
+            hidden: &["url"],
+            files: &["urlFile", "tokenFile", "keyFile", "caFile"],
+            most: MAX_RECEIVERS,
+        };
+        for (n, receiver) in receivers(&document, fields)?.iter().enumerate() {
             if let Some(when) = receiver.get("when") {
                 refuse_unknown(&format!("receivers[{n}].when"), when, &["outcomes", "severity"])?;
             }
-        }
-        if receivers.is_empty() {
-            return Err(wrong("receivers", "needs at least one receiver"));
-        }
-        if receivers.len() > MAX_RECEIVERS {
-            return Err(wrong("receivers", format!("has more than {MAX_RECEIVERS} receivers")));
         }
         let file = serde_json::from_value(document).map_err(|e| wrong("the file", e.to_string()))?;
         Ok(Self(file))
@@ -176,21 +171,18 @@ impl NotifyDraft {
     /// The first invalid field.
     pub fn complete(&self, files: &Files) -> Result<NotifyConfig, Wrong> {
         if let Some(cluster) = &self.0.cluster
-            && !is_name(cluster, MAX_NAME_BYTES, |b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+            && !is_cluster(cluster)
         {
             let problem = format!(
-                "{cluster:?} is not a valid name: use at most {MAX_NAME_BYTES} letters, digits, '-', '.' and '_'"
+                "{cluster:?} is not a valid name: use at most {MAX_CLUSTER_BYTES} letters, digits, '-', '.' and '_'"
             );
             return Err(wrong("cluster", problem));
         }
         let mut receivers: Vec<NewsReceiver> = Vec::new();
         for (n, entry) in self.0.receivers.iter().enumerate() {
-            let receiver = entry.receiver(&format!("receivers[{n}]"), files)?;
-            if receivers.iter().any(|other| other.name == receiver.name) {
-                let problem = format!("duplicate receiver name {:?}", receiver.name);
-                return Err(wrong(format!("receivers[{n}].name"), problem));
-            }
-            receivers.push(receiver);
+            let field = format!("receivers[{n}]");
+            refuse_name(&field, &entry.name, receivers.iter().map(|other| other.name.as_str()))?;
+            receivers.push(entry.receiver(&field, files)?);
         }
         Ok(NotifyConfig { cluster: self.0.cluster.clone(), receivers })
     }
@@ -198,14 +190,6 @@ impl NotifyDraft {
 
 impl Entry {
     fn receiver(&self, field: &str, files: &Files) -> Result<NewsReceiver, Wrong> {
-        let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if !is_name(&self.name, MAX_NAME_BYTES, lower) {
-            let problem = format!(
-                "{:?} is not a valid name: use at most {MAX_NAME_BYTES} lower case letters, digits and '-'",
-                self.name
-            );
-            return Err(wrong(format!("{field}.name"), problem));
-        }
         let Some(kind) = ReceiverType::named(&self.kind) else {
             let known: Vec<&str> = ReceiverType::ALL.iter().map(|known| known.as_str()).collect();
             let problem = format!("{:?} is not one of {}", self.kind, known.join(", "));
@@ -221,7 +205,7 @@ impl Entry {
         for (name, given, fits) in [
             ("keyFile", self.key_file.is_some(), kind == ReceiverType::CloudEvents),
             ("batch", self.batch, kind == ReceiverType::CloudEvents),
-            ("template", self.template.is_some(), kind == ReceiverType::Slack),
+            ("template", self.template.is_some(), kind.is_chat()),
             ("repositories", self.repositories.is_some(), kind.is_of_commits()),
         ] {
             if given && !fits {
@@ -381,11 +365,12 @@ fn secret(field: &str, file: Option<&str>, files: &Files) -> Result<Option<Strin
     Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
 }
 
-fn is_name(name: &str, most: usize, allowed: impl Fn(u8) -> bool) -> bool {
+/// A name that people give a cluster.
+fn is_cluster(name: &str) -> bool {
     let ends = [name.bytes().next(), name.bytes().last()];
-    name.len() <= most
+    name.len() <= MAX_CLUSTER_BYTES
         && ends.iter().all(|end| end.is_some_and(|b| b.is_ascii_alphanumeric()))
-        && name.bytes().all(allowed)
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
 #[cfg(test)]
@@ -484,6 +469,15 @@ receivers:
         check(&slack("caFile: key"), "receivers[0].caFile: contains no PEM certificate");
         check(&slack("tokenFile: two"), "receivers[0].tokenFile: file \"two\" is not one line");
         check(&slack("tokenFile: empty"), "receivers[0].tokenFile: file \"empty\" is not one line");
+        for file in ["tokenFile", "caFile"] {
+            let expected = format!("receivers[0].{file}: is not the name of a file");
+            check(&slack(&format!("{file}: 'https://hooks.example/s3cret'")), &expected);
+        }
+        check(
+            &one("name: a, type: slack, urlFile: 'https://hooks.example/s3cret'"),
+            "receivers[0].urlFile: is not the name of a file",
+        );
+        check(&one("name: a, type: slack, urlFile: [s3cret]"), "receivers[0].urlFile: not a string");
         check(&slack("tokenFile: none"), "receivers[0].tokenFile: file \"none\" not found");
         check(
             &one("name: a, type: irc, urlFile: url"),
@@ -506,6 +500,12 @@ receivers:
             &url("https://[::ffff:169.254.169.254]/s3cret"),
             "receivers[0].url: names a link-local, metadata",
         );
+        for host in ["2852039166", "0xa9.254.0251.254", "169.254.169.254.", "METADATA.google.internal."] {
+            let expected = "receivers[0].url: names a link-local, metadata";
+            check(&url(&format!("https://{host}/s3cret")), expected);
+        }
+        check(&url("https://[fd00:ec2::254]/s3cret"), "receivers[0].url: names a link-local, metadata");
+        check(&url("https://[fe80::1%25eth0]/s3cret"), "receivers[0].url: ");
         check(&one("name: a, type: slack, url: 3"), "receivers[0].url: not a string");
         let key = one("name: a, type: cloudevents, urlFile: url, keyFile: short");
         check(&key, "receivers[0].keyFile: the key is shorter than 16 bytes");

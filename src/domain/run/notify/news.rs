@@ -1,5 +1,7 @@
 //! One notification.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -29,6 +31,8 @@ pub struct News {
     pub release: ReleaseId,
     /// Its uid.
     pub uid: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// The digest that it is about.
     pub digest: Option<String>,
     /// The revision that it is about.
@@ -56,6 +60,8 @@ pub struct NewsSubject<'a> {
     pub release: &'a ReleaseId,
     /// Its uid.
     pub uid: &'a str,
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
     /// Its repository, as a URL or without `oci://`.
     pub repository: &'a str,
     /// The cluster, by the name that the administrator gives it.
@@ -75,16 +81,14 @@ impl News {
         let at = if announcement.kind.is_good() { situation.since.unwrap_or(now) } else { now };
         let artifact =
             status.artifact.as_ref().filter(|known| Some(&known.digest) == situation.digest.as_ref());
-        let reason = situation.reason.clone();
-        let id =
-            id_of(subject.uid, situation.digest.as_deref(), announcement.kind, &reason, announcement.count);
         Self {
-            id,
+            id: id_of(subject.uid, situation, announcement),
             kind: announcement.kind,
-            reason,
+            reason: situation.reason.clone(),
             message: cut(&shortened(&situation.message), MAX_NEWS_BYTES),
             release: subject.release.clone(),
             uid: subject.uid.to_owned(),
+            labels: subject.labels.clone(),
             digest: situation.digest.clone(),
             revision: situation.revision.clone(),
             repository: subject.repository.trim_start_matches("oci://").to_owned(),
@@ -115,8 +119,21 @@ impl News {
     }
 }
 
-fn id_of(uid: &str, digest: Option<&str>, kind: NewsKind, reason: &str, count: i32) -> String {
-    let text = [uid, digest.unwrap_or_default(), kind.as_str(), reason, &count.to_string()].join("\0");
+/// An outcome may return with the same digest, after one of another digest: then it began at another time, or
+/// follows another notification.
+fn id_of(uid: &str, situation: &Situation, announcement: &Announcement) -> String {
+    let Situation { digest, reason, since, .. } = situation;
+    let Announcement { kind, count, follows, .. } = announcement;
+    let text = [
+        uid,
+        digest.as_deref().unwrap_or_default(),
+        kind.as_str(),
+        reason,
+        &count.to_string(),
+        &since.map(|since| since.to_string()).unwrap_or_default(),
+        follows.as_deref().unwrap_or_default(),
+    ];
+    let text = text.join("\0");
     let mut id = hex::encode(Sha256::digest(text.as_bytes()));
     id.truncate(32);
     id
@@ -146,6 +163,7 @@ pub(crate) mod tests {
             message: "Deployment/apps/web: refused".into(),
             release: ReleaseId { namespace: "apps".into(), name: "web".into() },
             uid: "u-1".into(),
+            labels: BTreeMap::new(),
             digest: Some("sha256:a".into()),
             revision: Some("1.0@sha256:a".into()),
             repository: "registry.example/app".into(),
@@ -160,15 +178,27 @@ pub(crate) mod tests {
 
     #[test]
     fn the_name_of_a_notification_follows_from_what_it_says_alone() {
-        let base = id_of("u", Some("a"), NewsKind::Failed, "x", 1);
-        assert_eq!((base.len(), base.clone()), (32, id_of("u", Some("a"), NewsKind::Failed, "x", 1)));
+        let situation = |digest: Option<&str>, reason: &str, since: i64| Situation {
+            kind: NewsKind::Failed,
+            reason: reason.into(),
+            message: "m".into(),
+            digest: digest.map(str::to_owned),
+            revision: None,
+            since: Some(Timestamp::from_second(since).unwrap()),
+        };
+        let first = || Announcement::first(NewsKind::Failed);
+        let one = situation(Some("a"), "x", 1);
+        let base = id_of("u", &one, &first());
+        assert_eq!((base.len(), base.clone()), (32, id_of("u", &one, &first())));
         for other in [
-            id_of("v", Some("a"), NewsKind::Failed, "x", 1),
-            id_of("u", Some("b"), NewsKind::Failed, "x", 1),
-            id_of("u", None, NewsKind::Failed, "x", 1),
-            id_of("u", Some("a"), NewsKind::Unhealthy, "x", 1),
-            id_of("u", Some("a"), NewsKind::Failed, "y", 1),
-            id_of("u", Some("a"), NewsKind::Failed, "x", 2),
+            id_of("v", &one, &first()),
+            id_of("u", &situation(Some("b"), "x", 1), &first()),
+            id_of("u", &situation(None, "x", 1), &first()),
+            id_of("u", &situation(Some("a"), "y", 1), &first()),
+            id_of("u", &situation(Some("a"), "x", 2), &first()),
+            id_of("u", &one, &Announcement::first(NewsKind::Unhealthy)),
+            id_of("u", &one, &Announcement { count: 2, ..first() }),
+            id_of("u", &one, &Announcement { follows: Some("t Succeeded b".into()), ..first() }),
         ] {
             assert_ne!(base, other);
         }

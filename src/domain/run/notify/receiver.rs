@@ -13,8 +13,14 @@ use super::template::Template;
 pub enum ReceiverType {
     /// CloudEvents 1.0, as JSON.
     CloudEvents,
-    /// The incoming webhooks of Slack, and what understands them.
+    /// The incoming webhooks of Slack, and what takes the same.
     Slack,
+    /// The incoming webhooks of Mattermost.
+    Mattermost,
+    /// The webhooks of Discord.
+    Discord,
+    /// The workflows of Microsoft Teams.
+    Teams,
     /// The API of Alertmanager, version 2.
     Alertmanager,
     /// The status of commits at GitHub.
@@ -27,14 +33,26 @@ pub enum ReceiverType {
 
 impl ReceiverType {
     /// Every type.
-    pub const ALL: &[Self] =
-        &[Self::CloudEvents, Self::Slack, Self::Alertmanager, Self::GitHub, Self::GitLab, Self::Gitea];
+    pub const ALL: &[Self] = &[
+        Self::CloudEvents,
+        Self::Slack,
+        Self::Mattermost,
+        Self::Discord,
+        Self::Teams,
+        Self::Alertmanager,
+        Self::GitHub,
+        Self::GitLab,
+        Self::Gitea,
+    ];
 
     /// The word of the configuration and of the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CloudEvents => "cloudevents",
             Self::Slack => "slack",
+            Self::Mattermost => "mattermost",
+            Self::Discord => "discord",
+            Self::Teams => "teams",
             Self::Alertmanager => "alertmanager",
             Self::GitHub => "github",
             Self::GitLab => "gitlab",
@@ -52,13 +70,18 @@ impl ReceiverType {
         matches!(self, Self::GitHub | Self::GitLab | Self::Gitea)
     }
 
+    /// Whether it is a chat, which gets texts for people.
+    pub fn is_chat(self) -> bool {
+        matches!(self, Self::Slack | Self::Mattermost | Self::Discord | Self::Teams)
+    }
+
     /// How many notifications fit into one request.
     pub fn most(self, batch: bool) -> usize {
         match self {
             Self::CloudEvents if batch => 100,
             Self::CloudEvents | Self::GitHub | Self::GitLab | Self::Gitea => 1,
             // It names the first ones.
-            Self::Slack => usize::MAX,
+            Self::Slack | Self::Mattermost | Self::Discord | Self::Teams => usize::MAX,
             Self::Alertmanager => 250,
         }
     }
@@ -70,7 +93,9 @@ impl ReceiverType {
             // Those of the public forges allow more; other clients use the same account.
             Self::GitHub | Self::GitLab | Self::Gitea => 60,
             // What Slack takes is one a second.
-            Self::Slack => 60,
+            Self::Slack | Self::Mattermost => 60,
+            // Those of Discord take 30 a minute. A workflow ends after a number of runs a day.
+            Self::Discord | Self::Teams => 20,
         }
     }
 }
@@ -79,7 +104,8 @@ impl NewsReceiver {
     /// Whether it takes such a notification, as it is configured now.
     pub fn takes(&self, news: &News) -> bool {
         let has_commit = self.forge.as_ref().is_none_or(|forge| forge.commit(news).is_some());
-        has_commit && self.interest.wants(news.kind)
+        let concerns = self.interest.concerns(&news.release.namespace, &news.labels);
+        has_commit && concerns && self.interest.wants(news.kind)
     }
 }
 

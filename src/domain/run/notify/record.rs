@@ -11,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::situation::{NewsKind, Situation};
 use crate::api::notified::{MAX_NOTIFIED, NotifiedEntry};
 
-/// What is older is no news for a receiver that has heard nothing of the release yet: it may be new itself.
+/// What went well longer ago is no news for a receiver that has heard nothing of the release yet, and was not
+/// offered anything of it: it may be new itself.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
 /// What still stands is news for longer, and so is what went well for a receiver that knows the release.
 pub const STALE: SignedDuration = SignedDuration::from_hours(24);
@@ -32,19 +33,29 @@ pub struct Announcement {
     pub count: i32,
     /// How long to wait first.
     pub pause: Duration,
+    /// The notification that it follows.
+    pub follows: Option<String>,
 }
 
-/// What a receiver hears next, if anything.
+impl Announcement {
+    /// The first one.
+    pub fn first(kind: NewsKind) -> Self {
+        Self { kind, count: 1, pause: Duration::ZERO, follows: None }
+    }
+}
+
+/// What a receiver hears next, if anything. `waits` says that something of the release waits for it already.
 pub fn announcement(
     now: &Situation,
     notified: Option<&NotifiedEntry>,
+    waits: bool,
     at: Timestamp,
 ) -> Option<Announcement> {
     let since = now.since.unwrap_or(at);
     let age = at.duration_since(since);
     let Some(notified) = notified else {
-        let most = if now.kind.is_good() { FRESH } else { STALE };
-        return (age <= most).then_some(Announcement { kind: now.kind, count: 1, pause: Duration::ZERO });
+        let most = if now.kind.is_good() && !waits { FRESH } else { STALE };
+        return (age <= most).then_some(Announcement::first(now.kind));
     };
     let before = NewsKind::named(&notified.outcome);
     let same_digest = notified.digest == now.digest;
@@ -78,7 +89,9 @@ pub fn announcement(
     let doubled = u32::try_from(count - AT_ONCE - 1).ok().map(|n| PAUSE * 2u32.pow(n.min(8)));
     let waited = notified_at.and_then(|notified_at| Duration::try_from(at.duration_since(notified_at)).ok());
     let pause = doubled.unwrap_or_default().min(MAX_PAUSE).saturating_sub(waited.unwrap_or_default());
-    Some(Announcement { kind, count, pause })
+    let digest = notified.digest.as_deref().unwrap_or_default();
+    let follows = Some([&notified.at, &notified.outcome, digest].join(" "));
+    Some(Announcement { kind, count, pause, follows })
 }
 
 /// Records what a receiver has accepted.
@@ -127,9 +140,8 @@ mod tests {
     #[test]
     fn a_receiver_that_has_heard_nothing_hears_of_what_is_new() {
         let check = |kind: NewsKind, minutes: i64, expected: bool| {
-            let found = announcement(&now(kind, "x", "a", -minutes), None, at(0));
-            let first = Announcement { kind, count: 1, pause: Duration::ZERO };
-            assert_eq!(found, expected.then_some(first), "{kind:?} {minutes}");
+            let found = announcement(&now(kind, "x", "a", -minutes), None, false, at(0));
+            assert_eq!(found, expected.then_some(Announcement::first(kind)), "{kind:?} {minutes}");
         };
         check(NewsKind::Succeeded, 0, true);
         check(NewsKind::Succeeded, 60, true);
@@ -141,10 +153,33 @@ mod tests {
     }
 
     #[test]
+    fn what_went_well_waits_for_a_receiver_that_is_away_for_a_day() {
+        let check = |minutes: i64, expected: bool| {
+            let found = announcement(&now(NewsKind::Succeeded, "x", "a", -minutes), None, true, at(0));
+            assert_eq!(found.is_some(), expected, "{minutes}");
+        };
+        check(61, true);
+        check(24 * 60, true);
+        check(24 * 60 + 1, false);
+    }
+
+    #[test]
+    fn what_returns_follows_another_notification() {
+        let failed = |minute: i64| now(NewsKind::Failed, "x", "a", minute);
+        let follows = |notified: &NotifiedEntry, now: &Situation| {
+            announcement(now, Some(notified), false, at(200)).unwrap().follows
+        };
+        let good = |minute: i64| notified(NewsKind::Succeeded, "y", "b", minute, 1);
+        let first = follows(&good(10), &failed(20));
+        assert_eq!(first, follows(&good(10), &failed(20)));
+        assert_ne!(first, follows(&good(30), &failed(20)));
+    }
+
+    #[test]
     fn what_was_reported_is_not_reported_again_and_what_follows_is() {
         use NewsKind::{ApprovalRequired, Drifted, Failed, Recovered, RolledBack, Succeeded, Unhealthy};
         let check = |notified: NotifiedEntry, now: Situation, expected: Option<NewsKind>| {
-            let found = announcement(&now, Some(&notified), at(100));
+            let found = announcement(&now, Some(&notified), false, at(100));
             assert_eq!(found.map(|t| t.kind), expected, "{notified:?} {now:?}");
         };
         let success = |digest: &str, since: i64| now(Succeeded, "ReconciliationSucceeded", digest, since);
@@ -189,7 +224,8 @@ mod tests {
         let check = |count: i32, minutes_ago: i64, expected: (i32, u64)| {
             let notified = notified(NewsKind::Failed, "x", "a", 1000 - minutes_ago, count);
             let found =
-                announcement(&now(NewsKind::Succeeded, "y", "a", 1000), Some(&notified), at(1000)).unwrap();
+                announcement(&now(NewsKind::Succeeded, "y", "a", 1000), Some(&notified), false, at(1000))
+                    .unwrap();
             assert_eq!((found.count, found.pause.as_secs()), expected, "{count} {minutes_ago}");
         };
         check(1, 0, (2, 0));

@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use jiff::Timestamp;
 
 use super::alertmanager::{self, Alert};
-use super::{cloud_events, commit_status, slack};
+use super::{chat, cloud_events, commit_status, teams};
 use crate::domain::run::notify::news::News;
 use crate::domain::run::notify::receiver::{Hidden, NewsReceiver, ReceiverType};
 
@@ -30,7 +30,12 @@ pub fn request(receiver: &NewsReceiver, news: &[&News], now: Timestamp) -> NewsR
         (ReceiverType::CloudEvents, news) => {
             ("application/cloudevents-batch+json; charset=utf-8", cloud_events::batch(news).to_string())
         }
-        (ReceiverType::Slack, news) => (JSON, slack::message(news, receiver.template.as_ref()).to_string()),
+        (
+            ReceiverType::Slack | ReceiverType::Mattermost | ReceiverType::Discord | ReceiverType::Teams,
+            news,
+        ) => {
+            return chat_request(receiver, news, now);
+        }
         (ReceiverType::Alertmanager, news) => {
             let standing: Vec<Alert<'_>> = news.iter().map(|news| Alert { news, ended: None }).collect();
             return alert_request(receiver, &standing, now);
@@ -40,6 +45,26 @@ pub fn request(receiver: &NewsReceiver, news: &[&News], now: Timestamp) -> NewsR
         }
     };
     signed(receiver, receiver.url.clone(), content_type, body, now)
+}
+
+/// One message.
+fn chat_request(receiver: &NewsReceiver, news: &[&News], now: Timestamp) -> NewsRequest {
+    let template = receiver.template.as_ref();
+    let body = match receiver.kind {
+        ReceiverType::Mattermost => chat::mattermost(news, template),
+        ReceiverType::Discord => chat::discord(news, template),
+        ReceiverType::Teams => teams::card(news, template),
+        _ => chat::slack(news, template),
+    };
+    let url = match receiver.kind {
+        // There it would want the format of Slack.
+        ReceiverType::Discord => {
+            let url = receiver.url.reveal();
+            Hidden::new(url.strip_suffix("/slack").unwrap_or(url))
+        }
+        _ => receiver.url.clone(),
+    };
+    signed(receiver, url, JSON, body.to_string(), now)
 }
 
 /// The request that tells an Alertmanager which alerts stand and which have ended.
@@ -142,6 +167,13 @@ mod tests {
         check(ReceiverType::CloudEvents, false, "application/cloudevents+json; charset=utf-8");
         check(ReceiverType::CloudEvents, true, "application/cloudevents-batch+json; charset=utf-8");
         check(ReceiverType::Slack, false, JSON);
+        let url = |kind: ReceiverType| {
+            let receiver =
+                NewsReceiver { url: Hidden::new("https://d.example/x/slack"), ..receiver(kind, false) };
+            request(&receiver, &[&news()], now).url.reveal().to_owned()
+        };
+        assert_eq!(url(ReceiverType::Discord), "https://d.example/x");
+        assert_eq!(url(ReceiverType::Slack), "https://d.example/x/slack");
         // printf '1.{}' | openssl dgst -sha256 -hmac key
         assert_eq!(
             signature(b"key", "1", "{}"),
