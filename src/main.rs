@@ -101,6 +101,7 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
             .zip(arguments.webhook_config)
             .map(|(address, config)| controller::WebhookOptions { address, config }),
         notify_config: arguments.notify_config,
+        notification_hosts: arguments.allow_release_notifications,
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().thread_stack_size(STACK).build()?;

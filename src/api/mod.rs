@@ -18,4 +18,4 @@ pub mod step;
 pub mod verify;
 
 pub use content::{helm, layers, patch, post_build};
-pub use delivery::{guards, kube_config, notified, plan, rollback};
+pub use delivery::{guards, kube_config, notified, notify, plan, rollback};

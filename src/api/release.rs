@@ -16,6 +16,7 @@ use super::duration::{is_between, is_duration, is_within};
 use super::guards::{Promotion, PruneGuard, ScheduleWindow, is_age};
 use super::health::{HealthCheck, HealthCheckExpr};
 use super::kube_config::KubeConfig;
+use super::notify::NotificationReceiver;
 use super::object_reference::LocalObjectReference;
 use super::patch::{Image, Patch};
 use super::plan::ApprovalMode;
@@ -248,6 +249,12 @@ pub struct OCIArtifactReleaseSpec {
     #[schemars(length(max = 32))]
     #[x_kube(validation = is_duration("approvalTimeout"), validation = is_within("approvalTimeout", "1m", "720h"))]
     pub approval_timeout: Option<String>,
+
+    /// Receivers of notifications about this release. The administrator must allow their hosts (--allow-release-notifications); otherwise they get nothing, and `status.notificationFailures` says so. The release does not depend on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, a.name == b.name))").message("notify must have different names"))]
+    pub notify: Vec<NotificationReceiver>,
 
     /// Handling of the objects when the release is deleted. MirrorPrune: deleted if `prune` is true, otherwise kept. Delete: deleted. WaitForTermination: deleted, and the release is kept until they are gone. Orphan: kept. WaitForApproval: deleted once a person approves it; the release is kept until then.
     #[serde(default)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dependency::DependencyStatus;
 use super::guards::PendingRevision;
-use super::notified::NotifiedEntry;
+use super::notified::{NotificationFailure, NotifiedEntry};
 use super::plan::PlanStatus;
 use super::rollback::QuarantineEntry;
 use super::step::StepStatus;
@@ -116,10 +116,14 @@ pub struct ReleaseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub steps: Vec<StepStatus>,
-    /// Last notification that each receiver has accepted (`--notify-config`).
+    /// Last notification that each receiver has accepted (`--notify-config`, and as `spec/NAME` those of `spec.notify`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub notified: Vec<NotifiedEntry>,
+    /// Receivers of `spec.notify` that cannot be notified, and why; only while that is so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub notification_failures: Vec<NotificationFailure>,
 }
 
 /// Replica of the operator that works on a release.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::builder::BuildSwitch;
 use crate::domain::allowed::Allowed;
+use crate::domain::notify::hosts::HostPattern;
 use crate::domain::patch::selector::Selector;
 use crate::domain::quota::Quota;
 use crate::domain::remote::kubeconfig::RemoteSettings;
@@ -69,6 +70,8 @@ pub struct Options {
     pub webhooks: Option<WebhookOptions>,
     /// The file of the receivers of notifications.
     pub notify_config: Option<PathBuf>,
+    /// The hosts to which releases may send notifications.
+    pub notification_hosts: Vec<HostPattern>,
 }
 
 /// Which replicas work on releases.

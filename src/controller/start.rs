@@ -14,7 +14,8 @@ use super::options::Options;
 use super::receiver::{HookListener, Hooks, ListedReleases, WebhookFile};
 use crate::cluster::session::Session;
 use crate::domain::capacity::{Capacity, limit_of_group, memory_of_machine};
-use crate::notify::Notifier;
+use crate::domain::notify::hosts::AllowedHosts;
+use crate::notify::{Notifier, OwnLines};
 use crate::observe::metrics::Metrics;
 use crate::observe::server::{Endpoints, Liveness, Port, Readiness, Server};
 use crate::reconcile::env::TrustSettings;
@@ -99,9 +100,13 @@ async fn receive(
 /// The receivers of notifications. An invalid configuration ends the process: otherwise nobody would
 /// notice that nobody is notified.
 async fn notifier(options: &Options, metrics: &Arc<Metrics>) -> Result<Notifier, ControllerError> {
-    let Some(path) = &options.notify_config else { return Ok(Notifier::default()) };
+    // The API server inside of the cluster: nothing that a release names leads there.
+    let own = std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse().ok());
+    let hosts = AllowedHosts::new(options.notification_hosts.clone(), own.into_iter().collect());
+    let notifier = Notifier::new(OwnLines::new(hosts, Some(Arc::clone(metrics))));
+    let Some(path) = &options.notify_config else { return Ok(notifier) };
     let file = File::open(path.clone(), NotifyFile).await.map_err(ControllerError::NotifyConfig)?;
-    let notifier = Notifier::start(file.content(), Arc::clone(metrics));
+    notifier.follow(file.content(), Arc::clone(metrics));
     let metrics = Arc::clone(metrics);
     tokio::spawn(file.follow(move |result| metrics.notify_loaded(result)));
     Ok(notifier)

@@ -77,7 +77,7 @@ impl Line for AlertLine {
             let alerts: Vec<Alert<'_>> =
                 due.iter().map(|(_, alert)| Alert { news: &alert.news, ended: alert.ended }).collect();
             let request = alert_request(receiver, &alerts, Timestamp::now());
-            let Sent { fate, problem } = client.send(request).await;
+            let Sent { fate, problem, .. } = client.send(request).await;
             match fate {
                 NewsFate::Delivered => {
                     trouble.over(&receiver.name);

@@ -11,9 +11,9 @@ use reqwest::{Certificate, Client};
 
 use crate::domain::message::chain;
 use crate::domain::notify::format::NewsRequest;
+use crate::domain::notify::hosts::Reachable;
 use crate::domain::notify::receiver::{NewsReceiver, ReceiverType};
 use crate::domain::notify::reply::{NewsFate, NewsReply, fate_of};
-use crate::domain::zone::Zone;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -34,6 +34,8 @@ pub struct Sent {
     pub fate: NewsFate,
     /// Why it was not accepted.
     pub problem: String,
+    /// Whether there was an answer.
+    pub is_answered: bool,
 }
 
 impl NewsClient {
@@ -46,7 +48,7 @@ impl NewsClient {
             .referer(false)
             .connect_timeout(CONNECT)
             .timeout(TOTAL)
-            .dns_resolver(Arc::new(Addresses))
+            .dns_resolver(Arc::new(Addresses(receiver.reach.clone())))
             .pool_max_idle_per_host(1);
         if let Some(pem) = &receiver.ca {
             let certificates =
@@ -74,7 +76,8 @@ impl NewsClient {
         let mut answer = match made.send().await {
             Ok(answer) => answer,
             Err(error) => {
-                return Sent { fate: NewsFate::Later(None), problem: chain(&error.without_url()) };
+                let problem = chain(&error.without_url());
+                return Sent { fate: NewsFate::Later(None), problem, is_answered: false };
             }
         };
         let status = answer.status();
@@ -94,19 +97,20 @@ impl NewsClient {
         };
         let fate = fate_of(self.kind, reply, Timestamp::now());
         let moved = if status.is_redirection() { ", which is not followed" } else { "" };
-        Sent { fate, problem: format!("the answer is {}{moved}", status.as_u16()) }
+        let problem = format!("the answer is {}{moved}", status.as_u16());
+        Sent { fate, problem, is_answered: true }
     }
 }
 
 /// The system's resolver, without the addresses that nothing is sent to.
-struct Addresses;
+struct Addresses(Reachable);
 
 impl Resolve for Addresses {
     fn resolve(&self, name: Name) -> Resolving {
+        let reach = self.0.clone();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<SocketAddr> =
-                found.filter(|at| Zone::Loopback.admits(Zone::of(at.ip()))).collect();
+            let found: Vec<SocketAddr> = found.filter(|at| reach.admits(at.ip())).collect();
             if found.is_empty() {
                 return Err("the name resolves to no address that may be connected to".into());
             }

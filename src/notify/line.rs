@@ -76,7 +76,7 @@ impl Line for ReceiverLine {
             let taken = Taken { line: self, news: self.with(|queue| queue.take(Instant::now(), most)) };
             let Some(taken) = taken.current(receiver) else { continue };
             let news: Vec<&News> = taken.news.iter().map(|one| &*one.news).collect();
-            let Sent { fate, problem } = client.send(request(receiver, &news, Timestamp::now())).await;
+            let Sent { fate, problem, .. } = client.send(request(receiver, &news, Timestamp::now())).await;
             let count = taken.news.len();
             let name = receiver.name.as_str();
             match fate {

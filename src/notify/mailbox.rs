@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-use crate::api::notified::NotifiedEntry;
+use crate::api::notified::{NotificationFailure, NotifiedEntry};
+use crate::domain::notify::declared::{DeclaredReceiver, is_own_name};
 
 /// The mailbox of a release. It ends with its actor: notifications of a release that is gone, or that
 /// another replica has, are not sent.
@@ -14,6 +16,14 @@ use crate::api::notified::NotifiedEntry;
 pub struct Mailbox {
     state: Mutex<State>,
     notify: Notify,
+    /// Ends with the mailbox.
+    lifetime: CancellationToken,
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.lifetime.cancel();
+    }
 }
 
 #[derive(Debug, Default)]
@@ -23,6 +33,8 @@ struct State {
     offered: BTreeMap<String, String>,
     accepted: Vec<NotifiedEntry>,
     is_asked: bool,
+    /// Why receivers of the release cannot be notified.
+    failures: BTreeMap<String, String>,
 }
 
 impl Mailbox {
@@ -53,6 +65,47 @@ impl Mailbox {
     /// There is nothing to tell this receiver any more.
     pub(super) fn withdraw(&self, receiver: &str) {
         self.with(|state| state.offered.remove(receiver));
+    }
+
+    /// What ends when the mailbox does.
+    pub(super) fn lifetime(&self) -> CancellationToken {
+        self.lifetime.child_token()
+    }
+
+    /// A receiver of the release cannot be notified.
+    pub(super) fn fails(&self, receiver: &str, message: String) {
+        let before = self.with(|state| state.failures.insert(receiver.to_owned(), message.clone()));
+        if before != Some(message) {
+            self.notify.notify_one();
+        }
+    }
+
+    /// A receiver of the release has been notified.
+    pub(super) fn works(&self, receiver: &str) {
+        self.with(|state| state.failures.remove(receiver));
+    }
+
+    /// Forgets the receivers that the release does not name any more.
+    pub(super) fn keep_own(&self, declared: &[DeclaredReceiver]) {
+        let stays = |name: &String| !is_own_name(name) || declared.iter().any(|one| one.name == *name);
+        let is_other = self.with(|state| {
+            let before = state.failures.len();
+            state.failures.retain(|name, _| stays(name));
+            state.offered.retain(|name, _| stays(name));
+            state.failures.len() != before
+        });
+        if is_other {
+            self.notify.notify_one();
+        }
+    }
+
+    /// The receivers of the release that cannot be notified, for the status.
+    pub fn failures(&self) -> Vec<NotificationFailure> {
+        let entry = |(receiver, message): (&String, &String)| NotificationFailure {
+            receiver: receiver.clone(),
+            message: message.clone(),
+        };
+        self.with(|state| state.failures.iter().map(entry).collect())
     }
 
     /// What waits for this receiver is to be handed over again.

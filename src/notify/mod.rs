@@ -8,8 +8,12 @@ mod frame;
 mod line;
 mod mailbox;
 mod notifier;
+mod own;
 mod queue;
 mod trouble;
+mod view;
 
 pub use mailbox::Mailbox;
-pub use notifier::{Notifier, ReleaseView};
+pub use notifier::Notifier;
+pub use own::OwnLines;
+pub use view::{OwnReceivers, ReleaseView, SecretReader};

@@ -11,9 +11,10 @@ use super::alerts::AlertLine;
 use super::frame::{Frame, Line};
 use super::line::ReceiverLine;
 use super::mailbox::Mailbox;
+use super::own::OwnLines;
 use super::queue::WaitingNews;
+use super::view::ReleaseView;
 use crate::api::status::ReleaseStatus;
-use crate::domain::identity::ReleaseId;
 use crate::domain::notify::config::NotifyConfig;
 use crate::domain::notify::news::{News, NewsSubject};
 use crate::domain::notify::receiver::{NewsReceiver, ReceiverType};
@@ -28,6 +29,7 @@ pub struct Notifier(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
+    own: OwnLines,
 }
 
 #[derive(Default)]
@@ -61,32 +63,22 @@ impl AnyLine {
     }
 }
 
-/// A release as its notifications need it.
-#[derive(Clone, Copy, Debug)]
-pub struct ReleaseView<'a> {
-    /// Its name.
-    pub id: &'a ReleaseId,
-    /// Its uid.
-    pub uid: &'a str,
-    /// Its labels.
-    pub labels: &'a BTreeMap<String, String>,
-    /// The URL of its artifact.
-    pub url: &'a str,
-}
-
 impl Notifier {
-    /// Sends to the receivers of a configuration, and follows its changes until the process ends.
-    pub fn start(mut config: watch::Receiver<Arc<NotifyConfig>>, metrics: Arc<Metrics>) -> Self {
-        let notifier = Self::default();
-        notifier.apply(&config.borrow_and_update().clone(), &metrics);
-        let follower = notifier.clone();
+    /// Sends to the receivers that releases name, as far as they are allowed.
+    pub fn new(own: OwnLines) -> Self {
+        Self(Arc::new(Shared { state: Mutex::default(), own }))
+    }
+
+    /// Sends to the receivers of a configuration, too, and follows its changes until the process ends.
+    pub fn follow(&self, mut config: watch::Receiver<Arc<NotifyConfig>>, metrics: Arc<Metrics>) {
+        self.apply(&config.borrow_and_update().clone(), &metrics);
+        let follower = self.clone();
         tokio::spawn(async move {
             while config.changed().await.is_ok() {
                 let changed = Arc::clone(&config.borrow_and_update());
                 follower.apply(&changed, &metrics);
             }
         });
-        notifier
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -153,11 +145,12 @@ impl Notifier {
         now: Timestamp,
     ) {
         let state = self.state();
+        self.0.own.tell(release, status, state.cluster.as_deref(), mailbox, now);
         if state.lines.is_empty() {
             return;
         }
         let Some(situation) = situation(status) else { return };
-        let ReleaseView { id, uid, labels, url } = release;
+        let ReleaseView { id, uid, labels, url, .. } = release;
         let subject =
             NewsSubject { release: id, uid, labels, repository: url, cluster: state.cluster.as_deref() };
         for (name, line) in &state.lines {
@@ -198,7 +191,8 @@ impl Notifier {
     }
 
     /// The release is gone: nothing of it stands any more.
-    pub fn gone(&self, uid: &str) {
+    pub fn gone(&self, namespace: &str, uid: &str) {
+        self.0.own.keep(namespace, uid, &[]);
         for line in self.state().lines.values() {
             if let AnyLine::Alerts(line) = line {
                 line.clear(uid);
@@ -213,14 +207,19 @@ impl Notifier {
         if status.notified.is_empty() {
             return;
         }
-        status.notified.retain(|entry| state.lines.contains_key(&entry.receiver));
+        let ReleaseView { id, uid, labels, url, own } = release;
+        let interest_of = |name: &str| {
+            let own = own.and_then(|own| own.declared.iter().find(|one| one.name == name));
+            let line = state.lines.get(name).map(|line| line.frame().receiver().interest.clone());
+            line.or_else(|| own.map(|one| one.interest.clone()))
+        };
+        status.notified.retain(|entry| interest_of(&entry.receiver).is_some());
         let Some(situation) = situation(status) else { return };
-        let ReleaseView { id, uid, labels, url } = release;
         let subject = NewsSubject { release: id, uid, labels, repository: url, cluster: None };
         for entry in status.notified.clone() {
-            let Some(line) = state.lines.get(&entry.receiver) else { continue };
+            let Some(interest) = interest_of(&entry.receiver) else { continue };
             let next = announcement(&situation, Some(&entry), false, now);
-            if let Some(next) = next.filter(|next| !line.frame().receiver().interest.wants(next.kind)) {
+            if let Some(next) = next.filter(|next| !interest.wants(next.kind)) {
                 let news = News::new(subject, &situation, &next, status, now);
                 remember(&mut status.notified, news.entry(&entry.receiver));
             }

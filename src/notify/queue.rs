@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::mailbox::Mailbox;
 use crate::domain::notify::news::News;
 
-/// The most notifications that wait for one receiver; for one more, the oldest is dropped.
+/// The most notifications that wait for a receiver of the administrator; for one more, the oldest is dropped.
 const MAX_WAITING: usize = 20_000;
 
 /// A notification that waits.
@@ -27,8 +27,9 @@ pub struct WaitingNews {
 type Key = (String, Option<String>);
 
 /// The queue.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct NewsQueue {
+    most: usize,
     next: u64,
     waiting: BTreeMap<u64, WaitingNews>,
     places: BTreeMap<Key, u64>,
@@ -40,7 +41,19 @@ fn key_of(news: &News) -> Key {
     (news.uid.clone(), news.digest.clone())
 }
 
+impl Default for NewsQueue {
+    fn default() -> Self {
+        Self::holding(MAX_WAITING)
+    }
+}
+
 impl NewsQueue {
+    /// A queue for at most so many.
+    pub fn holding(most: usize) -> Self {
+        let (waiting, places, sending) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { most, next: 0, waiting, places, sending }
+    }
+
     /// Adds one; returns whether another one was dropped for it.
     pub fn add(&mut self, one: WaitingNews) -> bool {
         let key = key_of(&one.news);
@@ -49,7 +62,7 @@ impl NewsQueue {
             *known = WaitingNews { came: known.came, ..one };
             return false;
         }
-        let is_full = self.waiting.len() >= MAX_WAITING;
+        let is_full = self.waiting.len() >= self.most;
         if is_full && let Some((_, oldest)) = self.waiting.pop_first() {
             self.places.remove(&key_of(&oldest.news));
         }

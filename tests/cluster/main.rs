@@ -39,6 +39,7 @@ mod kustomize;
 mod matrix;
 mod metrics;
 mod notifications;
+mod notifications_own;
 mod order;
 mod origins;
 mod outages;

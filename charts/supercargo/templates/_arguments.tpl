@@ -88,6 +88,9 @@ older or newer image has nothing to complain about. */}}
 - --notify-config=/etc/supercargo/notifications/{{ .key }}
 {{- end }}
 {{- end }}
+{{- with .Values.notifications.releaseHosts }}
+- {{ printf "--allow-release-notifications=%s" (join "," .) | quote }}
+{{- end }}
 {{- range .Values.extraArgs }}
 - {{ . | quote }}
 {{- end }}

@@ -4,5 +4,6 @@
 pub mod guards;
 pub mod kube_config;
 pub mod notified;
+pub mod notify;
 pub mod plan;
 pub mod rollback;

@@ -30,3 +30,15 @@ pub struct NotifiedEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<i32>,
 }
+
+/// Receiver of the release that cannot be notified.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotificationFailure {
+    /// Name of the receiver.
+    #[schemars(length(max = 63))]
+    pub receiver: String,
+    /// Why it cannot be notified.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}

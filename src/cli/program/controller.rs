@@ -8,6 +8,7 @@ use clap::{ArgAction, Args};
 
 use crate::builder::BuildSwitch;
 use crate::cli::args::{ClusterArgs, GlobalArgs, RouteArgs};
+use crate::domain::notify::hosts::HostPattern;
 use crate::domain::patch::selector::Selector;
 use crate::domain::prefix::Prefix;
 use crate::domain::release::object_name;
@@ -136,6 +137,9 @@ pub struct ControllerArgs {
     /// File of kind NotifyConfig: who is notified of failures, recoveries and rollouts. Reloaded when it changes.
     #[arg(long, env = "SUPERCARGO_NOTIFY_CONFIG", value_name = "FILE")]
     pub notify_config: Option<PathBuf>,
+    /// Allow releases to name receivers of notifications (spec.notify) at these hosts, such as hooks.slack.com or *.example.com (default: none).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_ALLOW_RELEASE_NOTIFICATIONS", value_name = "HOST,...", value_delimiter = ',', value_parser = HostPattern::parse)]
+    pub allow_release_notifications: Vec<HostPattern>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment here would be printed")]
     pub routes: RouteArgs,

@@ -1,25 +1,54 @@
 //! What the receivers of notifications hear of the release, and the record of it in the status.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::{Actor, Next, STATUS_RETRY};
 use crate::api::notified::NotifiedEntry;
 use crate::api::status::ReleaseStatus;
+use crate::domain::identity::ReleaseId;
+use crate::domain::notify::declared::declared;
 use crate::domain::notify::record::remember;
-use crate::notify::ReleaseView;
+use crate::notify::{OwnReceivers, ReleaseView, SecretReader};
+use crate::reconcile::env::Env;
 use crate::reconcile::error::chain;
+use crate::reconcile::source::receivers::read_receiver_secret;
+
+/// Reads the Secrets of one release.
+struct ReleaseSecrets {
+    env: Env,
+    id: ReleaseId,
+    account: Option<String>,
+}
+
+impl SecretReader for ReleaseSecrets {
+    fn read<'s>(&'s self, name: &'s str) -> BoxFuture<'s, Result<BTreeMap<String, Vec<u8>>, String>> {
+        Box::pin(read_receiver_secret(&self.env, &self.id, self.account.as_deref(), name))
+    }
+}
 
 impl Actor {
     fn with_view<T>(&self, look: impl FnOnce(ReleaseView<'_>) -> T) -> T {
         let seen = Arc::clone(&self.latest.borrow());
-        let metadata = &seen.resource.metadata;
+        let (metadata, spec) = (&seen.resource.metadata, &seen.resource.spec);
+        let declared = declared(&spec.notify);
+        let own = (!declared.is_empty()).then(|| OwnReceivers {
+            declared: &declared,
+            secrets: Arc::new(ReleaseSecrets {
+                env: self.shared.env.clone(),
+                id: self.id.clone(),
+                account: spec.service_account_name.clone(),
+            }),
+        });
         look(ReleaseView {
             id: &self.id,
             uid: metadata.uid.as_deref().unwrap_or_default(),
-            labels: metadata.labels.as_ref().unwrap_or(&std::collections::BTreeMap::new()),
-            url: &seen.resource.spec.url,
+            labels: metadata.labels.as_ref().unwrap_or(&BTreeMap::new()),
+            url: &spec.url,
+            own: own.as_ref(),
         })
     }
 
@@ -36,12 +65,13 @@ impl Actor {
             remember(&mut status.notified, entry.clone());
         }
         self.with_view(|view| self.shared.news.record(view, status, Timestamp::now()));
+        status.notification_failures = self.mailbox.failures();
         accepted
     }
 
     /// The release is gone, and what is said of it is not true any more.
     pub(super) fn leave(&self) -> Next {
-        self.with_view(|view| self.shared.news.gone(view.uid));
+        self.with_view(|view| self.shared.news.gone(&view.id.namespace, view.uid));
         Next::Over
     }
 
@@ -51,7 +81,7 @@ impl Actor {
         let is_asked = self.mailbox.take_asked();
         let mut status = (*self.status).clone();
         let accepted = self.note_accepted(&mut status);
-        if accepted.is_empty() {
+        if accepted.is_empty() && status.notification_failures == self.status.notification_failures {
             if is_asked {
                 self.tell();
             }

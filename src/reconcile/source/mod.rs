@@ -4,4 +4,5 @@ pub mod access;
 pub mod allowed;
 pub mod identities;
 pub mod inputs;
+pub mod receivers;
 pub mod reference;

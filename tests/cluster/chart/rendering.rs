@@ -482,6 +482,10 @@ const FLAGS: &[(&str, &str)] = &[
     ("{webhook: {enabled: true, secret: a, key: b}}", "--webhook-config=/etc/supercargo/webhook/b"),
     ("{webhook: {enabled: true, secret: a}}", "--webhook-config=/etc/supercargo/webhook/receivers.yaml"),
     ("{notifications: {secret: a}}", "--notify-config=/etc/supercargo/notifications/receivers.yaml"),
+    (
+        "{notifications: {releaseHosts: [hooks.slack.com, '*.b.example']}}",
+        "--allow-release-notifications=hooks.slack.com,*.b.example",
+    ),
     ("{notifications: {secret: a, key: b.yaml}}", "--notify-config=/etc/supercargo/notifications/b.yaml"),
 ];
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::commit::{Forge, is_repository};
+use super::hosts::Reachable;
 use super::interest::Interest;
 use super::receiver::{Hidden, NewsReceiver, ReceiverType};
 use super::situation::{NewsKind, Severity};
@@ -234,6 +235,7 @@ impl Entry {
             name: self.name.clone(),
             kind,
             url,
+            reach: Reachable::named_by_administrator(),
             token: secret(&format!("{field}.tokenFile"), self.token_file.as_deref(), files)?.map(Hidden::new),
             key: key.map(Hidden::new),
             ca: ca.transpose()?,

@@ -3,7 +3,9 @@
 
 pub mod commit;
 pub mod config;
+pub mod declared;
 pub mod format;
+pub mod hosts;
 pub mod interest;
 pub mod news;
 pub mod receiver;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::commit::Forge;
+use super::hosts::Reachable;
 use super::interest::Interest;
 use super::news::News;
 use super::template::Template;
@@ -140,6 +141,8 @@ pub struct NewsReceiver {
     pub kind: ReceiverType,
     /// Where it is.
     pub url: Hidden,
+    /// Which addresses its host may have.
+    pub reach: Reachable,
     /// A bearer token for it.
     pub token: Option<Hidden>,
     /// The key of the signatures of bodies.

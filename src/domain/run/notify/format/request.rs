@@ -131,6 +131,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::domain::run::notify::hosts::Reachable;
     use crate::domain::run::notify::interest::Interest;
     use crate::domain::run::notify::news::tests::news;
 
@@ -139,6 +140,7 @@ mod tests {
             name: "r".into(),
             kind,
             url: Hidden::new("https://hooks.example/secret"),
+            reach: Reachable::named_by_administrator(),
             token: Some(Hidden::new("t0ken")),
             key: Some(Hidden::new("0123456789abcdef")),
             ca: None,
