@@ -12,7 +12,7 @@ use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::proxy::{Answered, Fate, Moment, Seen, held_from};
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Account, Bed, Proxy, Registry, Signer, Story};
+use supercargo_testbed::{Account, Bed, Proxy, Registry, Signer, Story, replicas};
 use tokio::sync::RwLock;
 
 use crate::action::{Action, Approval, Change, Edit, InventoryEdit, Number, Path, Reference, Revision, Spec};
@@ -196,7 +196,7 @@ impl Drive {
             drive.bystanders.insert(name.to_owned(), object);
         }
         if others > 0 {
-            drive.story.apply(LEASES);
+            drive.story.apply(replicas::RIGHTS);
         }
         for n in 0..others {
             let other = drive.options(&format!("other-{n}")).arguments(SHARED).start();
@@ -823,19 +823,6 @@ pub fn rendered(names: &Names, piece: &crate::action::Piece, spec: &Spec) -> Val
 
 /// Replicas share the releases. The lease is short, so that what one leaves is soon taken.
 const SHARED: &[&str] = &["--shards=auto", "--lease-duration=6s"];
-/// What they need for it.
-pub const LEASES: &str = "apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: leases}
-rules: [{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, delete]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: leases}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: leases}
-subjects: [{kind: ServiceAccount, name: supercargo}]
-";
-
 fn surroundings(names: &Names) -> String {
     let home = &names.home;
     let [nobodys, anothers] = BYSTANDERS;

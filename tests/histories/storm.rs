@@ -1,7 +1,7 @@
 //! Five replicas that share the releases, in a storm: revisions are pushed all the time, and replicas
 //! are killed, frozen, asked to end and replaced, with clocks that are wrong, while the API server
-//! restarts. Afterwards every release has the newest revision, and the audit log shows no release with
-//! two writers at a time.
+//! restarts. Afterwards every release has the newest revision, and the audit log shows no write of a
+//! replica that was not the owner of the release at that time.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,24 +12,43 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde_json::{Value, json};
 use supercargo_testbed::audit::{Mark, Request};
-use supercargo_testbed::fetch::{self, Trust};
+use supercargo_testbed::fetch::{Fetcher, Trust};
 use supercargo_testbed::operator::{Operator, Options};
-use supercargo_testbed::{Account, Bed, Registry, Story, ports, processes};
-
-use crate::drive::LEASES;
+use supercargo_testbed::replicas::{self, Writers, pod_of};
+use supercargo_testbed::story::condition;
+use supercargo_testbed::{Account, Bed, Registry, Story, ports, processes, registry};
 
 const PODS: usize = 5;
 const RELEASES: usize = 40;
-/// Between two pushes: 20 a second.
-const PACE: Duration = Duration::from_millis(50);
+/// Each has repositories of its own, so that it is known which revision is the newest.
+const PUSHERS: usize = 4;
+/// Between two pushes of a pusher: all of them push 20 times a second.
+const PACE: Duration = Duration::from_millis(200);
+/// The values that objects may have. Their layers are in the registry before the storm.
+const VALUES: usize = 8;
 const LEASE: Duration = Duration::from_secs(15);
 /// Between two restarts of the API server.
 const API_SERVER: Duration = Duration::from_secs(45);
-/// How long everything may take to come to rest afterwards, on a busy machine.
-const REST: Duration = Duration::from_secs(120);
+/// How long a registry waits for the answer to a notification.
+const NOTIFICATION: Duration = Duration::from_secs(2);
+/// How long there may be no progress on the way to rest: longer than any pause of a replica that works.
+const PATIENCE: Duration = Duration::from_secs(90);
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// Of the Debian package: it makes the clock of a process wrong.
 const WRONG_CLOCK: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+const LEASES: &str = "coordination.k8s.io/v1";
+const GROUP: &str = "supercargo.dev/v1alpha1";
+
+/// A storm.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    length: Duration,
+    seed: u64,
+    /// How many replicas are killed when it is calm again.
+    failovers: usize,
+    /// How much longer than the lease their releases may be without a replica.
+    slack: Duration,
+}
 
 /// A replica, its troubles, and when they end.
 struct Pod {
@@ -53,13 +72,22 @@ struct Troubles {
     replaced: usize,
 }
 
+/// What was pushed last to a repository.
+#[derive(Debug, Clone, Default)]
+struct Newest {
+    digest: String,
+    value: usize,
+}
+
 struct Storm<'a> {
     story: Story<'a>,
     account: Account,
     registry: Registry,
     hooks: String,
-    /// The newest value of each release.
-    newest: Mutex<Vec<usize>>,
+    /// The newest revision of each release.
+    newest: Mutex<Vec<Newest>>,
+    /// The layers of each release, by their values.
+    layers: Vec<Vec<Value>>,
     addresses: Mutex<Vec<String>>,
     pushes: AtomicUsize,
     restarts: AtomicUsize,
@@ -78,22 +106,51 @@ fn object(release: usize, value: usize) -> String {
 impl<'a> Storm<'a> {
     async fn begin(bed: &'a Bed) -> Storm<'a> {
         let story = Story::on(bed, "storm").await;
-        story.apply(LEASES);
+        story.apply(replicas::RIGHTS);
         let hooks = processes::directory("storm").join("hooks.yaml");
         let receivers = json!({"apiVersion": "supercargo.dev/v1alpha1", "kind": "WebhookConfig",
             "receivers": [{"name": "registry", "type": "distribution", "secret": SECRET}]});
         std::fs::write(&hooks, receivers.to_string()).expect("write a file");
-        Storm {
+        let mut storm = Storm {
             account: story.operator_account(),
             registry: Registry::plain(),
             hooks: hooks.display().to_string(),
-            newest: Mutex::new(vec![0; RELEASES]),
+            newest: Mutex::new(vec![Newest::default(); RELEASES]),
+            layers: Vec::new(),
             addresses: Mutex::default(),
             pushes: AtomicUsize::new(0),
             restarts: AtomicUsize::new(0),
             mark: bed.audit().mark(),
             story,
-        }
+        };
+        storm.layers = (0..RELEASES).map(|release| storm.prepare(release)).collect();
+        storm
+    }
+
+    fn repository(&self, release: usize) -> String {
+        format!("{}/r{release}", self.story.namespace())
+    }
+
+    /// Pushes what all revisions of a release consist of, the first revision, and creates the release.
+    fn prepare(&self, release: usize) -> Vec<Value> {
+        let repository = self.repository(release);
+        self.registry.push_blob(&repository, b"{}");
+        let layer = |value: usize| {
+            let yaml = object(release, value);
+            json!({"mediaType": "application/yaml", "size": yaml.len(),
+                "digest": self.registry.push_blob(&repository, yaml.as_bytes())})
+        };
+        let layers: Vec<Value> = (0..VALUES).map(layer).collect();
+        let manifest = manifest(&layers[0], 0);
+        let digest = self.registry.push_manifest(&repository, "1", &manifest);
+        self.newest.lock().expect("lock")[release] = Newest { digest, value: 0 };
+        let url = format!("oci://{}/{repository}", self.registry.host());
+        let release = json!({"apiVersion": GROUP, "kind": "OCIArtifactRelease",
+            "metadata": {"name": format!("r{release}")},
+            "spec": {"url": url, "ref": {"tag": "1"}, "insecure": true, "prune": true, "interval": "10s",
+                "retryInterval": "1s"}});
+        self.story.create(GROUP, "ociartifactreleases", &release);
+        layers
     }
 
     fn start(&self, name: String, wrong: u32) -> Pod {
@@ -115,23 +172,30 @@ impl<'a> Storm<'a> {
         Pod { name, address, operator, starts: None, thaws: None, wrong }
     }
 
-    /// Pushes, and tells one of the replicas, like a registry does.
-    fn push(&self, rng: &mut Rng) {
-        let release = rng.usize(..RELEASES);
-        let value = self.pushes.fetch_add(1, Ordering::Relaxed) + 1;
-        let repository = format!("{}/r{release}", self.story.namespace());
-        let digest = self.registry.push_yaml(&repository, "1", &object(release, value));
-        self.newest.lock().expect("lock")[release] = value;
+    /// Moves the tag of a release, and notifies one of the replicas, like a registry does.
+    fn push(&self, fetcher: &Fetcher, rng: &mut Rng, pusher: usize) {
+        let release = rng.usize(..RELEASES / PUSHERS) * PUSHERS + pusher;
+        let number = self.pushes.fetch_add(1, Ordering::Relaxed) + 1;
+        let before = self.newest.lock().expect("lock")[release].value;
+        let value = (before + rng.usize(1..VALUES)) % VALUES;
+        let repository = self.repository(release);
+        let body = manifest(&self.layers[release][value], number).to_string();
+        let digest = registry::digest(body.as_bytes());
+        let url = format!("{}/v2/{repository}/manifests/1", self.registry.url());
+        let headers = [("content-type", MANIFEST)];
+        let pushed = fetcher.send("PUT", &url, &headers, body.as_bytes()).expect("the registry answers");
+        assert_eq!(pushed.code, 201, "{}", pushed.text());
+        self.newest.lock().expect("lock")[release] = Newest { digest: digest.clone(), value };
         let addresses = self.addresses.lock().expect("lock").clone();
         let Some(address) = rng.choice(&addresses) else { return };
-        let event = json!({"events": [{"id": format!("{value}"), "action": "push", "target": {
-            "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "repository": repository,
-            "tag": "1"}, "request": {"host": self.registry.host()}}]});
+        let event = json!({"events": [{"id": format!("{number}"), "action": "push", "target": {
+            "mediaType": MANIFEST, "digest": digest, "repository": repository, "tag": "1"},
+            "request": {"host": self.registry.host()}}]});
         let token = format!("Bearer {SECRET}");
         let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
-        // It may just be killed: then the interval finds the push.
+        // It may just be killed or frozen: then the interval finds the push.
         let url = format!("http://{address}/hook/registry");
-        drop(fetch::try_send("POST", &url, &headers, event.to_string().as_bytes(), Trust::default()));
+        fetcher.send_off("POST", &url, &headers, event.to_string().as_bytes(), NOTIFICATION);
     }
 
     /// One trouble, and the end of those whose time has come.
@@ -199,94 +263,166 @@ impl<'a> Storm<'a> {
         self.story.bed().audit().since(self.mark, &self.account.user())
     }
 
-    async fn owner(&self, release: usize) -> (String, u64) {
-        let release = self.story.release(&format!("r{release}")).await.expect("the release");
-        let owner = &release["status"]["owner"];
-        let holder = owner["holder"].as_str().unwrap_or_default().to_owned();
-        (holder, owner["term"].as_u64().unwrap_or_default())
+    async fn releases(&self) -> Vec<Value> {
+        self.story.list(GROUP, "ociartifactreleases").await
     }
 
-    /// The pods that have written for each release, one after another.
-    fn writers(&self) -> BTreeMap<usize, Vec<String>> {
-        let mut writers: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        for request in self.requests() {
-            if !request.writes() || request.code >= 300 || request.namespace != self.story.namespace() {
-                continue;
-            }
-            let name = request.name.strip_prefix("inv-").unwrap_or(&request.name);
-            let number = name.split('-').next().and_then(|name| name.strip_prefix('r')?.parse().ok());
-            let Some(release) = number else { continue };
-            // A webhook may come to any replica, which asks the owner by an annotation.
-            if request.resource == "ociartifactreleases" && request.subresource.is_empty() {
-                continue;
-            }
-            let pod = request.agent.split(['(', ')']).nth(1).unwrap_or_default().to_owned();
-            let all = writers.entry(release).or_default();
-            if all.last() != Some(&pod) {
-                all.push(pod);
+    /// The number of the last owner of each release.
+    async fn terms(&self) -> BTreeMap<String, u64> {
+        let term = |release: &Value| {
+            let name = release["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            (name, release["status"]["owner"]["term"].as_u64().unwrap_or_default())
+        };
+        self.releases().await.iter().map(term).collect()
+    }
+
+    /// How many releases each pod has; the leader also has those without an owner.
+    async fn shares(&self) -> BTreeMap<String, usize> {
+        let lease = self.story.object(LEASES, "leases", self.account.lease()).await;
+        let leader =
+            lease.map(|lease| lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned());
+        let mut shares = BTreeMap::from([(pod_of(&leader.unwrap_or_default()).to_owned(), 1)]);
+        for release in self.releases().await {
+            let holder = release["status"]["owner"]["holder"].as_str().unwrap_or_default();
+            if !holder.is_empty() {
+                *shares.entry(pod_of(holder).to_owned()).or_default() += 1;
             }
         }
-        writers
+        shares
     }
 
     /// Kills the replica with the most releases, and returns how long they had no other one.
     async fn failover(&self, pods: &mut [Pod]) -> Duration {
-        let owners = async || {
-            let mut owners: BTreeMap<String, usize> = BTreeMap::new();
-            for release in self.story.list("supercargo.dev/v1alpha1", "ociartifactreleases").await {
-                let holder = release["status"]["owner"]["holder"].as_str().unwrap_or_default();
-                *owners.entry(holder.rsplit_once('_').map_or("", |(pod, _)| pod).to_owned()).or_default() +=
-                    1;
-            }
-            owners
-        };
-        let all = owners().await;
-        let of = |pod: &&mut Pod| all.get(&pod.name).copied().unwrap_or_default();
+        let shares = self.shares().await;
+        let of = |pod: &&mut Pod| shares.get(&pod.name).copied().unwrap_or_default();
         let victim = pods.iter_mut().max_by_key(of).expect("there are some");
-        assert!(all.contains_key(&victim.name), "no replica owns anything: {all:?}");
-        victim.operator.as_mut().expect("it runs").kill();
+        assert!(shares.contains_key(&victim.name), "no replica has anything: {shares:?}");
+        victim.operator.take().expect("it runs").kill();
         let killed = Instant::now();
-        while owners().await.contains_key(&victim.name) {
+        while self.shares().await.contains_key(&victim.name) {
             assert!(killed.elapsed() < LEASE * 3, "nobody takes the releases of {}", victim.name);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         killed.elapsed()
     }
 
-    /// The objects that do not have the newest value.
-    async fn behind(&self) -> Vec<String> {
+    /// The releases that do not have the newest revision, with what they say.
+    async fn behind(&self) -> BTreeMap<String, String> {
         let newest = self.newest.lock().expect("lock").clone();
         let list = self.story.list("v1", "configmaps").await;
         let value =
             |map: &Value| Some((map["metadata"]["name"].as_str()?.to_owned(), map["data"]["value"].clone()));
         let found: BTreeMap<String, Value> = list.iter().filter_map(value).collect();
-        let names = newest.iter().enumerate().flat_map(|(release, value)| {
-            ["a", "b"].map(|name| (format!("r{release}-{name}"), value.to_string()))
+        let mut behind = BTreeMap::new();
+        for release in self.releases().await {
+            let name = release["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let number: usize =
+                name.strip_prefix('r').and_then(|number| number.parse().ok()).expect("a number");
+            let Newest { digest, value } = &newest[number];
+            let has =
+                |object: &str| found.get(&format!("{name}-{object}")) == Some(&json!(value.to_string()));
+            let revision = release["status"]["lastAppliedRevision"].as_str().unwrap_or_default();
+            if !revision.ends_with(digest) || !has("a") || !has("b") {
+                let ready =
+                    condition(&release, "Ready").map(|ready| format!("{} {}", ready.reason, ready.message));
+                let owner = &release["status"]["owner"];
+                behind.insert(name, format!("not {digest} but {revision} of {owner}: {ready:?}"));
+            }
+        }
+        behind
+    }
+
+    /// Waits until all newest revisions are applied, and returns how long that took. As long as there is
+    /// progress, it waits.
+    async fn rest(&self, pods: &mut [Pod]) -> Duration {
+        let began = Instant::now();
+        let (mut behind, mut progress) = (self.behind().await, Instant::now());
+        while !behind.is_empty() {
+            let logs = || {
+                let log = |pod: &Pod| pod.operator.as_ref().map(Operator::log).unwrap_or_default();
+                pods.iter().map(|pod| format!("--- {}\n{}", pod.name, log(pod))).collect::<String>()
+            };
+            assert!(progress.elapsed() < PATIENCE, "no progress: {behind:#?}\n{}", logs());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            // Who was frozen for too long ends, and its container restarts.
+            for pod in pods.iter_mut() {
+                if !pod.operator.as_mut().is_some_and(Operator::running) {
+                    *pod = self.start(pod.name.clone(), pod.wrong);
+                }
+            }
+            let now = self.behind().await;
+            if now.len() < behind.len() {
+                progress = Instant::now();
+            }
+            behind = now;
+        }
+        began.elapsed()
+    }
+
+    /// Pushes, breaks and restarts until the time is over.
+    fn rage(&self, pods: &mut [Pod], troubles: &mut Troubles, length: Duration) {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for pusher in 0..PUSHERS {
+                let (mut rng, over) = (troubles.rng.fork(), &over);
+                scope.spawn(move || {
+                    let fetcher = Fetcher::new(Trust::default());
+                    let mut next = Instant::now();
+                    while !over.load(Ordering::Relaxed) {
+                        self.push(&fetcher, &mut rng, pusher);
+                        next = Instant::now().max(next + PACE);
+                        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+                    }
+                });
+            }
+            scope.spawn(|| {
+                let mut last = Instant::now();
+                while !over.load(Ordering::Relaxed) {
+                    if last.elapsed() > API_SERVER.min(length / 2) {
+                        self.story.bed().restart_api_server();
+                        last = Instant::now();
+                        self.restarts.fetch_add(1, Ordering::Relaxed);
+                    }
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            });
+            let began = Instant::now();
+            while began.elapsed() < length {
+                self.trouble(pods, troubles);
+                std::thread::sleep(Duration::from_millis(troubles.rng.u64(1000..3000)));
+            }
+            over.store(true, Ordering::Relaxed);
         });
-        let is_behind = |(name, value): &(String, String)| found.get(name) != Some(&json!(value));
-        names.filter(is_behind).map(|(name, value)| format!("{name} does not have {value}")).collect()
+        for pod in pods {
+            if pod.thaws.take().is_some()
+                && let Some(operator) = &pod.operator
+            {
+                operator.thaw();
+            }
+        }
     }
 }
 
-async fn run(length: Duration, seed: u64) {
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// A manifest of one layer that was pushed before. The number makes it another one than those before.
+fn manifest(layer: &Value, number: usize) -> Value {
+    json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": registry::digest(b"{}"), "size": 2},
+        "layers": [layer],
+        "annotations": {"example.com/push": number.to_string()},
+    })
+}
+
+async fn run(plan: Plan) {
+    let Plan { length, seed, failovers, slack } = plan;
     eprintln!("the seed is {seed}");
     let bed = Bed::start();
     bed.install_crds();
     let storm = Storm::begin(&bed).await;
     let mut troubles = Troubles { rng: Rng::with_seed(seed), pods: PODS, ..Troubles::default() };
-    for release in 0..RELEASES {
-        storm.registry.push_yaml(
-            &format!("{}/r{release}", storm.story.namespace()),
-            "1",
-            &object(release, 0),
-        );
-        let url = format!("oci://{}/{}/r{release}", storm.registry.host(), storm.story.namespace());
-        let release = json!({"apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
-            "metadata": {"name": format!("r{release}")},
-            "spec": {"url": url, "ref": {"tag": "1"}, "insecure": true, "prune": true, "interval": "10s",
-                "retryInterval": "1s"}});
-        storm.story.create("supercargo.dev/v1alpha1", "ociartifactreleases", &release);
-    }
     let mut pods: Vec<Pod> = (0..PODS)
         .map(|n| {
             let wrong = if n == 0 { 0 } else { troubles.rng.u32(0..600) };
@@ -296,116 +432,61 @@ async fn run(length: Duration, seed: u64) {
     for pod in &mut pods {
         pod.operator.as_mut().expect("it was started").wait_ready();
     }
-    let began = Instant::now();
-    while !storm.behind().await.is_empty() {
-        assert!(began.elapsed() < REST, "the first revisions are not applied");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    storm.rest(&mut pods).await;
 
-    let over = AtomicBool::new(false);
-    let mut pusher = troubles.rng.fork();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut next = Instant::now();
-            while !over.load(Ordering::Relaxed) {
-                storm.push(&mut pusher);
-                next += PACE;
-                std::thread::sleep(next.saturating_duration_since(Instant::now()));
-            }
-        });
-        scope.spawn(|| {
-            let mut last = Instant::now();
-            while !over.load(Ordering::Relaxed) {
-                if last.elapsed() > API_SERVER.min(length / 2) {
-                    bed.restart_api_server();
-                    last = Instant::now();
-                    storm.restarts.fetch_add(1, Ordering::Relaxed);
-                }
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        });
-        let began = Instant::now();
-        while began.elapsed() < length {
-            storm.trouble(&mut pods, &mut troubles);
-            std::thread::sleep(Duration::from_millis(troubles.rng.u64(1000..3000)));
-        }
-        over.store(true, Ordering::Relaxed);
-    });
-    // All that was broken is mended. Who was frozen for too long ends, and its container restarts.
-    for pod in &mut pods {
-        if pod.thaws.take().is_some()
-            && let Some(operator) = &pod.operator
-        {
-            operator.thaw();
-        }
-        if pod.operator.is_none() {
-            *pod = storm.start(pod.name.clone(), pod.wrong);
-        }
-    }
     let began = Instant::now();
-    let mut behind = storm.behind().await;
-    while !behind.is_empty() && began.elapsed() < REST {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        for pod in &mut pods {
-            if !pod.operator.as_mut().is_some_and(Operator::running) {
-                *pod = storm.start(pod.name.clone(), pod.wrong);
-            }
+    storm.rage(&mut pods, &mut troubles, length);
+    let pushes = storm.pushes.load(Ordering::Relaxed);
+    let rate = pushes as f64 / began.elapsed().as_secs_f64();
+    // All that was broken is mended.
+    let rest = storm.rest(&mut pods).await;
+    let mut took = Vec::new();
+    for _ in 0..failovers {
+        took.push(storm.failover(&mut pods).await);
+        // The containers of those that were killed start again.
+        storm.rest(&mut pods).await;
+        for pod in pods.iter_mut().filter(|pod| pod.operator.is_none()) {
+            *pod = storm.start(pod.name.clone(), pod.wrong);
+            pod.operator.as_mut().expect("it was started").wait_ready();
         }
-        behind = storm.behind().await;
     }
-    let rest = began.elapsed().as_secs_f64();
-    let logs = || {
-        let log = |pod: &Pod| pod.operator.as_ref().map(Operator::log).unwrap_or_default();
-        pods.iter().map(|pod| format!("--- {}\n{}", pod.name, log(pod))).collect::<String>()
-    };
-    assert_eq!(behind, [""; 0], "{}", logs());
-    let writers = storm.writers();
-    // A release without an owner is that of the leader, who may change, too.
-    let lease = storm.story.object("coordination.k8s.io/v1", "leases", storm.account.lease()).await;
-    let leaders = lease.map(|lease| lease["spec"]["leaseTransitions"].as_u64().unwrap_or_default());
-    let leaders = leaders.unwrap_or_default();
-    let mut moves = 0;
-    for release in 0..RELEASES {
-        let (_, term) = storm.owner(release).await;
-        let writers = writers.get(&release).cloned().unwrap_or_default();
-        moves += term;
-        assert!(
-            writers.len() as u64 <= term + leaders + 1,
-            "r{release} had {term} owners, there were {leaders} leaders, and it was written by {writers:?}\n{}",
-            logs()
-        );
-    }
-    let failover = storm.failover(&mut pods).await;
+    let terms = storm.terms().await;
+    let writers = Writers::read(&storm.requests(), storm.story.namespace(), storm.account.lease());
+    let seconds: Vec<String> = took.iter().map(|took| format!("{:.1}", took.as_secs_f64())).collect();
     eprintln!(
-        "{} pushes, {} restarts of the API server, {troubles:?}: {moves} moves of {RELEASES} releases; the newest \
-         revisions were applied {rest:.1} s after the end; the releases of a killed replica had another one after {:.1} \
-         s, with a lease of {} s",
-        storm.pushes.load(Ordering::Relaxed),
+        "{pushes} pushes, {rate:.1} a second; {} restarts of the API server, {troubles:?}; {} moves of {RELEASES} \
+         releases; the newest revisions were applied {:.1} s after the end; the releases of killed replicas had \
+         other ones after {} s, with a lease of {} s",
         storm.restarts.load(Ordering::Relaxed),
-        failover.as_secs_f64(),
+        writers.moves(),
+        rest.as_secs_f64(),
+        seconds.join(", "),
         LEASE.as_secs()
     );
+    assert_eq!(writers.intruders(&terms), [""; 0]);
+    assert_eq!(writers.count(), RELEASES);
+    assert!(took.iter().all(|took| *took <= LEASE + slack), "{seconds:?}");
 }
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().filter(|text| !text.is_empty())?.parse().ok()
 }
 
-fn carry_out(length: Duration) {
+fn carry_out(length: Duration, failovers: usize, slack: Duration) {
     let seed = number("SEED").unwrap_or_else(|| fastrand::u64(..));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(run(length, seed));
+    runtime.block_on(run(Plan { length, seed, failovers, slack }));
 }
 
 #[test]
-#[ignore = "one of five short runs took longer than it may, and the cause is not found yet: make storm"]
 fn in_a_storm_every_newest_revision_is_applied_and_no_release_has_two_writers() {
-    carry_out(Duration::from_secs(30));
+    // Other tests run at the same time.
+    carry_out(Duration::from_secs(30), 1, Duration::from_secs(10));
 }
 
 /// `make storm MINUTES=n SEED=s`.
 #[test]
 #[ignore = "it takes as long as it is told: make storm"]
 fn storm() {
-    carry_out(Duration::from_secs(number("MINUTES").unwrap_or(10) * 60));
+    carry_out(Duration::from_secs(number("MINUTES").unwrap_or(10) * 60), 5, Duration::from_secs(1));
 }

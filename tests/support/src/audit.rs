@@ -51,7 +51,7 @@ pub struct Request {
     pub code: u16,
     /// The client's `User-Agent`.
     pub agent: String,
-    /// What was sent; null but for patches of Jobs by service accounts.
+    /// What was sent; null but for what service accounts write to Jobs, Leases and the status of releases.
     pub sent: Value,
 }
 

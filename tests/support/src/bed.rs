@@ -393,7 +393,8 @@ fn start_etcd(directory: &Path, url: &str) -> Server {
 
 // Every request is logged when it is received and when it is answered; a watch also
 // when it starts. The control plane's own are left out: they would be most of the file. What an
-// operator sends to make a Job is kept, to tell of which run of a step it is.
+// operator sends to make a Job is kept, to tell of which run of a step it is; and what it writes of leaders and
+// owners, to tell whose turn it is.
 const AUDIT_POLICY: &str = r#"
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -405,6 +406,12 @@ rules:
     userGroups: ["system:serviceaccounts"]
     verbs: ["patch"]
     resources: [{group: batch, resources: ["jobs"]}]
+  - level: Request
+    userGroups: ["system:serviceaccounts"]
+    verbs: ["create", "update", "patch"]
+    resources:
+      - {group: coordination.k8s.io, resources: ["leases"]}
+      - {group: supercargo.dev, resources: ["ociartifactreleases/status"]}
   - level: Metadata
 "#;
 

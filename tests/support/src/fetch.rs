@@ -1,5 +1,7 @@
 //! A small blocking HTTP client for what no tool of the bed does.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::HttpsConnector;
@@ -57,22 +59,64 @@ pub fn try_send(
     body: &[u8],
     trust: Trust<'_>,
 ) -> Result<Answer, String> {
+    let (request, client) = (request(method, url, headers, body), client(trust));
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(answer(&client, request))
+    };
+    std::thread::spawn(work).join().expect("a request")
+}
+
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+async fn answer(client: &HttpClient, request: http::Request<Full<Bytes>>) -> Result<Answer, String> {
+    let answer = client.request(request).await.map_err(|error| format!("{error:?}"))?;
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
+    Ok(Answer { code: head.status.as_u16(), headers: head.headers, body })
+}
+
+/// Sends many requests and keeps its connections. Usable outside of a runtime only.
+pub struct Fetcher {
+    runtime: tokio::runtime::Runtime,
+    client: HttpClient,
+}
+
+impl Fetcher {
+    /// Without connections.
+    pub fn new(trust: Trust<'_>) -> Fetcher {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
+        Fetcher { runtime, client: client(trust) }
+    }
+
+    /// Sends one request and waits for the whole answer.
+    ///
+    /// # Errors
+    /// What is wrong, when there is no answer.
+    pub fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, String> {
+        self.runtime.block_on(answer(&self.client, request(method, url, headers, body)))
+    }
+
+    /// Sends one request and does not wait. The answer may take as long as `limit`.
+    pub fn send_off(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &[u8], limit: Duration) {
+        let (client, request) = (self.client.clone(), request(method, url, headers, body));
+        self.runtime.spawn(async move { tokio::time::timeout(limit, answer(&client, request)).await });
+    }
+}
+
+fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> http::Request<Full<Bytes>> {
     let mut request = http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::new(Bytes::copy_from_slice(body))).expect("a request");
-    let client = client(trust);
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let answer = client.request(request).await.map_err(|error| format!("{error:?}"))?;
-            let (head, body) = answer.into_parts();
-            let body = body.collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
-            Ok(Answer { code: head.status.as_u16(), headers: head.headers, body })
-        })
-    };
-    std::thread::spawn(work).join().expect("a request")
+    request.body(Full::new(Bytes::copy_from_slice(body))).expect("a request")
 }
 
 /// A client for any number of requests, within one runtime.

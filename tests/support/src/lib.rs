@@ -47,6 +47,7 @@ pub mod prometheus;
 pub mod proxy;
 pub mod registry;
 pub mod rekor_v1;
+pub mod replicas;
 pub mod signer;
 pub mod sigstore;
 pub mod story;
