@@ -15,6 +15,7 @@ use super::collections::watch::{Event, ListSelection, State, run};
 use super::error::ApiError;
 use super::kinds::resource::escape;
 use super::session::{Call, JSON, Session};
+use crate::domain::replicas::LeaseTimes;
 
 /// The holder of a lease, and its renewals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,10 +149,11 @@ impl Session {
         self.shared.fence.set(lease, time);
     }
 
-    /// From now on a write begins only if the leases are held for so long, and may not take longer:
-    /// another process may hold them afterwards. The API server ends it, too.
-    pub fn limit_writes(&self, longest: Duration) {
-        self.shared.fence.limit_writes(longest);
+    /// From now on a write begins only if the leases are held for as long as it may take: another process
+    /// may hold them afterwards. The API server and the connection end it, too.
+    pub fn limit_writes(&self, times: LeaseTimes) {
+        self.shared.fence.limit_writes(times);
+        self.shared.transport.limit_transit(times.sending);
     }
 
     /// Watches the leases with a label, of a namespace, until the future is dropped.

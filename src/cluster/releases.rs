@@ -61,7 +61,15 @@ struct OnlyMetadata {
 #[derive(Default, Deserialize)]
 struct OnlyOwner {
     #[serde(default)]
+    metadata: OnlyUid,
+    #[serde(default)]
     status: OwnerOfStatus,
+}
+
+#[derive(Default, Deserialize)]
+struct OnlyUid {
+    #[serde(default)]
+    uid: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -217,6 +225,21 @@ impl Session {
         let body = patch.to_string().into_bytes().into();
         let answer = self.call(Call::with_body(Method::PATCH, uri, MERGE_PATCH, body)).await?;
         Ok(answer.json::<OnlyOwner>()?.status.owner)
+    }
+
+    /// Reads the owner of a release; none if it is another release, or has none.
+    ///
+    /// # Errors
+    /// When the API server does not return it.
+    pub async fn read_owner(&self, release: &ReleaseId, uid: &str) -> Result<Option<OwnerStatus>, ApiError> {
+        match self.call(Call::get(path(release))).await {
+            Ok(answer) => {
+                let read = answer.json::<OnlyOwner>()?;
+                Ok(read.status.owner.filter(|_| read.metadata.uid == uid))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sets the finalizers of a release.

@@ -1,6 +1,7 @@
 //! One call of the API server at a time, as one identity.
 
 mod answer;
+mod body;
 mod breaker;
 mod call;
 pub mod connection;
@@ -14,9 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, header};
-use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::error::ApiError;
@@ -27,9 +26,10 @@ use crate::fair::Gate;
 use crate::observe::labels::{self, Verb};
 use crate::observe::metrics::Metrics;
 use answer::read;
+use body::RequestBody;
 use breaker::Remote;
 use connection::{Connection, ConnectionError};
-use fence::Fence;
+use fence::{Fence, WriteLimit};
 use transport::{ApiTransport, Lane, Slot};
 
 pub use call::ApiResponse;
@@ -211,6 +211,15 @@ impl Session {
         }
     }
 
+    /// Waits while the API server gives no answers, and a random moment more: other callers have waited too.
+    pub async fn answers(&self) {
+        match &self.shared.remote {
+            Some(remote) => remote.is_back().await,
+            None => self.shared.transport.answers().await,
+        }
+        tokio::time::sleep(LONGEST_STAGGER.mul_f64(fastrand::f64())).await;
+    }
+
     /// Waits until the API server answers again, and a random moment more: other callers
     /// have waited too.
     pub async fn is_back(&self) {
@@ -251,9 +260,9 @@ impl Session {
         &self.identity
     }
 
-    /// The request of a call. `longest`: how long the API server may work on it.
-    fn request(&self, call: &Call, longest: Option<Duration>) -> Result<Request<Full<Bytes>>, ApiError> {
-        let uri = call.uri_within(longest);
+    /// The request of a call, which has to end in time if there is a limit.
+    fn request(&self, call: &Call, limit: Option<WriteLimit>) -> Result<Request<RequestBody>, ApiError> {
+        let uri = call.uri_within(limit.map(|limit| limit.longest));
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(&*uri)
@@ -274,7 +283,8 @@ impl Session {
                 }
             }
         }
-        request.body(Full::new(call.body.clone())).map_err(ApiError::configuration)
+        let body = RequestBody::new(call.body.clone(), limit.map(|limit| limit.sent_by));
+        request.body(body).map_err(ApiError::configuration)
     }
 
     /// Calls, and retries when the API server was too busy or an idle connection was
@@ -308,8 +318,6 @@ impl Session {
 
     async fn call_once(&self, call: &Call) -> Result<ApiResponse, ApiError> {
         let is_write = call.method != Method::GET && !call.is_of_lease();
-        let bound = is_write.then(|| self.shared.fence.longest_write()).flatten();
-        let request = self.request(call, bound)?;
         let (lane, _share) = match call.is_of_lease() {
             // The lease does not wait for other requests.
             true => (Lane::Lease, None),
@@ -318,11 +326,10 @@ impl Session {
                 (Lane::Request, Some(self.shared.in_flight.enter(tenant, 1).await))
             }
         };
-        if is_write {
-            self.shared.fence.admit().await?;
-        }
+        let limit = if is_write { self.shared.fence.admit().await? } else { None };
+        let request = self.request(call, limit)?;
         let asked = Instant::now();
-        let longest = bound.unwrap_or(REQUEST_TIMEOUT);
+        let longest = limit.map_or(REQUEST_TIMEOUT, |limit| limit.whole);
         let answer = tokio::time::timeout(longest, async {
             let (_slot, response) = self.shared.transport.send(lane, request).await?;
             read(response, self.most(call)).await

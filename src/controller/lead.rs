@@ -133,7 +133,7 @@ impl Work<'_> {
         stopped: watch::Receiver<bool>,
     ) -> Result<(), ControllerError> {
         let times = self.options.lease;
-        self.session.limit_writes(times.longest_write);
+        self.session.limit_writes(times);
         let (namespace, leader) = self.lease();
         let pod = pod();
         let joining = ReplicaLease::join(self.session.clone(), (namespace.clone(), &leader), &pod, times);

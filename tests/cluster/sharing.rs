@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use supercargo_testbed::audit::{Mark, Request};
 use supercargo_testbed::operator::{Operator, Options};
-use supercargo_testbed::{Account, Profiles, Story, story, within};
+use supercargo_testbed::proxy::{Fate, Moment};
+use supercargo_testbed::replicas::{self, Writers, pod_of};
+use supercargo_testbed::{Account, Profiles, Proxy, Story, story, within};
 
-use crate::scene::{BINARY, config_map, registry, release, role, text};
+use crate::scene::{BINARY, config_map, registry, release, text};
 
 const PROFILES: Profiles =
     Profiles::First("who works on a release does not depend on the accounts of releases");
@@ -17,9 +19,7 @@ const PROFILES: Profiles =
 const LEASE: Duration = Duration::from_secs(10);
 /// What a busy machine may take for what follows at once.
 const SLACK: Duration = Duration::from_secs(8);
-/// What the chart grants for it.
-const LEASES: &str = "[{apiGroups: [coordination.k8s.io], resources: [leases], \
-                      verbs: [get, list, watch, create, update, delete]}]";
+const LEASES: &str = "coordination.k8s.io/v1";
 const GROUP: &str = "supercargo.dev/v1alpha1";
 
 /// Replicas, each with a name that the audit log shows.
@@ -33,9 +33,26 @@ struct Fleet {
 impl Fleet {
     async fn begin(test: &str) -> Fleet {
         let story = Story::begin(test).await;
-        story.apply(&role("supercargo", story.namespace(), LEASES));
+        story.apply(replicas::RIGHTS);
         let (account, mark) = (story.operator_account(), story.bed().audit().mark());
         Fleet { story, account, replicas: BTreeMap::new(), mark }
+    }
+
+    /// Starts a replica whose API server is behind a proxy.
+    fn start_behind(&mut self, pod: &str, proxy: &Proxy) {
+        let mut operator = self.options(pod).through(proxy).argument("--shards=auto").start();
+        operator.wait_ready();
+        self.replicas.insert(pod.to_owned(), operator);
+    }
+
+    fn lease_of(&self, pod: &str) -> String {
+        format!("{}-{pod}", self.account.lease())
+    }
+
+    /// The pod that leads; empty when none does.
+    async fn leader(&self) -> String {
+        let lease = self.story.object(LEASES, "leases", self.account.lease()).await;
+        pod_of(&text(&lease.unwrap_or_default(), "/spec/holderIdentity")).to_owned()
     }
 
     fn options(&self, pod: &str) -> Options {
@@ -111,8 +128,7 @@ impl Fleet {
         let list = self.story.kubectl(&["get", "oar", "-o", "json"], "");
         let list: Value = serde_json::from_str(&list).expect("JSON");
         let owner = |release: &Value| {
-            let holder = text(release, "/status/owner/holder");
-            let pod = holder.rsplit_once('_').map_or("", |(pod, _)| pod).to_owned();
+            let pod = pod_of(&text(release, "/status/owner/holder")).to_owned();
             (text(release, "/metadata/name"), pod)
         };
         list["items"].as_array().expect("a list").iter().map(owner).collect()
@@ -138,45 +154,18 @@ impl Fleet {
         self.story.bed().audit().since(self.mark, &self.account.user())
     }
 
-    /// For each release, the pods that have written for it, one after another.
-    fn writers(&self, count: usize) -> BTreeMap<String, Vec<String>> {
-        let mut writers: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let requests = self.requests();
-        for request in requests.iter().filter(|request| request.writes() && request.code < 300) {
-            let of = |n: &usize| {
-                let name = format!("r{n}");
-                request.name == name
-                    || request.name == format!("inv-{name}")
-                    || request.name.starts_with(&format!("{name}-"))
-            };
-            let Some(n) = (0..count).find(of).filter(|_| request.resource != "leases") else { continue };
-            let pod = request.agent.split(['(', ')']).nth(1).unwrap_or_default().to_owned();
-            let all = writers.entry(format!("r{n}")).or_default();
-            if all.last() != Some(&pod) {
-                all.push(pod);
-            }
-        }
-        writers
-    }
-
-    /// No two replicas have worked on a release at the same time: its writers change only when its owner
-    /// does.
+    /// No two replicas have worked on a release at the same time: only its owner writes, and the leader while
+    /// there is none.
     async fn assert_one_at_a_time(&self, count: usize) {
-        let writers = self.writers(count);
-        // A release without an owner is that of the leader, who may change, too.
-        let lease = self.story.object("coordination.k8s.io/v1", "leases", self.account.lease()).await;
-        let leaders = lease.map(|lease| lease["spec"]["leaseTransitions"].as_u64().unwrap_or_default());
-        let leaders = leaders.unwrap_or_default();
-        for (name, pods) in &writers {
-            let release = self.story.release(name).await.expect("the release");
-            let term = release["status"]["owner"]["term"].as_u64().unwrap_or_default();
-            let changes = pods.len() as u64 - 1;
-            assert!(
-                changes <= term + leaders,
-                "{name}: {term} owners, {leaders} leaders, and writes by {pods:?}"
-            );
+        let writers = Writers::read(&self.requests(), self.story.namespace(), self.account.lease());
+        let mut terms = BTreeMap::new();
+        for n in 0..count {
+            let name = format!("r{n}");
+            let release = self.story.release(&name).await.expect("the release");
+            terms.insert(name, release["status"]["owner"]["term"].as_u64().unwrap_or_default());
         }
-        assert_eq!(writers.len(), count);
+        assert_eq!(writers.intruders(&terms), [""; 0]);
+        assert_eq!(writers.count(), count);
     }
 }
 
@@ -237,7 +226,7 @@ async fn a_replica_that_joins_gets_its_share_and_one_that_ends_gives_it_back_at_
     (0..12).for_each(|n| fleet.push(n, "three"));
     fleet.all_have(12, "three").await;
     fleet.assert_one_at_a_time(12).await;
-    let leases = fleet.story.list("coordination.k8s.io/v1", "leases").await;
+    let leases = fleet.story.list(LEASES, "leases").await;
     let of_b = leases.iter().find(|lease| text(lease, "/metadata/name").ends_with("-b")).expect("its lease");
     assert_eq!(text(of_b, "/spec/holderIdentity"), "", "nobody holds it");
 }
@@ -362,4 +351,105 @@ async fn releases_with_one_key_are_together_and_one_leader_takes_all_back() {
     fleet.all_have(8, "two").await;
     fleet.wait_owners(&[]).await;
     fleet.assert_one_at_a_time(8).await;
+}
+
+#[story]
+async fn a_lease_that_a_person_deletes_or_shortens_still_lasts_for_who_holds_it() {
+    let mut fleet = Fleet::begin("sharing-edited").await;
+    fleet.start(&["a", "b", "c"]);
+    fleet.install(24).await;
+    let owners = fleet.wait_owners(&["a", "b", "c"]).await;
+    let leader = fleet.leader().await;
+    let owner = owners.values().find(|pod| !pod.is_empty() && **pod != leader).expect("an owner").clone();
+    let other = ["a", "b", "c"].into_iter().find(|pod| *pod != leader && *pod != owner).expect("a third one");
+    // They cannot notice.
+    fleet.operator(&leader).freeze();
+    fleet.operator(&owner).freeze();
+    let began = Instant::now();
+    let short = json!({"spec": {"leaseDurationSeconds": 1}});
+    fleet.story.patch(LEASES, "leases", &fleet.lease_of(&owner), &short);
+    fleet.story.kubectl(&["delete", "lease", fleet.account.lease()], "");
+    let (mut led, mut owned) = (None, None);
+    let what = "the third one leads and has all";
+    fleet
+        .story
+        .wait_for(what, async || {
+            if fleet.leader().await == other {
+                led.get_or_insert(began.elapsed());
+            }
+            if fleet.owners().await.values().all(|pod| *pod != owner) {
+                owned.get_or_insert(began.elapsed());
+            }
+            led.zip(owned)
+        })
+        .await;
+    assert!(led.zip(owned).is_some_and(|(led, owned)| led.min(owned) >= LEASE), "{led:?} {owned:?}");
+    fleet.operator(&leader).thaw();
+    fleet.operator(&owner).thaw();
+    (0..24).for_each(|n| fleet.push(n, "two"));
+    fleet.all_have(24, "two").await;
+    fleet.assert_one_at_a_time(24).await;
+}
+
+#[story]
+async fn one_look_at_the_lease_of_an_owner_is_enough_for_all_its_releases() {
+    let mut fleet = Fleet::begin("sharing-look").await;
+    fleet.start(&["a", "b"]);
+    fleet.install(24).await;
+    let owners = fleet.wait_owners(&["a", "b"]).await;
+    let victim = if fleet.leader().await == "a" { "b" } else { "a" };
+    let other = if victim == "a" { "b" } else { "a" };
+    let owned = owners.values().filter(|pod| *pod == victim).count();
+    fleet.operator(victim).freeze();
+    let mark = fleet.story.bed().audit().mark();
+    // Its holder may not have noticed: the releases are asked about again and again.
+    let lease = fleet.lease_of(victim);
+    fleet.story.kubectl(&["delete", "lease", &lease], "");
+    let began = Instant::now();
+    fleet.wait_owners(&[other]).await;
+    assert!(began.elapsed() >= LEASE, "{:?}", began.elapsed());
+    let requests = fleet.story.bed().audit().since(mark, &fleet.account.user());
+    let looks = requests.iter().filter(|request| request.verb == "get" && request.name == lease).count();
+    // Three in a second.
+    assert!(owned > 3 && looks <= 45, "{looks} looks for {owned} releases");
+    fleet.operator(victim).thaw();
+    fleet.assert_one_at_a_time(24).await;
+}
+
+#[story]
+async fn a_release_whose_new_owner_was_not_confirmed_is_not_worked_on() {
+    let mut fleet = Fleet::begin("sharing-unconfirmed").await;
+    let mut proxy = Proxy::before_api_server(fleet.story.bed());
+    fleet.start_behind("a", &proxy);
+    fleet.install(12).await;
+    // It does not see what becomes of the releases, and the answers to its moves are lost.
+    let is_watch = |path: &str| path.contains("/ociartifactreleases?") && path.contains("watch=true");
+    proxy.rule(move |seen| match &seen.path {
+        path if is_watch(path) => Fate::HoldBefore,
+        path if path.contains("/status?") && seen.method == "PATCH" => Fate::HoldAfter,
+        _ => Fate::Pass,
+    });
+    proxy.cut();
+    fleet.start(&["b"]);
+    let held = proxy.wait_held(LEASE * 3, Moment::After);
+    assert!(held.is_some(), "a move\n{}", fleet.operator("a").log());
+    let moved = fleet.wait_owners(&["a", "b"]).await;
+    proxy.rule(move |seen| if is_watch(&seen.path) { Fate::HoldBefore } else { Fate::Pass });
+    proxy.discard();
+    let moved: Vec<&String> = moved.iter().filter(|(_, pod)| *pod == "b").map(|(name, _)| name).collect();
+    assert!(!moved.is_empty());
+    // The new owner is gone, and the first one would work on them again if it did not know.
+    fleet.operator("b").kill();
+    let a = &fleet.replicas["a"];
+    let is_alone = || a.metric("supercargo_replicas") == Some(1.0);
+    assert!(within(LEASE + SLACK, is_alone), "a sees that it is alone\n{}", a.log());
+    (0..12).for_each(|n| fleet.push(n, "two"));
+    for n in (0..12).filter(|n| !moved.contains(&&format!("r{n}"))) {
+        let what = format!("r{n} has two");
+        fleet.story.wait_for(&what, async || fleet.has(n, "two").await.then_some(())).await;
+    }
+    proxy.pass_all();
+    proxy.release();
+    fleet.all_have(12, "two").await;
+    fleet.assert_one_at_a_time(12).await;
 }

@@ -12,6 +12,7 @@ use crate::domain::notify::hosts::HostPattern;
 use crate::domain::patch::selector::Selector;
 use crate::domain::prefix::Prefix;
 use crate::domain::release::object_name;
+use crate::domain::replicas::LONGEST_LEASE_SECONDS;
 use crate::domain::schedule::parse_duration;
 
 /// Run the operator in a cluster.
@@ -168,7 +169,7 @@ fn verification_interval(text: &str) -> Result<Duration, String> {
 
 fn lease_duration(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text).map_err(|e| e.to_string())?;
-    let allowed = Duration::from_secs(5)..=Duration::from_secs(120);
+    let allowed = Duration::from_secs(5)..=Duration::from_secs(LONGEST_LEASE_SECONDS);
     let is_whole = duration.subsec_nanos() == 0;
     if is_whole && allowed.contains(&duration) {
         Ok(duration)

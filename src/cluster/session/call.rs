@@ -63,12 +63,11 @@ impl Call {
         }
     }
 
-    /// Path and query, with the time that the API server may take: a little less, since it counts from
-    /// when it has received the request.
+    /// Path and query, with the time that the API server may take from when it has received the request.
     pub(super) fn uri_within(&self, longest: Option<Duration>) -> Cow<'_, str> {
         let Some(longest) = longest else { return Cow::Borrowed(&self.uri) };
         let separator = if self.uri.contains('?') { '&' } else { '?' };
-        Cow::Owned(format!("{}{separator}timeout={}s", self.uri, longest.as_secs().saturating_sub(1).max(1)))
+        Cow::Owned(format!("{}{separator}timeout={}s", self.uri, longest.as_secs().max(1)))
     }
 
     /// About a Lease of the process itself.

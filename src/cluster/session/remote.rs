@@ -4,7 +4,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::{HeaderValue, Request};
-use http_body_util::Full;
 use kube::Config;
 use kube::config::AuthInfo;
 use rustls_pki_types::CertificateDer;
@@ -12,6 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use super::body::RequestBody;
 use super::breaker::Remote;
 use super::transport::{ApiTransport, Lane};
 use super::{Call, Identity, Session, Shared};
@@ -53,17 +53,16 @@ impl Session {
     pub fn remote(&self, access: &RemoteAccess, reach: RemoteReach, mark: &str) -> Result<Self, ApiError> {
         let own = Arc::new(Identity::Kubeconfig);
         let remote = Remote::new(&access.server);
+        let transport = ApiTransport::new(config(access)?, Some(reach))?;
+        if let Some(times) = self.shared.fence.times() {
+            transport.limit_transit(times.sending);
+        }
         let shared = Shared {
             remote: Some(remote),
             mark: Some(mark.into()),
             // Another replica that leads writes there, too.
             fence: Arc::clone(&self.shared.fence),
-            ..Shared::new(
-                ApiTransport::new(config(access)?, Some(reach))?,
-                Arc::clone(&self.shared.metrics),
-                &Capacity::default(),
-                own,
-            )
+            ..Shared::new(transport, Arc::clone(&self.shared.metrics), &Capacity::default(), own)
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -233,7 +232,7 @@ async fn probe(shared: Weak<Shared>) {
 
 /// Whether the API server answers, whatever it thinks of the question.
 async fn answers(shared: &Shared) -> bool {
-    let Ok(request) = Request::get("/version").body(Full::default()) else { return false };
+    let Ok(request) = Request::get("/version").body(RequestBody::default()) else { return false };
     let answered = shared.transport.send(Lane::Request, request).await;
     answered.is_ok_and(|(_, response)| response.status().as_u16() < 500)
 }

@@ -6,14 +6,12 @@
 //! (kube-rs/kube#1923); its configuration and authentication are used here.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -25,6 +23,7 @@ use tokio::sync::Notify;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
+use super::body::RequestBody;
 use super::plugin;
 use super::resolver::Resolver;
 use crate::cluster::error::ApiError;
@@ -47,7 +46,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(60);
 
-type Service = BoxCloneSyncService<Request<Full<Bytes>>, Response<Incoming>, BoxError>;
+type Service = BoxCloneSyncService<Request<RequestBody>, Response<Incoming>, BoxError>;
 
 /// The class of a request: each has its own connections, so that many of one class do not
 /// delay another.
@@ -66,6 +65,8 @@ struct Way {
     config: Config,
     /// The addresses that are allowed; all when absent.
     reach: Option<RemoteReach>,
+    /// How long the kernel tries to deliver a request.
+    transit: OnceLock<Duration>,
 }
 
 /// The connections.
@@ -109,7 +110,7 @@ impl Connection {
 }
 
 impl Slot {
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, BoxError> {
+    async fn send(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, BoxError> {
         self.connection.service.clone().oneshot(request).await
     }
 
@@ -134,9 +135,13 @@ impl Drop for Slot {
 }
 
 impl Pool {
+    fn connections(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A slot on the fullest connection with a free one, so that the others can close.
-    fn slot(&self, way: &Way) -> Result<Slot, ApiError> {
-        let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn slot(&self, way: &Way, lane: Lane) -> Result<Slot, ApiError> {
+        let mut connections = self.connections();
         let mut fullest: Option<(usize, usize)> = None;
         for (at, connection) in connections.iter().enumerate() {
             let streams = connection.streams();
@@ -150,7 +155,7 @@ impl Pool {
                 // Unused connections close.
                 connections.retain(|connection| connection.streams().open > 0);
                 let streams = Mutex::new(Streams { open: 0, answered: 0, most: STREAMS_PER_CONNECTION });
-                let connection = Arc::new(Connection { service: service(way)?, streams });
+                let connection = Arc::new(Connection { service: service(way, lane)?, streams });
                 connections.push(Arc::clone(&connection));
                 connection
             }
@@ -166,10 +171,18 @@ impl ApiTransport {
     /// # Errors
     /// When the configuration's credentials or certificates are invalid.
     pub fn new(config: Config, reach: Option<RemoteReach>) -> Result<Self, ApiError> {
-        let (requests, way) = (Pool::default(), Way { config, reach });
-        drop(requests.slot(&way)?);
+        let (requests, way) = (Pool::default(), Way { config, reach, transit: OnceLock::new() });
+        drop(requests.slot(&way, Lane::Request)?);
         let (lease, watches) = (Pool::default(), Pool::default());
         Ok(Self { way, lease, requests, watches, away: AtomicBool::new(false), back: Notify::new() })
+    }
+
+    /// From now on a request is delivered within this time or not at all: otherwise the kernel may deliver
+    /// what it has tried for long, also when its process is gone.
+    pub fn limit_transit(&self, transit: Duration) {
+        if self.way.transit.set(transit).is_ok() {
+            self.requests.connections().clear();
+        }
     }
 
     /// Sends a request. The slot has to be kept as long as the answer's body is read.
@@ -179,14 +192,14 @@ impl ApiTransport {
     pub async fn send(
         &self,
         lane: Lane,
-        request: Request<Full<Bytes>>,
+        request: Request<RequestBody>,
     ) -> Result<(Slot, Response<Incoming>), ApiError> {
         let pool = match lane {
             Lane::Lease => &self.lease,
             Lane::Request => &self.requests,
             Lane::Watch => return self.watch(request).await,
         };
-        let slot = pool.slot(&self.way)?;
+        let slot = pool.slot(&self.way, lane)?;
         let response = self.heard(slot.send(request).await)?;
         Ok((slot, response))
     }
@@ -194,6 +207,16 @@ impl ApiTransport {
     /// Whether the last request got no answer.
     pub fn is_away(&self) -> bool {
         self.away.load(Ordering::Relaxed)
+    }
+
+    /// Waits until any request is answered after the last one was not. Does not wait if that was so by now.
+    pub async fn answers(&self) {
+        let mut back = std::pin::pin!(self.back.notified());
+        // What comes from here on is noticed.
+        back.as_mut().enable();
+        if self.is_away() {
+            back.await;
+        }
     }
 
     /// Waits until any request is answered again: the lease sends some all the time.
@@ -219,10 +242,10 @@ impl ApiTransport {
 
     /// Sends the request of a watch, again on another connection when one does not
     /// answer: its streams may be used up below the limit of the API server.
-    async fn watch(&self, request: Request<Full<Bytes>>) -> Result<(Slot, Response<Incoming>), ApiError> {
+    async fn watch(&self, request: Request<RequestBody>) -> Result<(Slot, Response<Incoming>), ApiError> {
         let mut patience = WATCH_PATIENCE;
         for _ in 1..WATCH_ATTEMPTS {
-            let mut slot = self.watches.slot(&self.way)?;
+            let mut slot = self.watches.slot(&self.way, Lane::Watch)?;
             match tokio::time::timeout(patience, slot.send(request.clone())).await {
                 Ok(response) => {
                     slot.answered();
@@ -233,7 +256,7 @@ impl ApiTransport {
             patience *= 2;
         }
         // Then the API server is slow, and not the connection.
-        let mut slot = self.watches.slot(&self.way)?;
+        let mut slot = self.watches.slot(&self.way, Lane::Watch)?;
         let response = slot.send(request).await;
         slot.answered();
         Ok((slot, self.heard(response)?))
@@ -258,13 +281,16 @@ impl ApiTransport {
     }
 }
 
-fn service(Way { config, reach }: &Way) -> Result<Service, ApiError> {
+fn service(Way { config, reach, transit }: &Way, lane: Lane) -> Result<Service, ApiError> {
     let mut connector = HttpConnector::new_with_resolver(Resolver { reach: *reach });
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     // Without it each small write waits for the acknowledgement of the previous one: 48
     // ms instead of 8 ms for an apply.
     connector.set_nodelay(true);
+    if lane == Lane::Request {
+        connector.set_tcp_user_timeout(transit.get().copied());
+    }
     let Some(proxy) = proxy(config)? else { return over(config, connector) };
     let bad = |e: http::uri::InvalidUri| ApiError::configuration(e);
     let to: http::Uri = proxy.to_string().parse().map_err(bad)?;
@@ -325,7 +351,7 @@ where
         None => builder,
     };
     let connector = builder.enable_http1().enable_http2().wrap_connector(connector);
-    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new())
+    let client: Client<_, RequestBody> = Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)

@@ -1,7 +1,9 @@
 //! Which releases this replica works on, and how it gets and gives them.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::sync::watch;
 
 use super::{Engine, Handle, supervise};
@@ -60,7 +62,10 @@ impl Engine {
         self.running.insert(number);
         self.shared.env.dependencies.set_elsewhere(id, false);
         self.actors.spawn(async move {
-            life.await;
+            // A release whose actor crashed has ended, too: it is not busy for ever.
+            if AssertUnwindSafe(life).catch_unwind().await.is_err() {
+                tracing::error!(release = %ended, "the work on a release crashed");
+            }
             (ended, number)
         });
         self.handles.insert(id.clone(), Handle { number, signals, latest });
@@ -99,6 +104,10 @@ impl Engine {
         };
         if !self.table.moved(&id, &uid, owner) {
             return;
+        }
+        if self.leaving.contains_key(&id) {
+            // It was gone and came back meanwhile: its last run ends first.
+            self.table.set_busy(&id, true);
         }
         match result {
             MoveResult::Done(owner) => {

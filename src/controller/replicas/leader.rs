@@ -31,14 +31,16 @@ pub struct LeaseCandidate {
     times: LeaseTimes,
     lease: Lease,
     observed: Instant,
+    /// Until when the holder of a Lease that was deleted may not have noticed that.
+    deleted: Option<Instant>,
 }
 
 impl LeaseCandidate {
     /// A candidate for a lease of a namespace. `me` is unique among the replicas, and the same
     /// after a restart of the container: then it continues without waiting.
     pub fn new(session: Session, (namespace, name): (String, String), me: String, times: LeaseTimes) -> Self {
-        let (labels, lease) = (Vec::new(), Lease::default());
-        Self { session, namespace, name, labels, me, times, lease, observed: Instant::now() }
+        let (labels, lease, observed) = (Vec::new(), Lease::default(), Instant::now());
+        Self { session, namespace, name, labels, me, times, lease, observed, deleted: None }
     }
 
     /// The lease gets this label.
@@ -76,7 +78,7 @@ impl LeaseCandidate {
 
     /// When the lease that was read last is free, if it is not renewed.
     fn expires(&self) -> Instant {
-        self.observed + self.lease.spec.duration()
+        self.observed + self.times.trusted(self.lease.spec.duration())
     }
 
     async fn try_acquire(&mut self) -> Result<bool, ApiError> {
@@ -84,13 +86,20 @@ impl LeaseCandidate {
         if lease.spec != self.lease.spec || lease.version != self.lease.version {
             self.observed = Instant::now();
         }
+        let is_others = |lease: &Lease| !["", self.me.as_str()].contains(&lease.spec.holder());
+        match lease.version.is_empty() {
+            true if is_others(&self.lease) => self.deleted = Some(self.expires()),
+            true => {}
+            false => self.deleted = None,
+        }
+        let is_held = is_others(&lease);
         self.lease = lease;
-        let spec = &self.lease.spec;
-        let holder = spec.holder();
-        let free = holder.is_empty() || holder == self.me;
-        if !free && Instant::now() < self.expires() {
+        let free = self.deleted.or_else(|| is_held.then(|| self.expires()));
+        if free.is_some_and(|free| Instant::now() < free) {
             return Ok(false);
         }
+        let spec = &self.lease.spec;
+        let holder = spec.holder();
         let transitions = spec.transitions() + i64::from(holder != self.me);
         let mine = LeaseSpec::held_by(self.me.clone(), self.times.duration, transitions, Timestamp::now());
         self.write(mine).await.map(|()| true)

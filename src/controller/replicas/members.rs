@@ -39,8 +39,8 @@ struct SeenLease {
 }
 
 impl SeenLease {
-    fn expires(&self) -> Instant {
-        self.since + self.lease.spec.duration()
+    fn expires(&self, times: LeaseTimes) -> Instant {
+        self.since + times.trusted(self.lease.spec.duration())
     }
 }
 
@@ -59,8 +59,35 @@ pub struct Members {
 struct Looked {
     void: BTreeSet<String>,
     seen: BTreeMap<String, SeenLease>,
-    /// Since when a Lease is known not to exist.
+    /// Since when the Lease of a holder is known not to exist.
     absent: BTreeMap<String, Instant>,
+    /// Until when the last look at the Lease of a holder is the answer for all that ask.
+    again: BTreeMap<String, Instant>,
+}
+
+impl Looked {
+    /// Whether a holder is gone, if that was found out just now.
+    fn known(&self, holder: &str, now: Instant) -> Option<bool> {
+        match self.again.get(holder) {
+            _ if self.void.contains(holder) => Some(true),
+            Some(again) if now < *again => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Notes the answer of a look.
+    fn note(&mut self, holder: &str, is_gone: bool, now: Instant, pause: Duration) {
+        self.again.retain(|_, again| now < *again);
+        if !is_gone {
+            self.again.insert(holder.to_owned(), now + pause);
+            return;
+        }
+        self.absent.remove(holder);
+        if self.void.len() >= MAX_VOID {
+            self.void.pop_first();
+        }
+        self.void.insert(holder.to_owned());
+    }
 }
 
 impl Members {
@@ -107,7 +134,8 @@ impl Members {
                     reported.send_replace(Some(Arc::new(found)));
                 }
             }
-            let expiries = known.values().map(SeenLease::expires).filter(|at| *at > Instant::now());
+            let expiries =
+                known.values().map(|seen| seen.expires(self.times)).filter(|at| *at > Instant::now());
             let settles = Some(changed + self.times.duration).filter(|at| *at > Instant::now());
             let next = expiries.chain(settles).min();
             let event = tokio::select! {
@@ -144,7 +172,9 @@ impl Members {
     fn membership(&self, known: &BTreeMap<String, SeenLease>, me: &Replica, is_draining: bool) -> Membership {
         let now = Instant::now();
         let others = known.iter().filter(|(name, _)| **name != me.name && **name != self.leader);
-        let valid = others.filter(|(_, seen)| !seen.lease.spec.holder().is_empty() && seen.expires() > now);
+        let is_valid =
+            |seen: &SeenLease| !seen.lease.spec.holder().is_empty() && seen.expires(self.times) > now;
+        let valid = others.filter(|(_, seen)| is_valid(seen));
         let mut found = Membership::default();
         let mut replicas = Vec::new();
         for (name, seen) in valid {
@@ -196,34 +226,36 @@ impl Members {
     /// # Errors
     /// When the API server does not answer.
     pub async fn is_gone(&self, holder: &str) -> Result<bool, ApiError> {
-        // Many releases of one owner ask at the same time: one of them looks.
+        // Many releases of one owner ask at the same time: one of them looks, for all.
         let mut looked = self.looked.lock().await;
-        if looked.void.contains(holder) {
-            return Ok(true);
+        if let Some(is_gone) = looked.known(holder, Instant::now()) {
+            return Ok(is_gone);
         }
-        let is_gone = match pod_of(holder) {
+        let found = match pod_of(holder) {
             // No replica has such a name.
-            None => true,
-            Some(pod) => self.end(&mut looked, &name_of(&self.leader, pod), holder).await?,
-        };
-        if is_gone {
-            tracing::info!(holder, "a replica is gone: its releases are taken over");
-            if looked.void.len() >= MAX_VOID {
-                looked.void.pop_first();
+            None => Ok(true),
+            Some(pod) => {
+                let name = name_of(&self.leader, pod);
+                let look = self.end(&mut looked, &name, holder);
+                let found = tokio::time::timeout(self.times.deadline, look).await;
+                found.unwrap_or(Err(ApiError::Timeout(self.times.deadline)))
             }
-            looked.void.insert(holder.to_owned());
+        };
+        looked.note(holder, matches!(found, Ok(true)), Instant::now(), self.times.retry / 4);
+        if let Ok(true) = found {
+            tracing::info!(holder, "a replica is gone: its releases are taken over");
         }
-        Ok(is_gone)
+        found
     }
 
     async fn end(&self, looked: &mut Looked, name: &str, holder: &str) -> Result<bool, ApiError> {
         let lease = self.session.read_lease(&self.namespace, name).await?;
         if lease.version.is_empty() {
             // A person may have deleted it: its holder notices at its next renewal.
-            let since = *looked.absent.entry(name.to_owned()).or_insert_with(Instant::now);
+            let since = *looked.absent.entry(holder.to_owned()).or_insert_with(Instant::now);
             return Ok(since.elapsed() >= self.times.duration);
         }
-        looked.absent.remove(name);
+        looked.absent.remove(holder);
         if lease.spec.holder() != holder {
             looked.seen.remove(name);
             return Ok(true);
@@ -233,7 +265,7 @@ impl Members {
         let same = [watched, before].into_iter().flatten().filter(|(version, _)| *version == lease.version);
         let since = same.map(|(_, since)| since).min().unwrap_or_else(Instant::now);
         let seen = SeenLease { lease, since };
-        if seen.expires() > Instant::now() {
+        if seen.expires(self.times) > Instant::now() {
             looked.seen.insert(name.to_owned(), seen);
             return Ok(false);
         }
@@ -260,5 +292,30 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn one_look_at_a_lease_is_the_answer_for_all_that_ask_at_that_time() {
+        let (mut looked, now) = (Looked::default(), Instant::now());
+        let check = |looked: &Looked, after: u32, expected: Option<bool>| {
+            assert_eq!(looked.known("a_1", now + SECOND * after), expected, "{after}");
+        };
+        check(&looked, 0, None);
+        looked.note("a_1", false, now, SECOND * 2);
+        check(&looked, 1, Some(false));
+        assert_eq!(looked.known("b_1", now), None);
+        // Later it may have ended.
+        check(&looked, 2, None);
+        looked.note("a_1", true, now + SECOND * 2, SECOND * 2);
+        check(&looked, 2, Some(true));
+        check(&looked, 1000, Some(true));
+        assert!(looked.again.is_empty());
     }
 }

@@ -347,6 +347,28 @@ mod tests {
         );
     }
 
+    /// Nothing is known of when its registry was asked, but a status about something earlier never counts.
+    #[test]
+    fn a_release_of_another_replica_is_judged_by_its_status_for_its_current_spec_and_revision() {
+        let check = |changes: Value, expected: &str| {
+            let resource = release(changes.clone());
+            let facts = ReleaseFacts { resource: &resource, checked: None, is_ours: false };
+            let found = of_release(&dependency(json!({"name": "db"})), Some(&facts), None);
+            assert_eq!(found.words().unwrap_or_default(), expected, "{changes}");
+        };
+        check(json!({}), "");
+        check(json!({"/metadata/generation": 3}), "has not reconciled its current spec yet");
+        check(
+            json!({"/metadata/annotations": {"supercargo.dev/reconcile-at": "now"}}),
+            "has not finished a requested run yet",
+        );
+        check(
+            json!({"/status/conditions": [ready("True", "ReconciliationSucceeded", 1)]}),
+            "is not ready yet",
+        );
+        check(json!({"/status/lastAttemptedRevision": "2@b"}), "has not applied its newest revision yet");
+    }
+
     #[test]
     fn what_does_not_exist_is_not_ready() {
         let db = dependency(json!({"name": "db"}));

@@ -171,10 +171,13 @@ impl Dependencies {
         })
     }
 
-    /// Another process works on a release from now on: it is notified there.
+    /// Another process works on a release from now on: it is notified there, and its status has to be enough.
     pub fn step_back(&self, id: &ReleaseId) {
         self.kinds.forget(id);
         self.with(|inner| {
+            if inner.releases.contains_key(id) {
+                inner.elsewhere.insert(id.clone());
+            }
             inner.unfollow(id);
             inner.promotions.forget(id);
             inner.checks.remove(id);
@@ -400,6 +403,23 @@ mod tests {
         check("2026-01-01T00:00:13Z", &["team/app"], None);
         assert_eq!(directory.absent(&id("team/app")).now, ids(&["team/db"]));
         check("2026-01-01T00:00:13Z", &[], None);
+    }
+
+    #[test]
+    fn a_release_that_was_given_away_is_judged_by_its_status_at_once() {
+        let directory = all(false);
+        let db = id("team/db");
+        let is_elsewhere = || directory.with(|inner| inner.elsewhere.contains(&db));
+        directory.present(&seen("team/db", &[], json!({})));
+        assert!(!is_elsewhere());
+        directory.step_back(&db);
+        assert!(is_elsewhere());
+        directory.set_elsewhere(&db, false);
+        assert!(!is_elsewhere());
+        // Nothing is remembered of one that is gone.
+        directory.absent(&db);
+        directory.step_back(&db);
+        assert!(!is_elsewhere());
     }
 
     #[test]

@@ -7,4 +7,4 @@ mod times;
 
 pub use duty::{Duty, ReplicaState, duty};
 pub use spread::{Replica, Replicas, ShardKey};
-pub use times::{LEASE_SECONDS, LeaseTimes};
+pub use times::{LEASE_SECONDS, LONGEST_LEASE_SECONDS, LeaseTimes};
