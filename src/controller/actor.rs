@@ -250,7 +250,7 @@ impl Actor {
             }
             Verdict::Failed { reason, .. } => {
                 self.failures = self.failures.saturating_add(1);
-                Ended::Failed { disposition: reason.disposition(), failures: self.failures }
+                Ended::by(*reason, self.failures)
             }
             // The applied revision is kept, but the registry is asked again sooner.
             Verdict::Ready { .. } if self.caches.registry.stale.is_some() => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::reason::Disposition;
+use crate::api::reason::{Disposition, Reason};
 
 /// The shortest `spec.interval`.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(10);
@@ -15,6 +15,9 @@ pub const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 pub const MIN_BACKOFF_CAP: Duration = Duration::from_secs(5 * 60);
 /// The longest delay before a denied request is repeated.
 pub const LONGEST_DENIED: Duration = Duration::from_secs(60);
+/// The longest delay of a retry after the API server gave no useful answer, or the retry interval if that
+/// is longer.
+pub const LONGEST_UNANSWERED: Duration = Duration::from_secs(30);
 /// How far a delay is moved either way, in percent, so that releases which were
 /// created together do not always poll the registry at the same time.
 const JITTER_PERCENT: f64 = 5.0;
@@ -138,8 +141,24 @@ pub enum Ended {
         /// Failures in a row, this one included.
         failures: u32,
     },
+    /// With no useful answer of the API server, the `failures`th in a row. That says nothing about the
+    /// release, and a release that has failed often during an outage would wait for long after it.
+    Unanswered {
+        /// Failures in a row, this one included.
+        failures: u32,
+    },
     /// It did not run, the release is suspended.
     Suspended,
+}
+
+impl Ended {
+    /// With a failure, the `failures`th in a row.
+    pub fn by(reason: Reason, failures: u32) -> Self {
+        match reason {
+            Reason::ApiServerUnavailable => Self::Unanswered { failures },
+            _ => Self::Failed { disposition: reason.disposition(), failures },
+        }
+    }
 }
 
 /// The two durations of a release's spec.
@@ -159,6 +178,10 @@ pub fn next(ended: Ended, pace: RunIntervals, fraction: f64) -> Option<Duration>
         Ended::Well | Ended::Failed { disposition: Disposition::Stalled, .. } => pace.interval,
         Ended::Failed { disposition: Disposition::Retry | Disposition::Wait, failures } => {
             backoff(pace.retry_interval, pace.interval, failures)
+        }
+        Ended::Unanswered { failures } => {
+            let longest = LONGEST_UNANSWERED.max(pace.retry_interval);
+            backoff(pace.retry_interval, pace.interval, failures).min(longest)
         }
     };
     Some(jitter(delay, fraction))
@@ -332,5 +355,12 @@ mod tests {
         check(failed(Disposition::Retry, 1), Some(30));
         check(failed(Disposition::Retry, 3), Some(120));
         check(failed(Disposition::Wait, 2), Some(60));
+        check(Ended::by(Reason::ApplyFailed, 3), Some(120));
+        check(Ended::by(Reason::ApiServerUnavailable, 9), Some(30));
+        let soon = |failures| {
+            let pace = RunIntervals { interval: secs(10), retry_interval: secs(1) };
+            next(Ended::by(Reason::ApiServerUnavailable, failures), pace, 0.5)
+        };
+        assert_eq!([1, 3, 5, 6, 99].map(soon), [1, 4, 16, 30, 30].map(|seconds| Some(secs(seconds))));
     }
 }

@@ -82,7 +82,8 @@ impl RegistryRecovery {
         }
         let (session, release, wake) = (session.clone(), release.clone(), wake.clone());
         tokio::spawn(async move {
-            session.is_back().await;
+            // It may answer by now.
+            session.answers().await;
             // The receiver is gone while the process ends.
             let _ = wake.send(release);
         });
