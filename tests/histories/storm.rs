@@ -370,7 +370,7 @@ impl<'a> Storm<'a> {
                     let mut next = Instant::now();
                     while !over.load(Ordering::Relaxed) {
                         self.push(&fetcher, &mut rng, pusher);
-                        next = Instant::now().max(next + PACE);
+                        next += PACE;
                         std::thread::sleep(next.saturating_duration_since(Instant::now()));
                     }
                 });
