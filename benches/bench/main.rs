@@ -17,6 +17,7 @@ mod build;
 mod by_hand;
 mod delivery;
 mod depends;
+mod floor;
 mod identities;
 mod idle;
 mod many;
@@ -26,6 +27,8 @@ mod publish;
 mod reaction;
 mod releases;
 mod remote;
+mod scale;
+mod simulate;
 mod site;
 mod table;
 mod verdict;
@@ -50,6 +53,7 @@ const GROUPS: &[Group] = &[
     ("many-100", |table| on(many::hundred(table, steady()))),
     ("many-500", |table| on(many::five_hundred(table))),
     ("many-1000", |table| on(many::thousand(table))),
+    ("scale", |table| scale::measure(table, steady())),
     ("one-1000", |table| on(one::measure(table))),
     ("identities", |table| on(identities::measure(table))),
     ("clusters", |table| on(remote::measure(table))),

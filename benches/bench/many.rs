@@ -7,42 +7,63 @@ use supercargo_testbed::Operator;
 
 use super::artifact::{Pusher, app, small_app};
 use super::idle::mib;
-use super::releases::{Releases, reconcile_at, spec};
+use super::releases::{Releases, Seen, reconcile_at, spec};
+use super::simulate::Measured;
 use super::site::{APPS, Site, until_ready};
 use super::table::{Row, Table, median};
 
 const TAG: &str = "1.0.0";
+/// An interval that is longer than any row.
+const HOUR: &str = "1h";
 /// Long enough for what the operator does behind the last status: events.
 const AFTER: Duration = Duration::from_secs(1);
 const SCRAPES: usize = 20;
 
 /// 100 of them: created, upgraded, at rest.
 pub async fn hundred(table: &mut Table, steady_for: Duration) {
-    let (site, operator, releases) = create(table, 100).await;
+    let (site, operator, releases) = create(table, 100, HOUR).await;
     upgrade(table, &site, &operator, &releases, 100).await;
     steady(table, &site, &operator, &releases, 100, steady_for).await;
 }
 
 /// 500 of them: created, scraped, and taken up after a restart.
 pub async fn five_hundred(table: &mut Table) {
-    let (site, operator, _releases) = create(table, 500).await;
+    let (site, operator, _releases) = create(table, 500, HOUR).await;
     scrape(table, &operator, 500);
     restart(table, &site, operator, 500).await;
 }
 
 /// 1,000 of them, created.
 pub async fn thousand(table: &mut Table) {
-    create(table, 1000).await;
+    create(table, 1000, HOUR).await;
 }
 
-async fn create(table: &mut Table, count: usize) -> (Site, Operator, Releases) {
+/// So many of them: created, at rest, a wave of them upgraded, and taken up after a restart.
+pub async fn scale(table: &mut Table, count: usize, wave: usize, steady_for: Duration) -> Measured {
+    let (site, operator, releases) = create(table, count, "10m").await;
+    let created = table.last();
+    rest(table, &site, &operator, count, steady_for).await;
+    upgrade(table, &site, &operator, &releases, wave).await;
+    restart(table, &site, operator, count).await;
+    let restarted = table.last();
+    let each = |cpu: Option<Duration>| cpu.unwrap_or_default() / u32::try_from(count).unwrap_or(u32::MAX);
+    Measured {
+        releases: count,
+        created: created.wall.unwrap_or_default(),
+        restarted: restarted.wall.unwrap_or_default(),
+        rollout: each(created.cpu),
+        check: each(restarted.cpu),
+    }
+}
+
+async fn create(table: &mut Table, count: usize, interval: &str) -> (Site, Operator, Releases) {
     let site = Site::start().await;
     let host = site.registry.host();
     Pusher::new(&host).push_apps(count, TAG, |n| small_app(n, "first")).await;
     let operator = site.operator().await;
     let releases = Releases::of(&site.client, APPS);
     let meter = site.meter(&operator);
-    releases.create((0..count).map(|n| (app(n), spec(&host, &app(n), TAG, "1h")))).await;
+    releases.create((0..count).map(|n| (app(n), spec(&host, &app(n), TAG, interval)))).await;
     let created = meter.start.elapsed();
     releases.wait_ready(count).await;
     let wall = meter.start.elapsed();
@@ -79,15 +100,26 @@ async fn upgrade(table: &mut Table, site: &Site, operator: &Operator, releases: 
     // Nobody looks before being asked to: the interval is an hour.
     Pusher::new(&site.registry.host()).push_apps(count, TAG, |n| small_app(n, "second")).await;
     let meter = site.meter(operator);
-    releases.patch_all(&reconcile_at("upgrade")).await;
-    releases
-        .wait("all upgraded", |all| all.values().all(|seen| seen.ready && seen.handled == "upgrade"))
-        .await;
+    releases.patch_each((0..count).map(app), &reconcile_at("upgrade")).await;
+    let is_upgraded = |seen: &Seen| seen.ready && seen.handled == "upgrade";
+    releases.wait("all upgraded", |all| all.values().filter(|seen| is_upgraded(seen)).count() == count).await;
     let wall = meter.start.elapsed();
     tokio::time::sleep(AFTER).await;
     table.add(
         meter.row_after(&format!("{count} releases upgraded at once, one object changed in each"), wall),
     );
+}
+
+/// At rest with the interval that they were created with.
+async fn rest(table: &mut Table, site: &Site, operator: &Operator, count: usize, time: Duration) {
+    let meter = site.meter(operator);
+    tokio::time::sleep(time).await;
+    let heads = meter.registry_requests("HEAD");
+    let row = meter.row(&format!("{count} releases at rest, interval 10 min"));
+    let share = row.cpu.unwrap_or_default().as_secs_f64() / time.as_secs_f64() * 100.0;
+    let resident = mib(operator.usage().resident);
+    let note = format!("{heads} HEADs; {share:.1} % of a core; {resident:.0} MiB resident");
+    table.add(Row { note, ..row });
 }
 
 async fn steady(
@@ -121,7 +153,7 @@ async fn restart(table: &mut Table, site: &Site, mut before: Operator, count: us
     until_ready(&operator).await;
     let ready = start.elapsed();
     while site.registry.since(registry).len() < count {
-        assert!(start.elapsed() < Duration::from_secs(120), "not taken up\n{}", operator.log());
+        assert!(start.elapsed() < Duration::from_secs(600), "not taken up\n{}", operator.log());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let wall = start.elapsed();

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How long anything may take.
-const DEADLINE: Duration = Duration::from_secs(600);
+const DEADLINE: Duration = Duration::from_secs(1800);
 /// Requests of the admin at once.
 const PARALLEL: usize = 16;
 
@@ -99,7 +99,12 @@ impl Releases {
     /// The same for every release.
     pub async fn patch_all(&self, patch: &Value) {
         let names: Vec<String> = self.seen.borrow().keys().cloned().collect();
-        let all = names.iter().map(|name| self.patch(name, patch));
+        self.patch_each(names.into_iter(), patch).await;
+    }
+
+    /// The same for some of them.
+    pub async fn patch_each(&self, names: impl Iterator<Item = String>, patch: &Value) {
+        let all = names.map(|name| async move { self.patch(&name, patch).await });
         futures::stream::iter(all).buffer_unordered(PARALLEL).collect::<Vec<()>>().await;
     }
 

@@ -35,6 +35,11 @@ impl Table {
         self.0.push(row);
     }
 
+    /// The last row.
+    pub fn last(&self) -> Row {
+        self.0.last().cloned().unwrap_or_default()
+    }
+
     /// The whole table.
     pub fn markdown(&self) -> String {
         let mut text = String::from(

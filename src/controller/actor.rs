@@ -34,7 +34,7 @@ use crate::reconcile::error::chain;
 use crate::reconcile::frontend::operator::OperatorRequest;
 use crate::reconcile::scope::Trigger;
 use crate::reconcile::scope::signals::Signals;
-use crate::reconcile::scope::slot::WorkerPool;
+use crate::reconcile::scope::slot::{RunPlace, WorkerPool};
 
 /// When to retry a failed write of the status.
 const STATUS_RETRY: Duration = Duration::from_secs(5);
@@ -72,20 +72,10 @@ pub struct Actor {
     drift: DriftMode,
     spec: Spec,
     health_watch: HealthWatch,
+    /// That of the run that is about to begin.
+    place: Option<RunPlace>,
     /// When the current run began.
     began: Instant,
-}
-
-/// A requested run.
-fn request<'r>(
-    shared: &'r SharedState,
-    release: &'r Release,
-    trigger: Trigger,
-    signals: &'r Signals,
-    status: &Arc<ReleaseStatus>,
-) -> OperatorRequest<'r> {
-    let (env, pool, status) = (&shared.env, &shared.pool, Arc::clone(status));
-    OperatorRequest { env, pool, release, trigger, signals, status }
 }
 
 /// What happens after a run.
@@ -110,7 +100,7 @@ impl Actor {
         };
         let (drift, began) = (DriftMode::Correct, Instant::now());
         let (failures, waits, lingered, health_watch) = (0, 0, 0, HealthWatch::default());
-        let spec = Spec::default();
+        let (spec, place) = (Spec::default(), None);
         let mailbox = shared.news.mailbox();
         Self {
             shared,
@@ -126,6 +116,7 @@ impl Actor {
             drift,
             spec,
             health_watch,
+            place,
             began,
         }
     }
@@ -135,6 +126,12 @@ impl Actor {
         let mut trigger = Trigger::Full;
         let mut due = None;
         loop {
+            let (pool, signals) = (self.shared.pool.clone(), Arc::clone(&self.signals));
+            self.place = tokio::select! {
+                biased;
+                place = pool.begin(&self.id.namespace) => Some(place),
+                () = signals.stopped() => return,
+            };
             // This run handles all signals until now: also a requested run that came after the
             // decision to check only objects.
             if self.signals.take_superseded() {
@@ -146,6 +143,7 @@ impl Actor {
             match Box::pin(self.run(trigger)).await {
                 Next::Over => return,
                 Next::Wait(delay) => {
+                    self.place = None;
                     let next = delay.map(|d| Instant::now() + d);
                     due = match trigger {
                         Trigger::Full => next,
@@ -208,7 +206,9 @@ impl Actor {
             let changed = error.is_conflict();
             return Next::Wait(Some(if changed { FINALIZER_RETRY } else { STATUS_RETRY }));
         }
-        let request = request(&shared, &release, trigger, &self.signals, &self.status);
+        let (status, place) = (Arc::clone(&self.status), self.place.take());
+        let (env, pool, signals) = (&shared.env, &shared.pool, &*signals);
+        let request = OperatorRequest { env, pool, release: &release, trigger, signals, status, place };
         let (outcome, status, complete) = request.reconcile(&mut self.caches).await;
         self.status = status;
         let release = complete.map_or(release, Arc::new);
@@ -355,8 +355,10 @@ impl Actor {
             Ok(release) => release,
             Err(error) => return self.refuse(seen, &error).await,
         };
-        let shared = Arc::clone(&self.shared);
-        let request = request(&shared, &release, Trigger::Full, &self.signals, &self.status);
+        let (shared, trigger) = (Arc::clone(&self.shared), Trigger::Full);
+        let (status, place) = (Arc::clone(&self.status), self.place.take());
+        let (env, pool, signals) = (&shared.env, &shared.pool, &*self.signals);
+        let request = OperatorRequest { env, pool, release: &release, trigger, signals, status, place };
         let (result, status) = request.finalize(&mut self.caches).await;
         self.status = status;
         if !result.done {

@@ -27,7 +27,7 @@ use crate::reconcile::removal::finalize::{FinalizeResult, finalize};
 use crate::reconcile::restore::{restore_after, restore_first};
 use crate::reconcile::scope::progress::NoProgress;
 use crate::reconcile::scope::signals::Signals;
-use crate::reconcile::scope::slot::{WorkerPool, WorkerSlot};
+use crate::reconcile::scope::slot::{RunPlace, WorkerPool, WorkerSlot};
 use crate::reconcile::scope::{ReportedStatus, RunPolicy, Scope, Trigger, Words};
 use crate::reconcile::source::inputs::read_inputs;
 
@@ -60,14 +60,17 @@ pub struct OperatorRequest<'a> {
     pub signals: &'a Signals,
     /// The status in the cluster.
     pub status: Arc<ReleaseStatus>,
+    /// Its place among the runs that have begun.
+    pub place: Option<RunPlace>,
 }
 
 impl OperatorRequest<'_> {
     /// Runs; returns the outcome, the current status in the cluster, and the release with the inputs
     /// of its rendering, if it has any.
-    pub async fn reconcile(self, caches: &mut Caches) -> (Outcome, Arc<ReleaseStatus>, Option<Release>) {
-        let env = self.placed(caches, false).await;
-        let (slot, timer) = (WorkerSlot::new(self.pool(&env)), PhaseTimer::new(&env.metrics));
+    pub async fn reconcile(mut self, caches: &mut Caches) -> (Outcome, Arc<ReleaseStatus>, Option<Release>) {
+        let (env, place) = (self.placed(caches, false).await, self.place.take());
+        let slot = WorkerSlot::new(self.pool(&env)).with_place(place);
+        let timer = PhaseTimer::new(&env.metrics);
         let reported = ReportedStatus::shared(Arc::clone(&self.status));
         let scope = self.scope(&env, &slot, &reported, &timer);
         let is_needed = !scope.release.suspend || scope.is_asked;
@@ -99,9 +102,10 @@ impl OperatorRequest<'_> {
     }
 
     /// Deletes or keeps the objects of a deleted release.
-    pub async fn finalize(self, caches: &mut Caches) -> (FinalizeResult, Arc<ReleaseStatus>) {
-        let env = self.placed(caches, true).await;
-        let (slot, timer) = (WorkerSlot::new(self.pool(&env)), PhaseTimer::new(&env.metrics));
+    pub async fn finalize(mut self, caches: &mut Caches) -> (FinalizeResult, Arc<ReleaseStatus>) {
+        let (env, place) = (self.placed(caches, true).await, self.place.take());
+        let slot = WorkerSlot::new(self.pool(&env)).with_place(place);
+        let timer = PhaseTimer::new(&env.metrics);
         let reported = ReportedStatus::shared(Arc::clone(&self.status));
         let scope = self.scope(&env, &slot, &reported, &timer);
         let mut result = finalize(&scope, caches).await;

@@ -58,22 +58,27 @@ pub async fn wait_beside<T>(
     let release = scope.release;
     let mut work = std::pin::pin!(tokio::time::timeout(release.timeout, work));
     let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
-    let mut silent = scope.status().observed_generation == Some(release.generation);
+    let silent = scope.status().observed_generation == Some(release.generation);
+    let mut is_long = false;
     let seen = seen.filter(|_| release.drift == DriftMode::Correct);
     loop {
         tokio::select! {
             biased;
             done = &mut work => return done.map_or(RegistryWait::TimedOut, RegistryWait::Done),
             () = scope.signals.changed() => {}
-            () = &mut patience, if !silent => {
+            () = &mut patience, if !is_long => {
                 let now = Instant::now();
                 let over = queue.left().unwrap_or(now) + PATIENCE;
                 if over > now {
                     patience.as_mut().reset(over);
                     continue;
                 }
-                silent = true;
-                scope.write_progress(None, message).await;
+                is_long = true;
+                // A registry that hangs must not keep other runs from beginning.
+                scope.slot.step_aside();
+                if !silent {
+                    scope.write_progress(None, message).await;
+                }
             }
         }
         let now = Timestamp::now();

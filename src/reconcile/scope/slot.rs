@@ -4,20 +4,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::fair::{Gate, Share};
 use crate::observe::metrics::Metrics;
+
+/// How many runs may have begun and not come to a wait for others. A run takes tens of KiB, so that thousands
+/// of releases that are created together, or are taken up after a start, must not all begin at once. A
+/// namespace gets at most half.
+const BEGUN: u64 = 256;
 
 /// The workers of all runs; clones share them.
 #[derive(Clone, Debug)]
 pub struct WorkerPool {
     free: Arc<Semaphore>,
+    begun: Arc<Gate>,
     metrics: Arc<Metrics>,
 }
 
 impl WorkerPool {
     /// A pool of this size.
     pub fn new(count: usize, metrics: &Arc<Metrics>) -> Self {
-        Self { free: Arc::new(Semaphore::new(count)), metrics: Arc::clone(metrics) }
+        let (free, begun) = (Arc::new(Semaphore::new(count)), Gate::new(BEGUN));
+        Self { free, begun, metrics: Arc::clone(metrics) }
     }
+
+    /// Waits until a run of a namespace may begin. It is in the queue until then.
+    pub async fn begin(&self, namespace: &str) -> RunPlace {
+        if let Some(share) = self.begun.try_enter(namespace, 1) {
+            return RunPlace { _share: share };
+        }
+        let _waiting = self.metrics.waits_for_a_place();
+        RunPlace { _share: self.begun.enter(namespace, 1).await }
+    }
+}
+
+/// The place of a run among those that have begun.
+#[derive(Debug)]
+pub struct RunPlace {
+    _share: Share,
 }
 
 /// The slot of one run in the pool. It is taken for work and released for every wait, so that a
@@ -26,12 +49,19 @@ impl WorkerPool {
 pub struct WorkerSlot {
     pool: WorkerPool,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
+    place: Mutex<Option<RunPlace>>,
 }
 
 impl WorkerSlot {
     /// Not taken yet.
     pub fn new(pool: &WorkerPool) -> Self {
-        Self { pool: pool.clone(), permit: Mutex::default() }
+        Self { pool: pool.clone(), permit: Mutex::default(), place: Mutex::default() }
+    }
+
+    /// Of a run that has a place among those that have begun.
+    #[must_use]
+    pub fn with_place(self, place: Option<RunPlace>) -> Self {
+        Self { place: Mutex::new(place), ..self }
     }
 
     /// Waits for a worker, unless one is taken already.
@@ -39,7 +69,7 @@ impl WorkerSlot {
         if self.permit().is_some() {
             return;
         }
-        let WorkerPool { free, metrics } = &self.pool;
+        let WorkerPool { free, metrics, .. } = &self.pool;
         let permit = match Arc::clone(free).try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) => {
@@ -56,9 +86,15 @@ impl WorkerSlot {
         self.permit().is_some()
     }
 
-    /// Releases the worker.
+    /// Releases the worker: the run waits for others, and another one may begin.
     pub fn release(&self) {
         *self.permit() = None;
+        self.step_aside();
+    }
+
+    /// The run waits for others, and has no worker: another one may begin.
+    pub fn step_aside(&self) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn permit(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
@@ -69,6 +105,30 @@ impl WorkerSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn so_many_runs_begin_and_others_wait_in_the_queue() {
+        let metrics = Arc::new(Metrics::new("1.2.3").unwrap());
+        let pool = WorkerPool::new(1, &metrics);
+        let mut slots = Vec::new();
+        for _ in 0..BEGUN / 2 {
+            let place = pool.begin("apps").await;
+            slots.push(WorkerSlot::new(&pool).with_place(Some(place)));
+        }
+        let mut next = std::pin::pin!(pool.begin("apps"));
+        assert!(futures::poll!(next.as_mut()).is_pending());
+        assert!(metrics.expose().unwrap().contains("\nsupercargo_queue_depth 1\n"));
+        // Others are in no one's way.
+        drop(pool.begin("other").await);
+        // A run keeps its place for its work, and gives it back when it waits.
+        let slot = slots.pop().unwrap();
+        slot.take().await;
+        assert!(futures::poll!(next.as_mut()).is_pending());
+        slot.release();
+        drop(next.await);
+        drop(slots.pop());
+        drop(pool.begin("apps").await);
+    }
 
     #[tokio::test]
     async fn who_waits_for_a_worker_is_in_the_queue() {

@@ -1,0 +1,51 @@
+//! Ten thousand releases, the floor that an API server sets, and by simulation what does not fit on this machine.
+
+use std::time::{Duration, Instant};
+
+use kube::api::{Api, ListParams};
+use supercargo::api::release::OCIArtifactRelease;
+use supercargo::domain::observed::ObservedRelease;
+
+use super::simulate::{Costs, fit, report};
+use super::site::APPS;
+use super::table::Table;
+use super::{floor, many, on};
+
+/// The run that the costs of the model are taken from.
+const SMALL: usize = 1000;
+/// The run that the model is compared with.
+const LARGE: usize = 10_000;
+/// How many are upgraded together.
+const WAVE: usize = 1000;
+const CORES: u32 = 2;
+
+/// All rows.
+pub fn measure(table: &mut Table, steady_for: Duration) {
+    on(async {
+        let floor = floor::measure(table, SMALL).await;
+        let listed = listed(&floor.site.client).await;
+        let costs = Costs { requests: floor.times.map(|time| time * CORES), ..listed };
+        drop(floor);
+        let small = many::scale(table, SMALL, WAVE, Duration::from_secs(1)).await;
+        let large = many::scale(table, LARGE, WAVE, steady_for).await;
+        tokio::task::block_in_place(|| report(table, &fit(costs, &small), &large));
+    });
+}
+
+/// What a release costs in a list: the API server, and the operator.
+async fn listed(client: &kube::Client) -> Costs {
+    let releases: Api<OCIArtifactRelease> = Api::namespaced(client.clone(), APPS);
+    let page = ListParams::default().limit(500);
+    let start = Instant::now();
+    let list = releases.list(&page).await.expect("a list");
+    let count = u32::try_from(list.items.len().max(1)).unwrap_or(u32::MAX);
+    let whole = start.elapsed();
+    let texts: Vec<String> =
+        list.items.iter().map(|release| serde_json::to_string(release).expect("JSON")).collect();
+    let start = Instant::now();
+    let read = texts.iter().filter(|text| ObservedRelease::read(text).is_ok()).count();
+    let seen = start.elapsed() / u32::try_from(read.max(1)).unwrap_or(u32::MAX);
+    // A watcher gets the same text.
+    let listed = (whole / count).saturating_sub(seen);
+    Costs { listed, told: listed, seen, ..Costs::default() }
+}
