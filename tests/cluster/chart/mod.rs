@@ -4,6 +4,7 @@
 pub mod helm;
 mod life;
 mod monitoring;
+mod network;
 mod plain;
 pub mod pods;
 mod ports;

@@ -26,7 +26,7 @@ impl Names {
         for last in 1..=250 {
             let address = Ipv4Addr::new(127, 53, first, last);
             match UdpSocket::bind((address, PORT)) {
-                Ok(socket) => return Names::serve(address, socket),
+                Ok(socket) => return Names::on(address, socket, Ipv4Addr::LOCALHOST),
                 Err(error) => refused = error.to_string(),
             }
         }
@@ -36,13 +36,14 @@ impl Names {
         );
     }
 
-    fn serve(address: Ipv4Addr, socket: UdpSocket) -> Names {
+    /// One on a socket that has that address: every name that ends in `.test` is `found`.
+    pub(crate) fn on(address: Ipv4Addr, socket: UdpSocket, found: Ipv4Addr) -> Names {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&asked);
         std::thread::spawn(move || {
             let mut question = [0; 512];
             while let Ok((size, from)) = socket.recv_from(&mut question) {
-                if let Some((name, answer)) = answer(&question[..size]) {
+                if let Some((name, answer)) = answer(&question[..size], found) {
                     told.lock().expect("lock").push(name);
                     // Who asked may have gone; he asks again if he has not.
                     drop(socket.send_to(&answer, from));
@@ -64,7 +65,7 @@ impl Names {
 }
 
 // The name in a question, and the answer to it: RFC 1035, section 4.
-fn answer(question: &[u8]) -> Option<(String, Vec<u8>)> {
+fn answer(question: &[u8], address: Ipv4Addr) -> Option<(String, Vec<u8>)> {
     let mut labels = Vec::new();
     let mut at = HEADER;
     loop {
@@ -89,7 +90,8 @@ fn answer(question: &[u8]) -> Option<(String, Vec<u8>)> {
     answer.extend(asked);
     if found {
         // The name of the question, type A, class IN, for no time at all, four bytes.
-        answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+        answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
+        answer.extend(address.octets());
     }
     Some((name, answer))
 }
@@ -111,7 +113,7 @@ mod tests {
         };
         // The code of the answer, and how many addresses it has.
         let check = |name: &str, kind: u8, expected: (u8, u8)| {
-            let (asked, answer) = answer(&question(name, kind)).expect("an answer");
+            let (asked, answer) = answer(&question(name, kind), Ipv4Addr::LOCALHOST).expect("an answer");
             assert_eq!(asked, name);
             assert_eq!(answer[..2], [7, 9]);
             assert_eq!((answer[3] & 15, answer[7]), expected, "{name} {kind}");

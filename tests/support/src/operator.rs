@@ -22,6 +22,7 @@ pub struct Options {
     environment: Vec<(String, String)>,
     cache: Option<PathBuf>,
     root: Option<PathBuf>,
+    metrics: Option<String>,
 }
 
 impl Options {
@@ -38,6 +39,7 @@ impl Options {
             environment: Vec::new(),
             cache: None,
             root: None,
+            metrics: None,
         }
     }
 
@@ -106,6 +108,14 @@ impl Options {
         self
     }
 
+    /// Its metrics at this address, where this process may not reach them: then
+    /// [`Operator::wait_ready`] and what reads metrics is not for it.
+    #[must_use]
+    pub fn metrics(mut self, address: &str) -> Self {
+        self.metrics = Some(address.to_owned());
+        self
+    }
+
     /// More arguments.
     #[must_use]
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
@@ -134,7 +144,7 @@ impl Options {
         let kubeconfig = directory.join("kubeconfig");
         std::fs::write(&kubeconfig, &self.kubeconfig).expect("write a file");
         let cache = self.cache.unwrap_or_else(|| directory.join("cache"));
-        let metrics = format!("127.0.0.1:{}", ports::free());
+        let metrics = self.metrics.unwrap_or_else(|| format!("127.0.0.1:{}", ports::free()));
         let mut command = match &self.root {
             Some(root) => image::contained(root, &directory, &self.binary),
             None => processes::command(&self.binary),
