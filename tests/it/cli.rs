@@ -51,6 +51,18 @@ fn the_version_is_told_to_people_and_programs() {
 }
 
 #[test]
+fn what_cannot_be_watched_is_said_before_the_cluster_is_asked() {
+    for command in ["get releases", "get releases -A", "events release app"] {
+        let arguments: Vec<&str> = command.split(' ').chain(["--watch", "-o", "json"]).collect();
+        let (code, out, err) = run(&arguments);
+        assert_eq!((code, out.as_str()), (2, ""), "{command}");
+        assert!(err.contains("--watch supports only table output"), "{command}: {err}");
+    }
+    let (code, _, err) = run(&["get", "releases", "a", "-A"]);
+    assert!(code == 2 && err.contains("names cannot be combined with -A"), "{err}");
+}
+
+#[test]
 fn every_shell_gets_a_script() {
     for (shell, sign) in [
         ("bash", "complete -o nospace -o bashdefault -o nosort -F _clap_complete_supercargo supercargo"),

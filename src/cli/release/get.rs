@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::fields::{condition_of, id, text, tone};
+use super::fields::{condition_of, id, replica, text, tone};
 use super::find::absent;
 use crate::api::status::condition;
 use crate::cli::args::{ClusterArgs, Output, OutputArgs};
@@ -28,7 +28,8 @@ use crate::domain::identity::ReleaseId;
 /// Reads OCIArtifactReleases and writes nothing to the cluster. READY, REASON and MESSAGE are those
 /// of the Ready condition, REVISION is the last revision that was applied completely, SUSPENDED is
 /// spec.suspend. CLUSTER is the API server of the objects, if any release has them in another cluster; -o wide
-/// has the column always. With -o json, yaml or jsonpath the objects are in kubectl's format: a single named
+/// has the column always. REPLICA, in a wide table, is the replica of the operator that works on the release, if
+/// replicas share the releases. With -o json, yaml or jsonpath the objects are in kubectl's format: a single named
 /// release as an object, otherwise a List. With -o name, kubectl takes what is printed.
 ///
 /// Exit codes: 0 success, also if there are no releases; 1 when a named release does not exist, or
@@ -80,7 +81,6 @@ impl GetReleases {
         cluster: &ClusterArgs,
         printer: &mut Printer<'_>,
     ) -> Result<(), CliError> {
-        let session = &connect(cluster).await?;
         let Self { names, all_namespaces, selector, watch, output } = self;
         if !names.is_empty() && (*all_namespaces || selector.is_some()) {
             let flag = if *all_namespaces { "-A" } else { "-l" };
@@ -90,6 +90,7 @@ impl GetReleases {
         if *watch && !matches!(output.output, Output::Table | Output::Wide) {
             return Err(CliError::Usage("--watch supports only table output".into()));
         }
+        let session = &connect(cluster).await?;
         let namespace = (!all_namespaces).then(|| session.default_namespace().to_owned());
         if *watch {
             let following = follow(self, namespace, session, printer);
@@ -110,7 +111,7 @@ impl GetReleases {
             },
             None if !found.is_empty() => {
                 let wide = output.output.is_wide();
-                let columns = Columns { namespace: *all_namespaces, wide, cluster: has_cluster(&found) };
+                let columns = Columns::of(*all_namespaces, wide, &found);
                 columns.table(&found, Timestamp::now()).print(printer, !output.no_headers)?;
             }
             None => {}
@@ -142,16 +143,20 @@ async fn named(
 struct Columns {
     namespace: bool,
     wide: bool,
-    /// That of the objects' cluster; a wide table has it anyway.
+    /// That of the objects' cluster.
     cluster: bool,
-}
-
-/// Whether a release has its objects in another cluster.
-fn has_cluster(releases: &[Value]) -> bool {
-    releases.iter().any(|release| !text(release, "/status/cluster").is_empty())
+    /// That of the replica that works on a release.
+    replica: bool,
 }
 
 impl Columns {
+    /// Those that have something to show for these releases.
+    fn of(namespace: bool, wide: bool, releases: &[Value]) -> Self {
+        let cluster = wide || releases.iter().any(|release| !text(release, "/status/cluster").is_empty());
+        let replica = wide && releases.iter().any(|release| !replica(release).is_empty());
+        Self { namespace, wide, cluster, replica }
+    }
+
     fn table(self, releases: &[Value], now: Timestamp) -> Table {
         let mut headers = vec!["NAME", "READY", "REASON", "REVISION", "SUSPENDED", "AGE"];
         if self.namespace {
@@ -160,8 +165,11 @@ impl Columns {
         if self.wide {
             headers.extend(["LAST APPLIED", "DRIFTED", "VERIFIED", "SOURCE"]);
         }
-        if self.wide || self.cluster {
+        if self.cluster {
             headers.push("CLUSTER");
+        }
+        if self.replica {
+            headers.push("REPLICA");
         }
         // The longest column is the last.
         headers.push("MESSAGE");
@@ -204,8 +212,11 @@ impl Columns {
                 cell("/spec/url"),
             ]);
         }
-        if self.wide || self.cluster {
+        if self.cluster {
             row.push(cell("/status/cluster"));
+        }
+        if self.replica {
+            row.push(replica(release).into());
         }
         row.push(text(ready, "/message").into());
         row
@@ -258,10 +269,8 @@ async fn follow(
         };
         if !change.is_empty() {
             // The columns are those of the list.
-            let columns = columns.get_or_insert_with(|| {
-                let wide = output.output.is_wide();
-                Columns { namespace: all, wide, cluster: has_cluster(&change) }
-            });
+            let wide = output.output.is_wide();
+            let columns = columns.get_or_insert_with(|| Columns::of(all, wide, &change));
             let table = columns.table(&change, Timestamp::now());
             table.print_below(printer, std::mem::take(&mut headers), &mut widths)?;
             printer.finish()?;
@@ -292,8 +301,7 @@ mod tests {
         ];
         let printed = |namespace: bool, wide: bool| {
             let (mut out, mut err) = (Vec::new(), Vec::new());
-            let cluster = has_cluster(&releases);
-            let table = Columns { namespace, wide, cluster }.table(&releases, Timestamp::UNIX_EPOCH);
+            let table = Columns::of(namespace, wide, &releases).table(&releases, Timestamp::UNIX_EPOCH);
             table.print(&mut Printer::new(&mut out, &mut err), true).unwrap();
             String::from_utf8(out).unwrap()
         };
@@ -354,14 +362,29 @@ mod tests {
         };
         let releases = [release("web", None), release("far", Some("https://api.far.example:6443"))];
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let columns = Columns { namespace: false, wide: false, cluster: has_cluster(&releases) };
-        let table = columns.table(&releases, Timestamp::UNIX_EPOCH);
+        let table = Columns::of(false, false, &releases).table(&releases, Timestamp::UNIX_EPOCH);
         table.print(&mut Printer::new(&mut out, &mut err), true).unwrap();
         let printed = String::from_utf8(out).unwrap();
         let lines: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[0][6..], ["CLUSTER", "MESSAGE"]);
         assert_eq!(lines[1][1..], ["false", "60s"]);
         assert_eq!(lines[2][1..], ["false", "60s", "https://api.far.example:6443"]);
-        assert!(!has_cluster(&releases[..1]));
+        assert!(!Columns::of(false, false, &releases[..1]).cluster);
+    }
+
+    #[test]
+    fn a_wide_table_has_the_replicas_where_they_share_the_releases() {
+        let release = |name: &str, holder: &str| json!({"metadata": {"name": name}, "spec": {"url": "oci://r/web"}, "status": {"owner": {"holder": holder}}});
+        let releases = [release("web", "supercargo-1_0f3a"), release("new", "")];
+        let columns = |wide: bool, releases: &[Value]| Columns::of(false, wide, releases);
+        assert!(!columns(false, &releases).replica && !columns(true, &releases[1..]).replica);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let table = columns(true, &releases).table(&releases, Timestamp::UNIX_EPOCH);
+        table.print(&mut Printer::new(&mut out, &mut err), true).unwrap();
+        let printed = String::from_utf8(out).unwrap();
+        let lines: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0][10..], ["SOURCE", "CLUSTER", "REPLICA", "MESSAGE"]);
+        assert_eq!(lines[1].last(), Some(&"supercargo-1"));
+        assert_eq!(lines[2].last(), Some(&"oci://r/web"));
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::fields::{condition_of, id, source, text, tone, why};
+use super::fields::{condition_of, id, replica, source, text, tone, why};
 use super::find::{find, release_named};
 use crate::api::plan::PlanApproval;
 use crate::api::status::condition;
@@ -137,6 +137,7 @@ impl Page<'_> {
             ("Release:", id(release).to_string()),
             ("Source:", source(release)),
             ("Cluster:", text(release, "/status/cluster").into()),
+            ("Replica:", replica(release).into()),
             ("Suspended:", if suspended { "yes".into() } else { String::new() }),
             ("Deleting:", if deleting.is_empty() { String::new() } else { format!("since {deleting}") }),
             ("Attempted:", text(release, "/status/lastAttemptedRevision").into()),

@@ -65,11 +65,11 @@ impl EventsRelease {
         cluster: &ClusterArgs,
         printer: &mut Printer<'_>,
     ) -> Result<(), CliError> {
-        let session = &connect(cluster).await?;
         let Self { name, objects, watch, output } = self;
         if *watch && !matches!(output.output, Output::Table | Output::Wide) {
             return Err(CliError::Usage("--watch supports only table output".into()));
         }
+        let session = &connect(cluster).await?;
         let release = release_named(session, name);
         let found = find(session, &release).await?;
         if *watch {
