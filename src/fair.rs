@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::domain::fair::admits;
+use crate::domain::fair::admits_within;
 
 /// Something of which there is only so much.
 #[derive(Debug)]
 pub struct Gate {
     capacity: u64,
+    /// The most that one tenant may have.
+    most: u64,
     state: Mutex<State>,
 }
 
@@ -50,13 +52,18 @@ pub struct Share {
 impl Gate {
     /// So much of it.
     pub fn new(capacity: u64) -> Arc<Self> {
-        Arc::new(Self { capacity, state: Mutex::default() })
+        Self::bounded(capacity, capacity / 2)
+    }
+
+    /// The same where one tenant has no more than `most`, also while nobody else wants any.
+    pub fn bounded(capacity: u64, most: u64) -> Arc<Self> {
+        Arc::new(Self { capacity, most: most.min(capacity / 2), state: Mutex::default() })
     }
 
     /// Waits until the tenant may have so much more. A caller that asks for more than a
     /// tenant can ever have gets that, so that nobody waits for ever.
     pub async fn enter(self: &Arc<Self>, tenant: &str, weight: u64) -> Share {
-        let weight = weight.min(self.capacity / 2);
+        let weight = weight.min(self.most);
         let tenant: Arc<str> = tenant.into();
         loop {
             // Dropped after what it waits with.
@@ -102,7 +109,7 @@ impl Gate {
 
     fn try_take(self: &Arc<Self>, state: &mut State, tenant: &Arc<str>, weight: u64) -> Option<Share> {
         let mine = state.tenants.get(tenant).map_or(0, |t| t.has);
-        if !admits(self.capacity, state.taken, mine, weight) {
+        if !admits_within(self.most, self.capacity, state.taken, mine, weight) {
             return None;
         }
         state.taken += weight;
@@ -142,7 +149,7 @@ impl Gate {
                 tenant.waiting.pop_front();
             }
             let Some(first) = tenant.waiting.front() else { continue };
-            let fits = admits(self.capacity, taken, tenant.has, first.weight);
+            let fits = admits_within(self.most, self.capacity, taken, tenant.has, first.weight);
             let rank = (tenant.has, first.came);
             if fits && least.is_none_or(|(other, _)| rank < other) {
                 least = Some((rank, name));
@@ -303,6 +310,18 @@ mod tests {
         let second = gate.try_enter("b", 2).expect("there is as much left");
         drop((first, second));
         assert_eq!(gate.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_tenant_alone_has_no_more_than_the_budget_and_its_next_waits_for_its_own() {
+        let gate = Gate::bounded(100, 10);
+        let first = now(gate.enter("a", 8)).expect("it is the first");
+        let mut second = std::pin::pin!(gate.enter("a", 8));
+        assert!(futures::poll!(second.as_mut()).is_pending() && gate.try_enter("a", 1).is_none());
+        let _others = now(gate.enter("b", 1000)).expect("more than it may have is all that it may have");
+        assert_eq!(gate.taken(), 18);
+        drop(first);
+        drop(now(second).expect("it is its turn"));
     }
 
     #[tokio::test]

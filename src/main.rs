@@ -60,6 +60,7 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         cache_dir: arguments.cache_dir,
         cache_max_size: arguments.cache_max_size,
         memory_limit: arguments.memory_limit,
+        memory_of_one: arguments.max_memory_per_namespace,
         leader_election_namespace: arguments.leader_election_namespace,
         leader_election_name: arguments.leader_election_name,
         shards: match arguments.shards.as_str() {

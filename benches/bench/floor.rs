@@ -119,11 +119,17 @@ fn object(round: u32, name: &str) -> (&'static str, Value) {
     let labels = json!({"supercargo.dev/name": name, "supercargo.dev/namespace": APPS});
     let metadata = json!({"name": name, "labels": labels});
     match round {
-        0 => ("configmaps", json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata,
-            "data": {"text": "first"}})),
+        0 => (
+            "configmaps",
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata,
+            "data": {"text": "first"}}),
+        ),
         1 => ("serviceaccounts", json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})),
-        _ => ("services", json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata,
-            "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}})),
+        _ => (
+            "services",
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata,
+            "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}}),
+        ),
     }
 }
 

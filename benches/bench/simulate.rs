@@ -90,16 +90,16 @@ pub fn report(table: &mut Table, costs: &Costs, large: &Measured) {
     for cores in [2, 8, 32] {
         let plan = Plan { releases: 100_000, namespaces: 200, replicas: 16, cores: Some(cores) };
         let found = predict(plan, costs);
-        let work = |what: &str| {
-            format!("model: 100000 releases on 16 replicas, servers with {cores} cores, {what}")
-        };
+        let work =
+            |what: &str| format!("model: 100000 releases on 16 replicas, servers with {cores} cores, {what}");
         let row = |what: &str, wall: Duration, note: String| Row {
             work: work(what),
             wall: Some(wall),
             note,
             ..Row::default()
         };
-        let rest = format!("at rest, interval 10 min: {:.1} % of a core for each replica", found.rest * 100.0);
+        let rest =
+            format!("at rest, interval 10 min: {:.1} % of a core for each replica", found.rest * 100.0);
         table.add(row("created → all Ready", found.created, rest));
         table.add(row("all restarted → all confirmed", found.restarted, String::new()));
         let orphans = format!("{} releases of one replica", found.orphans);

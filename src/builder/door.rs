@@ -81,8 +81,8 @@ impl Builder {
             cache: OutputCache::new(options.cache),
             // One tenant gets at most half of these, and there is always one for another.
             looks: Gate::new(2 * concurrent.max(2) as u64),
-            // One tenant gets at most half of these: as many as there are places.
-            tenants: Gate::new(2 * concurrent as u64),
+            // One tenant gets at most half of these: as many as there are places, or fewer.
+            tenants: Gate::bounded(2 * concurrent as u64, options.of_one.max(1) as u64),
             places: Semaphore::new(concurrent),
             root: OnceCell::new(),
             kustomize: OnceCell::new(),

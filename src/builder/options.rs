@@ -45,6 +45,8 @@ pub struct BuildOptions {
     pub directory: Option<PathBuf>,
     /// How many builds run at once.
     pub concurrent: usize,
+    /// How many of them at most are of one tenant.
+    pub of_one: usize,
     /// The memory of one build, in bytes.
     pub memory: u64,
     /// The memory for outputs that are kept, in bytes.
@@ -68,6 +70,7 @@ impl Default for BuildOptions {
             allow_unconfined: false,
             directory: None,
             concurrent: 1,
+            of_one: usize::MAX,
             memory: MOST_MEMORY,
             cache: 0,
             // This binary, also while another one takes its place.

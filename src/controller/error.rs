@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cluster::error::ApiError;
+use crate::domain::capacity::SmallBudget;
 use crate::domain::configuration::Wrong;
 use crate::observe::metrics::MetricsError;
 use crate::observe::server::ServerError;
@@ -13,6 +14,9 @@ pub enum ControllerError {
     /// There is no cluster to connect to.
     #[error("no cluster configured: run it in a pod, or set KUBECONFIG")]
     Cluster(#[source] ApiError),
+    /// A namespace could not work with its memory.
+    #[error(transparent)]
+    Budget(SmallBudget),
     /// The endpoints cannot be served.
     #[error("cannot serve metrics and probes")]
     Server(#[source] ServerError),

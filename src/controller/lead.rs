@@ -75,7 +75,9 @@ impl Work<'_> {
 
     fn engine(&self, trust: TrustSettings, coordination: Coordination) -> Engine {
         let Self { options, capacity, session, metrics, .. } = self;
-        let read = (Specs::new(capacity.specs), InputRoom::new(capacity.inputs), self.news.clone());
+        let specs = Specs::new(capacity.specs, capacity.of_one(capacity.specs));
+        let inputs = InputRoom::bounded(capacity.inputs, capacity.of_one(capacity.inputs));
+        let read = (specs, inputs, self.news.clone());
         let registry = registry(options, *capacity, metrics);
         let builder = builder(&options.builds, *capacity);
         tokio::spawn(report_builds(builder.clone()));

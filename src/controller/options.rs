@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::builder::BuildSwitch;
 use crate::domain::allowed::Allowed;
+use crate::domain::capacity::MemoryBudget;
 use crate::domain::notify::hosts::HostPattern;
 use crate::domain::patch::selector::Selector;
 use crate::domain::quota::Quota;
@@ -28,6 +29,8 @@ pub struct Options {
     /// How much memory the process may take, in bytes; what the system allows when
     /// absent.
     pub memory_limit: Option<u64>,
+    /// How much of it one namespace may take; half of each part when absent.
+    pub memory_of_one: Option<MemoryBudget>,
     /// The namespace of the lease; the pod's own when absent.
     pub leader_election_namespace: Option<String>,
     /// The name of the lease.

@@ -29,6 +29,7 @@ pub fn builder(flags: &BuildFlags, capacity: Capacity) -> Builder {
         allow_unconfined: flags.allow_unconfined,
         directory: Some(flags.directory.clone()),
         concurrent,
+        of_one: capacity.builds_of_one(concurrent),
         memory,
         cache: capacity.outputs,
         ..BuildOptions::default()

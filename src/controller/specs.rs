@@ -65,9 +65,9 @@ impl Parsed {
 }
 
 impl Specs {
-    /// With this limit for all large specs.
-    pub fn new(bytes: u64) -> Self {
-        Self { gate: Gate::new(bytes) }
+    /// With this limit for all large specs, and this one for those of one namespace.
+    pub fn new(bytes: u64, most: u64) -> Self {
+        Self { gate: Gate::bounded(bytes, most) }
     }
 
     /// Parses the spec of a release, if that was not done yet. A large one waits until there is
@@ -141,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_spec_is_parsed_once_for_each_change() {
-        let specs = Specs::new(64 << 20);
+        let specs = Specs::new(64 << 20, 32 << 20);
         let mut spec = Spec::default();
         let patch = &[patch(3)];
         let mut read = async |seen: &Arc<ObservedRelease>| {
@@ -155,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_specs_take_turns_and_are_not_kept() {
-        let specs = Specs::new(64 << 20);
+        let specs = Specs::new(64 << 20, 32 << 20);
         let (mut first, mut second, mut other) = (Spec::default(), Spec::default(), Spec::default());
         let large = large();
         let parsed = specs.read(&mut first, &seen("apps", 1, &large)).await.expect("it is valid");
@@ -179,7 +179,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_too_large_is_refused_and_not_parsed_again() {
-        let specs = Specs::new(64 << 20);
+        let specs = Specs::new(64 << 20, 32 << 20);
         let mut spec = Spec::default();
         let huge = vec![patch(5000); 10];
         let error = specs.read(&mut spec, &seen("apps", 1, &huge)).await.err().expect("it is too large");

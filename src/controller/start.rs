@@ -29,6 +29,10 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     metrics.each_release(options.release_metrics);
     let trust = trust(&options, &metrics).await?;
     let capacity = capacity(options.memory_limit);
+    let capacity = match options.memory_of_one {
+        Some(budget) => capacity.within(budget).map_err(ControllerError::Budget)?,
+        None => capacity,
+    };
     let session = Session::infer(Arc::clone(&metrics), &capacity).await.map_err(ControllerError::Cluster)?;
     let readiness = Readiness::default();
     let server = Server::bind(Port::Metrics, &options.metrics_addr).await.map_err(ControllerError::Server)?;

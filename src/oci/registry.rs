@@ -158,6 +158,11 @@ impl Registry {
         Self(Arc::new(inner))
     }
 
+    /// The most memory for one artifact, where a budget of the administrator for each namespace lowers it.
+    pub fn bounded_most(&self) -> Option<u64> {
+        self.0.rooms.bounded_most()
+    }
+
     /// Whether the registry answers now, with any answer; without a retry.
     ///
     /// A refusal is an answer, so no credentials are sent. A server error is not, nor is a rate

@@ -135,6 +135,15 @@ impl ReconcileError {
         }
     }
 
+    /// Adds to the message of a failure.
+    #[must_use]
+    pub fn with_note(mut self, note: &str) -> Self {
+        if let Self::Failed(failure) = &mut self {
+            failure.message = format!("{}; {note}", failure.message);
+        }
+        self
+    }
+
     /// Adds the fetched artifact and the number of entries in the inventory.
     #[must_use]
     pub fn about(mut self, artifact: ArtifactStatus, entries: usize) -> Self {

@@ -129,7 +129,8 @@ impl Servers {
 
     /// Answers a request. Its watchers hear of it later, which costs the server.
     pub async fn answer(&self, class: Class) {
-        let told = if class.is_of_a_release() { self.costs.told * self.watchers.get() } else { Duration::ZERO };
+        let told =
+            if class.is_of_a_release() { self.costs.told * self.watchers.get() } else { Duration::ZERO };
         self.cores.work(self.costs.of(class) + told).await;
     }
 }

@@ -52,6 +52,9 @@ older or newer image has nothing to complain about. */}}
 {{- with .Values.quotas.objectsPerNamespace }}
 - --max-objects-per-namespace={{ int . }}
 {{- end }}
+{{- with .Values.quotas.memoryPerNamespace }}
+- --max-memory-per-namespace={{ . }}
+{{- end }}
 {{- if .Values.allowCrossNamespaceDependencies }}
 - --allow-cross-namespace-dependencies
 {{- end }}

@@ -8,6 +8,7 @@ use clap::{ArgAction, Args};
 
 use crate::builder::BuildSwitch;
 use crate::cli::args::{ClusterArgs, GlobalArgs, RouteArgs};
+use crate::domain::capacity::MemoryBudget;
 use crate::domain::notify::hosts::HostPattern;
 use crate::domain::patch::selector::Selector;
 use crate::domain::prefix::Prefix;
@@ -81,6 +82,9 @@ pub struct ControllerArgs {
     /// Refuse revisions with which the releases of a namespace would have more objects than that (default: any number).
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_MAX_OBJECTS_PER_NAMESPACE", value_name = "NUMBER")]
     pub max_objects_per_namespace: Option<NonZeroUsize>,
+    /// Most memory for the artifacts, patches, inputs and inventories of one namespace: a size, or a part of the memory limit such as 25% (default: half of each).
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_MAX_MEMORY_PER_NAMESPACE", value_name = "SIZE|PERCENT", value_parser = budget)]
+    pub max_memory_per_namespace: Option<MemoryBudget>,
     /// Allow releases to depend on releases and objects in other namespaces (spec.dependsOn).
     #[arg(long, env = "SUPERCARGO_ALLOW_CROSS_NAMESPACE_DEPENDENCIES", value_parser = clap::builder::FalseyValueParser::new())]
     pub allow_cross_namespace_dependencies: bool,
@@ -201,6 +205,18 @@ fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "too large".into())
 }
 
+/// A number of bytes, or a part of the memory in percent.
+fn budget(text: &str) -> Result<MemoryBudget, String> {
+    let wrong = || "must be a size such as 128Mi, or 1% to 100%".to_owned();
+    match text.strip_suffix('%') {
+        None => size(text).map(MemoryBudget::Bytes).map_err(|_| wrong()),
+        Some(number) => {
+            let percent = number.parse::<u8>().ok().filter(|percent| (1..=100).contains(percent));
+            percent.map(MemoryBudget::Percent).ok_or_else(wrong)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +226,16 @@ mod tests {
         assert_eq!(selector("shard=a").map(|s| s.to_string()), Ok("shard in (a)".to_owned()));
         for wrong in ["", " ", "shard=", "shard==a b", "shard in a", "a&b", "a=b%26limit=1"] {
             assert_eq!(selector(wrong).is_err(), wrong != "shard=", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_budget_is_a_size_or_a_part() {
+        assert_eq!(budget("128Mi"), Ok(MemoryBudget::Bytes(128 << 20)));
+        assert_eq!(budget("1%"), Ok(MemoryBudget::Percent(1)));
+        assert_eq!(budget("100%"), Ok(MemoryBudget::Percent(100)));
+        for wrong in ["", "%", "0%", "101%", "300%", "2.5%", "-1%", "5M", "a quarter"] {
+            assert!(budget(wrong).is_err_and(|error| error.contains("such as 128Mi")), "{wrong}");
         }
     }
 

@@ -36,7 +36,8 @@ pub struct Taken {
 
 impl InventoryRooms {
     pub fn new(capacity: &Capacity) -> Self {
-        Self { gate: Gate::new(capacity.inventories), most: capacity.inventory, patience: PATIENCE }
+        let gate = Gate::bounded(capacity.inventories, capacity.of_one(capacity.inventories));
+        Self { gate, most: capacity.inventory, patience: PATIENCE }
     }
 
     /// Reserves memory for a part before it is read.

@@ -15,6 +15,31 @@ const MAX_BUILD: u64 = 1 << 30;
 /// An object takes about 200 bytes of it.
 const MAX_INVENTORY: u64 = 64 << 20;
 
+/// The least that one namespace needs: less would not do for an inventory of the usual size.
+pub const LEAST_BUDGET: u64 = 32 << 20;
+/// The most text of an inventory, as a part of the room that its namespace has for inventories.
+const TEXT: u64 = 4;
+
+/// The most memory that one namespace may take, of artifacts, patches, inputs and inventories together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryBudget {
+    /// So many bytes.
+    Bytes(u64),
+    /// A part of the memory of the process.
+    Percent(u8),
+}
+
+/// A budget with which a namespace could do nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "--max-memory-per-namespace is {} MiB; a namespace needs at least {} MiB",
+    .bytes >> 20,
+    LEAST_BUDGET >> 20
+)]
+pub struct SmallBudget {
+    bytes: u64,
+}
+
 /// Shares of the memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
@@ -41,6 +66,8 @@ pub struct Capacity {
     pub builds: u64,
     /// The memory for outputs of builds that are kept.
     pub outputs: u64,
+    /// The most that one namespace may take of all rooms together; absent: half of each.
+    pub budget: Option<u64>,
 }
 
 impl Default for Capacity {
@@ -60,6 +87,7 @@ impl Default for Capacity {
             inventories: all,
             builds: MAX_BUILD,
             outputs: 0,
+            budget: None,
         }
     }
 }
@@ -86,7 +114,50 @@ impl Capacity {
             inventories,
             builds,
             outputs,
+            budget: None,
         }
+    }
+
+    /// The same with a budget for each namespace. An artifact, and an inventory, is no larger than what
+    /// its namespace gets of the room: one that is larger would wait for ever.
+    ///
+    /// # Errors
+    /// When the budget is too small to work with.
+    pub fn within(self, budget: MemoryBudget) -> Result<Self, SmallBudget> {
+        let bytes = match budget {
+            MemoryBudget::Bytes(bytes) => bytes,
+            // The builds have half of the memory.
+            MemoryBudget::Percent(percent) => self.builds.saturating_mul(2 * u64::from(percent)) / 100,
+        };
+        if bytes < LEAST_BUDGET {
+            return Err(SmallBudget { bytes });
+        }
+        let bounded = Self { budget: Some(bytes), ..self };
+        Ok(Self {
+            usual: self.usual.min(bounded.of_one(self.all_usual)),
+            most: self.most.min(bounded.of_one(self.all_large)),
+            inventory: self.inventory.min(bounded.of_one(self.inventories) / TEXT),
+            ..bounded
+        })
+    }
+
+    /// The most of a room that one namespace gets: half of it, or its part of the budget. The parts of
+    /// all rooms together are the budget, because a namespace may fill all of them at once.
+    pub fn of_one(&self, room: u64) -> u64 {
+        let half = room / 2;
+        let Some(budget) = self.budget else { return half };
+        let rooms = [self.pulled, self.all_usual, self.all_large, self.specs, self.inputs, self.inventories];
+        let all = rooms.into_iter().map(u128::from).sum::<u128>().max(1);
+        let part = u128::from(room) * u128::from(budget) / all;
+        u64::try_from(part).map_or(half, |part| part.min(half))
+    }
+
+    /// How many of the builds at once may be of one namespace: all of them, or as the budget is to the
+    /// memory. The memory of a build is not divided, so that one is always possible.
+    pub fn builds_of_one(&self, concurrent: usize) -> usize {
+        let Some(budget) = self.budget else { return concurrent };
+        let part = concurrent as u128 * u128::from(budget) / u128::from(self.builds.max(1)) / 2;
+        usize::try_from(part).unwrap_or(concurrent).clamp(1, concurrent.max(1))
     }
 
     /// For the limit of the process's control group and the memory of the machine, if they
@@ -132,6 +203,7 @@ mod tests {
                 inventories,
                 builds,
                 outputs,
+                budget: _,
             } = Capacity::of(memory * MIB);
             let found = [
                 usual,
@@ -153,6 +225,49 @@ mod tests {
         check(512, [2, 32, 64, 32, 92, 64, 64, 8, 128, 256, 16]);
         check(4096, [16, 256, 512, 256, 742, 512, 512, 64, 1024, 2048, 128]);
         check(65536, [16, 768, 8192, 4096, 2227, 8192, 8192, 64, 16384, 32768, 2048]);
+    }
+
+    #[test]
+    fn one_namespace_gets_half_of_each_room_or_its_part_of_the_budget() {
+        // Memory and budget; the most of an artifact and of the text of an inventory; what one gets of all
+        // rooms; its builds, of eight.
+        let check = |memory: u64, budget: Option<MemoryBudget>, expected: [u64; 4]| {
+            let capacity = Capacity::of(memory * MIB);
+            let capacity = budget.map_or(Ok(capacity), |budget| capacity.within(budget)).unwrap();
+            let Capacity { pulled, all_usual, all_large, specs, inputs, inventories, .. } = capacity;
+            let all = [pulled, all_usual, all_large, specs, inputs, inventories];
+            let all: u64 = all.into_iter().map(|room| capacity.of_one(room)).sum();
+            let builds = capacity.builds_of_one(8) as u64;
+            let found = [capacity.most / MIB, capacity.inventory / MIB, all / MIB, builds];
+            assert_eq!(found, expected, "{memory} {budget:?}");
+            assert!(
+                capacity.usual <= capacity.of_one(all_usual) && capacity.most <= capacity.of_one(all_large)
+            );
+        };
+        let mib = |mib: u64| Some(MemoryBudget::Bytes(mib * MIB));
+        check(512, None, [32, 8, 222, 8]);
+        check(512, mib(32), [6, 2, 31, 1]);
+        check(512, mib(64), [13, 4, 63, 1]);
+        check(512, mib(128), [26, 8, 127, 2]);
+        check(512, Some(MemoryBudget::Percent(25)), [26, 8, 127, 2]);
+        // More than half is no budget for what is shared; builds have one of their own.
+        check(512, mib(512), [32, 8, 222, 8]);
+        check(512, mib(1 << 20), [32, 8, 222, 8]);
+        check(4096, Some(MemoryBudget::Percent(1)), [8, 2, 40, 1]);
+        check(128, mib(32), [6, 2, 31, 2]);
+    }
+
+    #[test]
+    fn a_budget_with_which_nothing_works_is_refused() {
+        let check = |budget: MemoryBudget, says: Option<&str>| {
+            let found = Capacity::of(512 * MIB).within(budget).map_err(|error| error.to_string());
+            assert_eq!(found.err().as_deref(), says, "{budget:?}");
+        };
+        check(MemoryBudget::Bytes(32 * MIB), None);
+        let least = "a namespace needs at least 32 MiB";
+        check(MemoryBudget::Bytes(31 * MIB), Some(&format!("--max-memory-per-namespace is 31 MiB; {least}")));
+        check(MemoryBudget::Percent(5), Some(&format!("--max-memory-per-namespace is 25 MiB; {least}")));
+        check(MemoryBudget::Percent(100), None);
     }
 
     #[test]

@@ -11,6 +11,11 @@ pub fn admits(capacity: u64, taken: u64, mine: u64, weight: u64) -> bool {
     left.is_some_and(|left| mine.saturating_add(weight) <= left)
 }
 
+/// The same where no tenant gets more than `most`, also while nobody else wants any.
+pub fn admits_within(most: u64, capacity: u64, taken: u64, mine: u64, weight: u64) -> bool {
+    mine.saturating_add(weight) <= most && admits(capacity, taken, mine, weight)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +38,22 @@ mod tests {
         check(0, 0, u64::MAX, false);
         check(0, u64::MAX, 1, false);
         check(100, 0, 0, true);
+    }
+
+    #[test]
+    fn nobody_has_more_than_the_budget_of_each() {
+        let check = |most: u64, mine: u64, weight: u64, expected: bool| {
+            assert_eq!(admits_within(most, 100, mine, mine, weight), expected, "{most} {mine} {weight}");
+        };
+        check(10, 0, 10, true);
+        check(10, 0, 11, false);
+        check(10, 9, 1, true);
+        check(10, 10, 1, false);
+        check(10, 10, 0, true);
+        // What is left for others counts, too.
+        check(90, 0, 51, false);
+        check(u64::MAX, u64::MAX, 1, false);
+        check(0, 0, 1, false);
     }
 
     #[test]

@@ -29,26 +29,48 @@ pub enum Size {
 
 /// The wait of a fetch for room, which does not count as a wait for its registry.
 #[derive(Clone, Debug)]
-pub struct Queue(Arc<Mutex<Option<Instant>>>);
+pub struct Queue(Arc<Mutex<Place>>);
+
+/// Where a fetch is, and since when.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Waiting(Instant),
+    Left(Instant),
+}
 
 impl Default for Queue {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Some(Instant::now()))))
+        Self(Arc::new(Mutex::new(Place::Left(Instant::now()))))
     }
 }
 
 impl Queue {
     /// Since when it waits for its registry; none while it waits for room.
     pub fn left(&self) -> Option<Instant> {
+        match self.place() {
+            Place::Left(since) => Some(since),
+            Place::Waiting(_) => None,
+        }
+    }
+
+    /// Since when it waits for room; none while it does not.
+    pub fn waits(&self) -> Option<Instant> {
+        match self.place() {
+            Place::Waiting(since) => Some(since),
+            Place::Left(_) => None,
+        }
+    }
+
+    fn place(&self) -> Place {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for room.
     pub(in crate::oci) async fn wait<T>(&self, room: impl Future<Output = T>) -> T {
-        let set = |left| *self.0.lock().unwrap_or_else(PoisonError::into_inner) = left;
-        set(None);
+        let set = |place| *self.0.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        set(Place::Waiting(Instant::now()));
         let room = room.await;
-        set(Some(Instant::now()));
+        set(Place::Left(Instant::now()));
         room
     }
 }
@@ -81,9 +103,9 @@ impl Room {
 impl Rooms {
     pub fn new(capacity: Capacity) -> Self {
         Self {
-            pulled: Gate::new(capacity.pulled),
-            usual: Gate::new(capacity.all_usual),
-            large: Gate::new(capacity.all_large),
+            pulled: Gate::bounded(capacity.pulled, capacity.of_one(capacity.pulled)),
+            usual: Gate::bounded(capacity.all_usual, capacity.of_one(capacity.all_usual)),
+            large: Gate::bounded(capacity.all_large, capacity.of_one(capacity.all_large)),
             capacity,
         }
     }
@@ -94,6 +116,12 @@ impl Rooms {
             Size::Usual => self.capacity.usual,
             Size::Large => self.capacity.most,
         }
+    }
+
+    /// The most for one artifact of a namespace, where a budget of the administrator lowers it.
+    pub fn bounded_most(&self) -> Option<u64> {
+        let Capacity { budget, most, all_large, .. } = self.capacity;
+        (budget.is_some() && most >= self.capacity.of_one(all_large)).then_some(most)
     }
 
     /// For a layer before it is pulled.
@@ -114,6 +142,35 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::domain::capacity::MemoryBudget;
+
+    #[tokio::test]
+    async fn a_namespace_alone_has_no_more_artifacts_at_once_than_its_budget() {
+        // How many usual and large artifacts one namespace has at once, and the most of a large one.
+        let check = async |budget: Option<MemoryBudget>, expected: (usize, usize, u64)| {
+            let capacity = Capacity::of(512 << 20);
+            let rooms =
+                Rooms::new(budget.map_or(capacity, |budget| capacity.within(budget).expect("enough")));
+            let count = |size: Size| {
+                let rooms = &rooms;
+                async move {
+                    let mut taken = Vec::new();
+                    while let Some(room) = rooms.content("a", size).now_or_never() {
+                        taken.push(room);
+                    }
+                    taken.len()
+                }
+            };
+            let found = (count(Size::Usual).await, count(Size::Large).await, rooms.most(Size::Large) >> 20);
+            assert_eq!(found, expected, "{budget:?}");
+            let lowered = rooms.bounded_most().map(|most| most >> 20);
+            assert_eq!(lowered, (expected.2 < 32).then_some(expected.2), "{budget:?}");
+        };
+        check(None, (8, 1, 32)).await;
+        check(Some(MemoryBudget::Bytes(64 << 20)), (2, 1, 13)).await;
+        check(Some(MemoryBudget::Bytes(200 << 20)), (7, 1, 32)).await;
+        check(Some(MemoryBudget::Percent(100)), (8, 1, 32)).await;
+    }
 
     #[tokio::test]
     async fn a_fetch_says_that_it_waits_for_room_while_it_does() {
@@ -124,8 +181,10 @@ mod tests {
             taken.push(room);
         }
         let mut waiting = std::pin::pin!(queue.wait(rooms.content("a", Size::Large)));
+        assert!(queue.waits().is_none());
         assert!(waiting.as_mut().now_or_never().is_none() && queue.left().is_none());
+        assert!(queue.waits().is_some());
         taken.clear();
-        assert!(waiting.now_or_never().is_some() && queue.left().is_some());
+        assert!(waiting.now_or_never().is_some() && queue.left().is_some() && queue.waits().is_none());
     }
 }

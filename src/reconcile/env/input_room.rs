@@ -29,7 +29,12 @@ impl Default for InputRoom {
 impl InputRoom {
     /// So many bytes, half of them for what is kept between runs.
     pub fn new(bytes: u64) -> Self {
-        Self { used: Gate::new(bytes / 2), kept: Gate::new(bytes / 2) }
+        Self::bounded(bytes, bytes / 2)
+    }
+
+    /// The same where one namespace has at most so many of them.
+    pub fn bounded(bytes: u64, most: u64) -> Self {
+        Self { used: Gate::bounded(bytes / 2, most / 2), kept: Gate::bounded(bytes / 2, most / 2) }
     }
 
     /// Waits until the inputs of a release may take so much for a run.

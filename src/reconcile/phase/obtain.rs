@@ -82,9 +82,21 @@ pub async fn obtain(
     match usual {
         Err(error) if error.reason() == Some(Reason::ArtifactTooLarge) => {
             scope.slot.release();
-            obtain_within(scope, caches, update, admission, discovery, Size::Large).await
+            let large = obtain_within(scope, caches, update, admission, discovery, Size::Large).await;
+            large.map_err(|error| bounded(scope, error))
         }
         usual => usual,
+    }
+}
+
+/// Of an artifact that is too large, whether that is because of a budget of the administrator.
+fn bounded(scope: &Scope<'_>, error: ReconcileError) -> ReconcileError {
+    match scope.env.registry.bounded_most() {
+        Some(most) if error.reason() == Some(Reason::ArtifactTooLarge) => error.with_note(&format!(
+            "an artifact gets at most {} MiB of memory, because the operator runs with --max-memory-per-namespace",
+            most >> 20
+        )),
+        _ => error,
     }
 }
 

@@ -13,6 +13,10 @@ use crate::reconcile::cache::drift::Sightings;
 
 /// How long the registry may take before the status reports the wait.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same of the memory. Most waits for it are short, also while many releases start.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(10);
+const MEMORY: &str =
+    "Waiting for memory: other artifacts of this namespace, or of all, have what they may take";
 
 /// The result of a wait.
 pub enum RegistryWait<T> {
@@ -36,7 +40,7 @@ pub async fn registry_wait<T>(
     registry_wait_beside(scope, seen, &Queue::default(), Box::pin(work)).await
 }
 
-/// The same, for work that may also wait in a queue: that wait is not reported in the status.
+/// The same, for work that may also wait in a queue, which is reported as another wait.
 pub async fn registry_wait_beside<T>(
     scope: &Scope<'_>,
     seen: Option<Sightings<'_>>,
@@ -59,25 +63,33 @@ pub async fn wait_beside<T>(
     let mut work = std::pin::pin!(tokio::time::timeout(release.timeout, work));
     let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
     let silent = scope.status().observed_generation == Some(release.generation);
-    let mut is_long = false;
+    let (mut is_long, mut is_queued) = (false, false);
     let seen = seen.filter(|_| release.drift == DriftMode::Correct);
     loop {
         tokio::select! {
             biased;
             done = &mut work => return done.map_or(RegistryWait::TimedOut, RegistryWait::Done),
             () = scope.signals.changed() => {}
-            () = &mut patience, if !is_long => {
+            () = &mut patience, if !is_long || !is_queued => {
                 let now = Instant::now();
+                if !is_queued && queue.waits().is_some_and(|since| since + MEMORY_PATIENCE <= now) {
+                    is_queued = true;
+                    scope.write_progress(None, MEMORY).await;
+                }
                 let over = queue.left().unwrap_or(now) + PATIENCE;
                 if over > now {
                     patience.as_mut().reset(over);
                     continue;
                 }
-                is_long = true;
-                // A registry that hangs must not keep other runs from beginning.
-                scope.slot.step_aside();
-                if !silent {
-                    scope.write_progress(None, message).await;
+                // What is left to report is a wait in the queue.
+                patience.as_mut().reset(now + PATIENCE);
+                if !is_long {
+                    is_long = true;
+                    // A registry that hangs must not keep other runs from beginning.
+                    scope.slot.step_aside();
+                    if !silent {
+                        scope.write_progress(None, message).await;
+                    }
                 }
             }
         }

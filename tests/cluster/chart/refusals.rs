@@ -19,6 +19,11 @@ fn the_schema_names_the_value_that_it_refuses() {
     check("replica: 3", "at '': additional properties 'replica' not allowed");
     check("webhook: {addr: x}", "at '/webhook': additional properties 'addr' not allowed");
     check("replicas: two", "at '/replicas': got string, want integer");
+    check(
+        "quotas: {memoryPerNamespace: 128M}",
+        "at '/quotas/memoryPerNamespace': '128M' does not match pattern",
+    );
+    check("quotas: {memoryPerNamespace: 0%}", "at '/quotas/memoryPerNamespace': '0%' does not match pattern");
     check("replicas: -1", "at '/replicas': minimum: got -1, want 0");
     check("clusterAdmin: 'true'", "at '/clusterAdmin': got string, want boolean");
     check("concurrency: 0", "at '/concurrency': minimum: got 0, want 1");

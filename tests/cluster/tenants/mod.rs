@@ -1,6 +1,7 @@
 //! What tenants may do, and what they try.
 
 mod escapes;
+mod memory;
 mod people;
 mod policies;
 mod quotas;
