@@ -121,8 +121,8 @@ impl Actor {
         }
     }
 
-    /// Runs until the release is gone or the process ends.
-    pub async fn live(mut self) {
+    /// Runs until the release is gone or the process ends. On the heap: a future has room for each of its arguments twice.
+    pub async fn live(mut self: Box<Self>) {
         let mut trigger = Trigger::Full;
         let mut due = None;
         loop {

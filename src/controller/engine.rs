@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use self::changes::is_wanted;
@@ -357,6 +357,24 @@ impl Engine {
     }
 }
 
+/// Starts an actor. Not in the future of its supervisor, which would keep the place for an actor as long as the
+/// release exists.
+fn begin(
+    shared: &Arc<SharedState>,
+    id: &ReleaseId,
+    latest: &watch::Receiver<Arc<ObservedRelease>>,
+    signals: &Arc<Signals>,
+) -> JoinHandle<()> {
+    let mut caches = Caches::default();
+    // A new release is assumed to have no inventory; the first write finds out. One that has
+    // run before reads it first.
+    if !has_begun(&latest.borrow().resource) {
+        caches.cluster.remember(&shared.env, id, Stored::default());
+    }
+    let actor = Actor::new(Arc::clone(shared), latest.clone(), Arc::clone(signals), caches);
+    tokio::spawn(Box::new(actor).live())
+}
+
 /// Runs an actor, and restarts it after a pause if it crashes: one release must not stop the
 /// others.
 async fn supervise(
@@ -366,14 +384,8 @@ async fn supervise(
     signals: Arc<Signals>,
 ) {
     loop {
-        let mut caches = Caches::default();
-        // A new release is assumed to have no inventory; the first write finds out. One that has
-        // run before reads it first.
-        if !has_begun(&latest.borrow().resource) {
-            caches.cluster.remember(&shared.env, &id, Stored::default());
-        }
-        let actor = Actor::new(Arc::clone(&shared), latest.clone(), Arc::clone(&signals), caches);
-        let Err(crash) = tokio::spawn(actor.live()).await else { return };
+        let life = begin(&shared, &id, &latest, &signals);
+        let Err(crash) = life.await else { return };
         if !crash.is_panic() || signals.is_stopping() {
             return;
         }
