@@ -2,14 +2,19 @@
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use supercargo::cli::{CliCommand, ControllerArgs};
+use supercargo::cluster::session::Session;
 use supercargo::domain::allowed::Allowed;
+use supercargo::domain::capacity::Capacity;
 use supercargo::domain::quota::Quota;
 use supercargo::domain::remote::kubeconfig::{RemoteReach, RemoteSettings};
 use supercargo::domain::replicas::LeaseTimes;
 use supercargo::observe::logging::{self, LogFormat};
+use supercargo::observe::metrics::Metrics;
 use supercargo::observe::traces::Traces;
+use supercargo::ui::{Page, PageOptions};
 use supercargo::{cli, controller};
 
 // glibc's allocator keeps the memory of a burst of releases; this one returns it.
@@ -27,7 +32,7 @@ fn main() -> ExitCode {
     }
     let arguments = cli::arguments();
     match arguments.command {
-        CliCommand::Controller(arguments) => match operate(arguments) {
+        CliCommand::Controller(arguments) => match operate(*arguments) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!("{}", supercargo::reconcile::error::chain(error.as_ref()));
@@ -53,6 +58,17 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
     let traces = traces?;
     // Panics are caught; their message goes to the log, in the log's format.
     std::panic::set_hook(Box::new(|crash| tracing::error!("caught a panic: {crash}")));
+    let page = arguments.ui_addr.map(|address| PageOptions {
+        address,
+        hosts: arguments.ui_hosts,
+        anonymous: arguments.ui_anonymous,
+        namespaces: arguments.watch_namespaces.clone(),
+        selector: arguments.watch_label_selector.as_ref().map(ToString::to_string),
+        key: (
+            arguments.leader_election_namespace.clone(),
+            format!("{}-plan-key", arguments.leader_election_name),
+        ),
+    });
     let options = controller::Options {
         concurrency: arguments.concurrency.into(),
         metrics_addr: arguments.metrics_addr,
@@ -106,9 +122,29 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().thread_stack_size(STACK).build()?;
-    let ended = runtime.block_on(controller::run(options));
+    let ended: Result<(), Box<dyn std::error::Error>> = runtime.block_on(async {
+        let page = match page {
+            Some(page) => Some(serve_page(page).await?),
+            None => None,
+        };
+        let ended = controller::run(options).await;
+        // The page stays until the runs have ended: every replica has one.
+        if let Some(page) = page {
+            page.abort();
+        }
+        Ok(ended?)
+    });
     if let Some(traces) = traces {
         traces.end();
     }
-    Ok(ended?)
+    ended
+}
+
+/// Serves the page in the cluster, until the task is aborted. It has its own connections to the API server, so that
+/// many readers do not delay a run.
+async fn serve_page(options: PageOptions) -> Result<tokio::task::JoinHandle<()>, Box<dyn std::error::Error>> {
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
+    let session = Session::infer(metrics, &Capacity::default()).await?;
+    let page = Page::bind_in_cluster(options, session).await?;
+    Ok(tokio::spawn(page.serve(std::future::pending())))
 }

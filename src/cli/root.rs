@@ -122,7 +122,7 @@ pub enum CliCommand {
     Resume(ResumeCommand),
     Ui(UiArgs),
     Crd(CrdArgs),
-    Controller(ControllerArgs),
+    Controller(Box<ControllerArgs>),
     Completion(CompletionArgs),
     Version(VersionArgs),
     Docs(DocsArgs),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::collections::pages::{self, Listing};
-use super::collections::watch::{Event, ListSelection, State, run};
+use super::collections::watch::{Event, ListSelection, State, run, run_with_interruptions};
 use super::error::ApiError;
 use super::kinds::resource::{Resource, escape};
 use super::session::{Call, Session};
@@ -38,6 +38,10 @@ pub enum WatchEvent {
     Absent(Value),
     /// Everything that existed has been reported.
     Listed,
+    /// There is no news for now: the API server gives no answer.
+    Interrupted,
+    /// The news continue after an interruption.
+    Resumed,
     /// The watch failed.
     Failed(String),
 }
@@ -290,7 +294,7 @@ impl Session {
             query: selecting(selector.as_deref()),
             metadata_only: false,
         };
-        run(self, selection, reporting(seen, "releases")).await;
+        run_with_interruptions(self, selection, reporting(seen, "releases")).await;
     }
 }
 
@@ -298,11 +302,12 @@ impl Session {
 fn reporting(seen: mpsc::UnboundedSender<WatchEvent>, what: &'static str) -> impl FnMut(Event<'_>) + Send {
     move |event| {
         let found = match event {
-            Event::Following => None,
+            Event::Following => Some(WatchEvent::Resumed),
             Event::Listing => Some(WatchEvent::Listing),
             Event::Present(text) => serde_json::from_str(text).ok().map(WatchEvent::Present),
             Event::Absent(text) => serde_json::from_str(text).ok().map(WatchEvent::Absent),
             Event::Listed => Some(WatchEvent::Listed),
+            Event::Failed(State::Syncing) => Some(WatchEvent::Interrupted),
             Event::Failed(State::Denied(why)) => Some(WatchEvent::Failed(why)),
             Event::Failed(_) => Some(WatchEvent::Failed(format!("{what} are no longer served"))),
         };

@@ -9,10 +9,9 @@
 
 use http::Method;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::error::ApiError;
-use super::kinds::resource::escape;
 use super::session::{Call, JSON, Session};
 use crate::api::reason::Reason;
 use crate::api::release::{GROUP, KIND, VERSION};
@@ -95,23 +94,6 @@ impl Session {
         let uri = format!("/api/v1/namespaces/{namespace}/events");
         let body = event.to_string().into_bytes().into();
         self.call(Call::with_body(Method::POST, uri, JSON, body)).await.map(|_| ())
-    }
-}
-
-/// The most events that are read of a release.
-const MAX_READ: usize = 500;
-
-impl Session {
-    /// The events of a release, as the API server has them (`v1`), in no order.
-    ///
-    /// # Errors
-    /// When the API server does not list them.
-    pub async fn events_of(&self, release: &ReleaseId) -> Result<Vec<Value>, ApiError> {
-        let ReleaseId { namespace, name } = release;
-        let selector = escape(&format!("involvedObject.kind={KIND},involvedObject.name={name}"));
-        let uri = format!("/api/v1/namespaces/{namespace}/events?limit={MAX_READ}&fieldSelector={selector}");
-        let list: Value = self.call(Call::get(uri)).await?.json()?;
-        Ok(list.get("items").and_then(Value::as_array).cloned().unwrap_or_default())
     }
 }
 

@@ -12,7 +12,7 @@ pub mod lease;
 mod objects;
 pub mod pods;
 pub mod releases;
-mod review;
+pub mod review;
 pub mod session;
 pub mod sources;
 pub mod steps;

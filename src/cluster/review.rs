@@ -1,4 +1,4 @@
-//! What an identity is allowed to do, by a review of the API server.
+//! Who a person is, and what an identity is allowed to do, by reviews of the API server.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -7,11 +7,64 @@ use super::error::ApiError;
 use super::session::{Call, JSON, Session};
 use crate::api::release::{GROUP, PLURAL};
 use crate::domain::identity::ReleaseId;
+use crate::domain::shown::fields::text;
 use crate::domain::status::inventory_name;
 
-const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+const SELF_REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+const TOKEN_REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
+
+/// Whom a token belongs to, as the API server knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenUser(Value);
+
+impl TokenUser {
+    /// Their name.
+    pub fn name(&self) -> &str {
+        text(&self.0, "/username")
+    }
+}
 
 impl Session {
+    /// Whom a token belongs to; `None` for one that the API server does not accept. The token has to be for the API
+    /// server itself, since it is used there: one that was issued for another audience is not accepted.
+    ///
+    /// # Errors
+    /// When the API server gives no answer, or does not let this identity ask.
+    pub async fn user_of_token(&self, token: &str) -> Result<Option<TokenUser>, ApiError> {
+        let review = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token},
+        });
+        let answer = self.review(TOKEN_REVIEWS, &review).await?;
+        let is_known = answer.pointer("/status/authenticated") == Some(&Value::Bool(true));
+        let user = answer.pointer("/status/user").filter(|user| !text(user, "/username").is_empty());
+        Ok(user.filter(|_| is_known).cloned().map(TokenUser))
+    }
+
+    /// Whether a person may list the releases of a namespace, or of all.
+    ///
+    /// # Errors
+    /// As [`Session::user_of_token`].
+    pub async fn may_list_releases(
+        &self,
+        TokenUser(user): &TokenUser,
+        namespace: Option<&str>,
+    ) -> Result<bool, ApiError> {
+        let mut spec = json!({"resourceAttributes": {
+            "verb": "list", "group": GROUP, "resource": PLURAL, "namespace": namespace.unwrap_or_default(),
+        }});
+        for (from, to) in [("username", "user"), ("uid", "uid"), ("groups", "groups"), ("extra", "extra")] {
+            if let Some(value) = user.get(from) {
+                spec[to] = value.clone();
+            }
+        }
+        let review =
+            json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec});
+        Ok(is_allowed(&self.review(ACCESS_REVIEWS, &review).await?))
+    }
+
     /// Whether this identity may read a release.
     ///
     /// # Errors
@@ -42,9 +95,15 @@ impl Session {
                 "verb": "get", "group": group, "resource": resource, "namespace": namespace, "name": name,
             }},
         });
-        let body = review.to_string().into_bytes().into();
-        let answer = self.call(Call::with_body(Method::POST, REVIEWS, JSON, body)).await?;
-        let answer: Value = answer.json()?;
-        Ok(answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or(false))
+        Ok(is_allowed(&self.review(SELF_REVIEWS, &review).await?))
     }
+
+    async fn review(&self, uri: &str, review: &Value) -> Result<Value, ApiError> {
+        let body = review.to_string().into_bytes().into();
+        self.call(Call::with_body(Method::POST, uri, JSON, body)).await?.json()
+    }
+}
+
+fn is_allowed(review: &Value) -> bool {
+    review.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or(false)
 }

@@ -6,6 +6,7 @@ mod breaker;
 mod call;
 pub mod connection;
 mod fence;
+pub mod person;
 mod plugin;
 mod remote;
 mod resolver;
@@ -83,7 +84,7 @@ impl fmt::Display for Identity {
 
 /// What all identities share.
 pub(super) struct Shared {
-    pub(super) transport: ApiTransport,
+    pub(super) transport: Arc<ApiTransport>,
     pub(super) discovery: DiscoveryCache,
     in_flight: Arc<Gate>,
     pod_watches: Arc<Gate>,
@@ -100,12 +101,19 @@ pub(super) struct Shared {
     agent: HeaderValue,
     /// The process's own identity.
     acting: Vec<(HeaderName, HeaderValue)>,
+    /// The token of a person, instead of the process's own credentials.
+    bearer: Option<HeaderValue>,
 }
 
 impl Shared {
-    fn new(transport: ApiTransport, metrics: Arc<Metrics>, capacity: &Capacity, own: Arc<Identity>) -> Self {
+    fn new(
+        transport: impl Into<Arc<ApiTransport>>,
+        metrics: Arc<Metrics>,
+        capacity: &Capacity,
+        own: Arc<Identity>,
+    ) -> Self {
         Self {
-            transport,
+            transport: transport.into(),
             discovery: DiscoveryCache::default(),
             in_flight: Gate::new(IN_FLIGHT),
             pod_watches: Gate::new(POD_WATCHES),
@@ -119,6 +127,7 @@ impl Shared {
             own,
             agent: call::agent(),
             acting: Vec::new(),
+            bearer: None,
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::delta::OpenPage;
+use super::entry::viewer::Viewer;
 use super::look::{ViewRequest, look};
 use super::site::{SharedSite, Site};
 use super::view::frame::{self, PageView, Tab};
@@ -17,17 +19,18 @@ use crate::domain::identity::ReleaseId;
 /// whether there is no event about it.
 pub async fn show(
     site: &Site,
+    viewer: &Viewer,
     wanted: ViewRequest,
     patience: Option<Duration>,
     done: Option<(String, bool)>,
 ) -> Response {
-    let (status, mut view) = match look(site, &wanted, patience).await {
+    let (status, mut view) = match look(site, viewer, &wanted, patience).await {
         Ok(view) => (StatusCode::OK, view),
         Err(problem) => (problem.status, of_problem(problem.title, &problem.why)),
     };
     view.notice = done.and_then(|(done, is_unreported)| confirm::notice(&done, is_unreported));
     let seen = OpenPage::digest(&view.lists);
-    (status, frame::page(&site.place, &site.index.rows(), &view, seen)).into_response()
+    (status, frame::page(&viewer.place, &viewer.rows(&site.index), &view, seen)).into_response()
 }
 
 /// A view that says why something cannot be shown.
@@ -44,15 +47,20 @@ pub fn of_problem(title: &str, why: &str) -> PageView {
 }
 
 /// Answers that nothing was changed.
-pub fn refused(site: &Site, status: StatusCode, why: &str) -> Response {
+pub fn refused(site: &Site, viewer: &Viewer, status: StatusCode, why: &str) -> Response {
     let view = of_problem("Nothing was changed", why);
-    (status, frame::page(&site.place, &site.index.rows(), &view, 0)).into_response()
+    (status, frame::page(&viewer.place, &viewer.rows(&site.index), &view, 0)).into_response()
 }
 
 /// Answers that there is no such page.
-pub async fn unknown(State(site): State<SharedSite>) -> Response {
+pub async fn unknown(State(site): State<SharedSite>, Extension(viewer): Extension<Viewer>) -> Response {
+    nowhere(&site, &viewer)
+}
+
+/// The same.
+pub fn nowhere(site: &Site, viewer: &Viewer) -> Response {
     let view = of_problem("Not found", "There is no such page.");
-    let page = frame::page(&site.place, &site.index.rows(), &view, 0);
+    let page = frame::page(&viewer.place, &viewer.rows(&site.index), &view, 0);
     (StatusCode::NOT_FOUND, page).into_response()
 }
 

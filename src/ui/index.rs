@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use futures::future::join_all;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
@@ -20,8 +22,25 @@ pub enum Sync {
     Reading,
     /// Every change is followed.
     Following,
+    /// There is no news since then; the rows are those from before.
+    Away(Timestamp),
     /// The watch has failed; the rows are those from before.
     Failed(String),
+}
+
+impl Sync {
+    /// The worse of two: what a page with both has to say.
+    fn worse(self, other: &Self) -> Self {
+        match (&self, other) {
+            (Self::Failed(_), _) => self,
+            (_, Self::Failed(_)) => other.clone(),
+            (Self::Away(one), Self::Away(two)) => Self::Away(*one.min(two)),
+            (Self::Away(_), _) => self,
+            (_, Self::Away(_)) => other.clone(),
+            (Self::Reading, _) | (_, Self::Reading) => Self::Reading,
+            (Self::Following, Self::Following) => self,
+        }
+    }
 }
 
 /// The rows at one moment.
@@ -33,46 +52,82 @@ pub struct Rows {
     pub sync: Sync,
 }
 
-/// What the watch has reported.
+/// One watch: of a namespace, or of all.
 #[derive(Debug, Default)]
-struct State {
-    rows: Arc<BTreeMap<ReleaseId, Arc<Row>>>,
+struct Watched {
+    namespace: Option<String>,
     /// The releases of the list that is being read.
     listed: Option<BTreeSet<ReleaseId>>,
     sync: Sync,
 }
 
+impl Watched {
+    fn of(namespace: Option<String>) -> Self {
+        Self { namespace, ..Self::default() }
+    }
+
+    fn has(&self, id: &ReleaseId) -> bool {
+        self.namespace.as_ref().is_none_or(|namespace| *namespace == id.namespace)
+    }
+}
+
+/// What a watch has reported.
+#[derive(Debug, Default)]
+struct State {
+    rows: Arc<BTreeMap<ReleaseId, Arc<Row>>>,
+    watched: Vec<Watched>,
+}
+
 impl State {
+    fn sync(&self) -> Sync {
+        let all = self.watched.iter().map(|watched| watched.sync.clone());
+        all.reduce(|one, other| one.worse(&other)).unwrap_or_default()
+    }
+
     /// Whether anything that is shown has changed.
-    fn apply(&mut self, event: WatchEvent) -> bool {
-        match event {
+    fn apply(&mut self, from: usize, event: WatchEvent, now: Timestamp) -> bool {
+        let Some(watched) = self.watched.get_mut(from) else { return false };
+        let before = watched.sync.clone();
+        let is_other = match event {
             WatchEvent::Listing => {
-                self.listed = Some(BTreeSet::new());
+                watched.listed = Some(BTreeSet::new());
                 false
             }
-            WatchEvent::Present(release) => self.present(&release),
+            WatchEvent::Present(release) => return self.present(from, &release),
             WatchEvent::Absent(release) => {
                 let id = id(&release);
                 self.rows.contains_key(&id) && Arc::make_mut(&mut self.rows).remove(&id).is_some()
             }
             WatchEvent::Listed => {
-                let before = (self.rows.len(), self.sync.clone());
-                if let Some(listed) = self.listed.take() {
-                    Arc::make_mut(&mut self.rows).retain(|id, _| listed.contains(id));
+                let count = self.rows.len();
+                if let Some(listed) = watched.listed.take() {
+                    Arc::make_mut(&mut self.rows).retain(|id, _| !watched.has(id) || listed.contains(id));
                 }
-                self.sync = Sync::Following;
-                before != (self.rows.len(), Sync::Following)
+                watched.sync = Sync::Following;
+                count != self.rows.len()
+            }
+            WatchEvent::Resumed => {
+                watched.sync = Sync::Following;
+                false
+            }
+            WatchEvent::Interrupted => {
+                // Before the first list there is nothing that could be out of date.
+                if watched.sync == Sync::Following {
+                    watched.sync = Sync::Away(now);
+                }
+                false
             }
             WatchEvent::Failed(why) => {
-                let failed = Sync::Failed(why);
-                std::mem::replace(&mut self.sync, failed.clone()) != failed
+                watched.sync = Sync::Failed(why);
+                false
             }
-        }
+        };
+        is_other || self.watched.get(from).is_some_and(|watched| watched.sync != before)
     }
 
-    fn present(&mut self, release: &Value) -> bool {
+    fn present(&mut self, from: usize, release: &Value) -> bool {
         let row = Row::of(release);
-        if let Some(listed) = &mut self.listed {
+        if let Some(listed) = self.watched.get_mut(from).and_then(|watched| watched.listed.as_mut()) {
             listed.insert(row.id.clone());
         }
         if self.rows.get(&row.id).is_some_and(|known| **known == row) {
@@ -90,17 +145,21 @@ pub struct ReleaseIndex {
     changed: watch::Sender<u64>,
 }
 
-impl Default for ReleaseIndex {
-    fn default() -> Self {
-        Self { state: RwLock::default(), changed: watch::Sender::new(0) }
-    }
-}
-
 impl ReleaseIndex {
+    /// Of these namespaces, or of all without any. It is empty until [`ReleaseIndex::follow`].
+    pub fn new(namespaces: &[String]) -> Self {
+        let mut watched: Vec<Watched> = namespaces.iter().cloned().map(Some).map(Watched::of).collect();
+        if watched.is_empty() {
+            watched.push(Watched::default());
+        }
+        let state = State { rows: Arc::default(), watched };
+        Self { state: RwLock::new(state), changed: watch::Sender::new(0) }
+    }
+
     /// The rows now.
     pub fn rows(&self) -> Rows {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        Rows { rows: Arc::clone(&state.rows), sync: state.sync.clone() }
+        Rows { rows: Arc::clone(&state.rows), sync: state.sync() }
     }
 
     /// A signal of changes.
@@ -108,26 +167,42 @@ impl ReleaseIndex {
         self.changed.subscribe()
     }
 
-    /// Applies what a watch reports.
-    pub fn apply(&self, events: impl IntoIterator<Item = WatchEvent>) {
+    /// Applies what one of the watches reports.
+    fn apply(&self, from: usize, events: impl IntoIterator<Item = WatchEvent>, now: Timestamp) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = events.into_iter().fold(false, |changed, event| state.apply(event) | changed);
+        let changed =
+            events.into_iter().fold(false, |changed, event| state.apply(from, event, now) | changed);
         drop(state);
         if changed {
             self.changed.send_modify(|version| *version = version.wrapping_add(1));
         }
     }
 
-    /// Follows the releases of a namespace, or of all, until the future is dropped.
-    pub async fn follow(&self, session: Session, namespace: Option<String>) {
+    /// Follows the releases with these labels until the future is dropped.
+    pub async fn follow(&self, session: &Session, selector: Option<&str>) {
+        let namespaces: Vec<Option<String>> = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            state.watched.iter().map(|watched| watched.namespace.clone()).collect()
+        };
+        let all = namespaces.into_iter().enumerate();
+        join_all(all.map(|(from, namespace)| self.follow_one(from, session, namespace, selector))).await;
+    }
+
+    async fn follow_one(
+        &self,
+        from: usize,
+        session: &Session,
+        namespace: Option<String>,
+        selector: Option<&str>,
+    ) {
         /// The most events that are applied at once.
         const BATCH: usize = 500;
         let (sender, mut reported) = mpsc::unbounded_channel();
-        let watching = session.follow_releases(namespace, None, sender);
+        let watching = session.clone().follow_releases(namespace, selector.map(str::to_owned), sender);
         let applying = async {
             let mut events = Vec::new();
             while reported.recv_many(&mut events, BATCH).await > 0 {
-                self.apply(events.drain(..));
+                self.apply(from, events.drain(..), Timestamp::now());
             }
         };
         tokio::join!(watching, applying);
@@ -146,10 +221,10 @@ mod tests {
 
     #[test]
     fn the_rows_follow_the_watch_and_say_when_they_change() {
-        let index = ReleaseIndex::default();
+        let index = ReleaseIndex::new(&[]);
         let mut changes = index.changes();
         let mut check = |events: Vec<WatchEvent>, changed: bool, names: &[&str], sync: Sync| {
-            index.apply(events);
+            index.apply(0, events, Timestamp::UNIX_EPOCH);
             assert_eq!(changes.has_changed().ok(), Some(changed), "{names:?}");
             changes.mark_unchanged();
             let rows = index.rows();
@@ -163,6 +238,11 @@ mod tests {
         check(vec![present("b", "False")], true, &["a", "b"], Sync::Following);
         check(vec![WatchEvent::Failed("no".into())], true, &["a", "b"], Sync::Failed("no".into()));
         check(vec![WatchEvent::Failed("no".into())], false, &["a", "b"], Sync::Failed("no".into()));
+        // An interruption is said with its time, and ends with the next news or the next list.
+        check(vec![WatchEvent::Resumed], true, &["a", "b"], Sync::Following);
+        let away = Sync::Away(Timestamp::UNIX_EPOCH);
+        check(vec![WatchEvent::Interrupted], true, &["a", "b"], away.clone());
+        check(vec![WatchEvent::Interrupted, WatchEvent::Listing], false, &["a", "b"], away);
         // A release that a later list does not have is gone.
         check(
             vec![WatchEvent::Listing, present("b", "False"), WatchEvent::Listed],
@@ -172,5 +252,21 @@ mod tests {
         );
         check(vec![WatchEvent::Absent(release("c", "True"))], false, &["b"], Sync::Following);
         check(vec![WatchEvent::Absent(release("b", "True"))], true, &[], Sync::Following);
+    }
+    #[test]
+    fn namespaces_are_followed_apart_and_the_worst_state_is_said() {
+        let index = ReleaseIndex::new(&["apps".to_owned(), "other".to_owned()]);
+        let check = |from: usize, events: Vec<WatchEvent>, names: usize, sync: Sync| {
+            index.apply(from, events, Timestamp::UNIX_EPOCH);
+            let rows = index.rows();
+            assert_eq!((rows.rows.len(), rows.sync), (names, sync));
+        };
+        let present = |name: &str| WatchEvent::Present(release(name, "True"));
+        check(0, vec![WatchEvent::Listing, present("a"), WatchEvent::Listed], 1, Sync::Reading);
+        // The list of another namespace takes nothing away.
+        check(1, vec![WatchEvent::Listing, WatchEvent::Listed], 1, Sync::Following);
+        check(1, vec![WatchEvent::Interrupted], 1, Sync::Away(Timestamp::UNIX_EPOCH));
+        check(0, vec![WatchEvent::Failed("no".into())], 1, Sync::Failed("no".into()));
+        check(7, vec![present("b")], 1, Sync::Failed("no".into()));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 
+use super::entry::viewer::Viewer;
 use super::listing::Query;
 use super::read::detail::Detail;
 use super::site::Site;
@@ -33,22 +34,29 @@ pub enum ViewRequest {
 /// Why there is none.
 pub async fn look(
     site: &Site,
+    viewer: &Viewer,
     wanted: &ViewRequest,
     patience: Option<Duration>,
 ) -> Result<PageView, Box<ViewProblem>> {
-    let rows = site.index.rows();
+    let rows = viewer.rows(&site.index);
     match wanted {
         ViewRequest::Wrong(page) => Ok(wrong::view(&rows, &site.cures, *page)),
         ViewRequest::Releases(query) => Ok(releases::view(&rows, query)),
         ViewRequest::Fleet(span) => Ok(fleet::view(&rows, *span, Timestamp::now())),
         ViewRequest::Release(id) => {
-            let detail = Box::pin(Detail::read(&site.session, id, patience)).await;
             let why = |status, title, why| Box::new(ViewProblem { status, title, why });
-            match detail {
-                Ok(Some(detail)) => Ok(release::view(&rows, id, &detail, &site.cures)),
-                Ok(None) => {
-                    let text = format!("There is no release {id}. It may have been deleted.");
-                    Err(why(StatusCode::NOT_FOUND, "Not found", text))
+            let absent = || {
+                let text = format!("There is no release {id}. It may have been deleted.");
+                Err(why(StatusCode::NOT_FOUND, "Not found", text))
+            };
+            if !viewer.may_open(id, &rows) {
+                return absent();
+            }
+            match Box::pin(Detail::read(viewer, id, patience)).await {
+                Ok(Some(detail)) => Ok(release::view(&rows, id, &detail, (&site.cures, viewer.can))),
+                Ok(None) => absent(),
+                Err(error) if error.is_forbidden() => {
+                    Err(why(StatusCode::FORBIDDEN, "Cannot be read", chain(&error)))
                 }
                 Err(error) => Err(why(StatusCode::BAD_GATEWAY, "Cannot be read", chain(&error))),
             }

@@ -21,4 +21,5 @@ mod server;
 mod site;
 mod view;
 
-pub use server::{Page, PageError, loopback};
+pub use entry::hosts::host_name;
+pub use server::{Page, PageError, PageOptions, loopback};

@@ -5,88 +5,102 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::act::{Fields, word};
-use super::answer::{named, of_problem, parameter, refused, unknown};
-use super::entry::session::Visitor;
+use super::answer::{named, nowhere, of_problem, parameter, refused};
+use super::entry::viewer::Viewer;
 use super::read::compare::Comparison;
-use super::site::SharedSite;
+use super::site::{SharedSite, Site};
 use super::view::parts::address;
 use super::view::{compare as difference, confirm as ask, frame};
+use crate::domain::identity::ReleaseId;
 use crate::domain::message::chain;
 use crate::reconcile::frontend::requests::{RequestError, carry_out};
+
+/// The release that an address names, for a person who may do that with it.
+async fn found(
+    site: &Site,
+    viewer: &Viewer,
+    is_allowed: bool,
+    id: Option<ReleaseId>,
+) -> Result<(ReleaseId, Value), Box<Response>> {
+    let Some(id) = id else { return Err(nowhere(site, viewer).into()) };
+    let refused = |status, why: &str| Err(refused(site, viewer, status, why).into());
+    if !is_allowed {
+        return refused(StatusCode::FORBIDDEN, "this page does not do that; use the command line");
+    }
+    match viewer.session.find_release(&id).await {
+        Ok(Some(release)) => Ok((id, release)),
+        Ok(None) => refused(StatusCode::NOT_FOUND, &format!("there is no release {id}")),
+        Err(error) if error.is_forbidden() => refused(StatusCode::FORBIDDEN, &chain(&error)),
+        Err(error) => refused(StatusCode::BAD_GATEWAY, &chain(&error)),
+    }
+}
 
 /// Compares a release with its cluster, or two of its revisions.
 pub async fn compare(
     State(site): State<SharedSite>,
+    Extension(viewer): Extension<Viewer>,
     Path((namespace, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Some(id) = named(namespace, name) else { return unknown(State(site)).await };
-    let release = match site.session.find_release(&id).await {
-        Ok(Some(release)) => release,
-        Ok(None) => return refused(&site, StatusCode::NOT_FOUND, &format!("there is no release {id}")),
-        Err(error) => return refused(&site, StatusCode::BAD_GATEWAY, &chain(&error)),
+    let (id, release) = match found(&site, &viewer, viewer.can.compare, named(namespace, name)).await {
+        Ok(found) => found,
+        Err(refused) => return *refused,
     };
     let revision = |name| parameter(query.as_deref(), name).filter(|revision| !revision.is_empty());
     let revisions = revision("from").zip(revision("to"));
-    let reading = Comparison::read(&site.session, &site.comparisons, release.clone(), revisions.clone());
+    let reading = Comparison::read(&viewer.session, &site.comparisons, release.clone(), revisions.clone());
     let compared = reading.await;
     let revisions = revisions.as_ref().map(|(from, to)| (from.as_str(), to.as_str()));
     let view = difference::view(&id, &release, revisions, &compared);
-    frame::page(&site.place, &site.index.rows(), &view, 0).into_response()
+    frame::page(&viewer.place, &viewer.rows(&site.index), &view, 0).into_response()
 }
 
 /// Asks whether a request is meant.
 pub async fn confirm(
     State(site): State<SharedSite>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(viewer): Extension<Viewer>,
     Path((namespace, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Some(id) = named(namespace, name) else { return unknown(State(site)).await };
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    let verb = match site.session.find_release(&id).await {
-        Ok(Some(release)) => fields.verb(&id, &release),
-        Ok(None) => Err(format!("there is no release {id}")),
-        Err(error) => Err(chain(&error)),
+    let (id, release) = match found(&site, &viewer, viewer.can.act, named(namespace, name)).await {
+        Ok(found) => found,
+        Err(refused) => return *refused,
     };
-    let (status, view) = match verb {
+    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    let (status, view) = match fields.verb(&id, &release) {
         Ok(verb) => {
-            let user = site.session.user_name().await.ok().flatten();
-            (StatusCode::OK, ask::view(&id, &verb, user.as_deref(), &visitor.form_token()))
+            let user = viewer.session.user_name().await.ok().flatten();
+            (StatusCode::OK, ask::view(&id, &verb, user.as_deref(), &viewer.form_token()))
         }
         Err(why) => (StatusCode::CONFLICT, of_problem("Not possible", &why)),
     };
-    (status, frame::page(&site.place, &site.index.rows(), &view, 0)).into_response()
+    (status, frame::page(&viewer.place, &viewer.rows(&site.index), &view, 0)).into_response()
 }
 
 /// Makes a request that a form has confirmed.
 pub async fn act(
     State(site): State<SharedSite>,
-    Extension(visitor): Extension<Visitor>,
+    Extension(viewer): Extension<Viewer>,
     Path((namespace, name)): Path<(String, String)>,
     body: Bytes,
 ) -> Response {
-    let Some(id) = named(namespace, name) else { return unknown(State(site)).await };
     let fields = Fields::parse(&body);
-    if !visitor.has_sent(&fields.token) {
-        return refused(
-            &site,
-            StatusCode::FORBIDDEN,
-            "this form is not of this page; open the release again",
-        );
+    if viewer.can.act && !viewer.has_sent(&fields.token) {
+        let why = "this form is not of this page; open the release again";
+        return refused(&site, &viewer, StatusCode::FORBIDDEN, why);
     }
-    let release = match site.session.find_release(&id).await {
-        Ok(Some(release)) => release,
-        Ok(None) => return refused(&site, StatusCode::NOT_FOUND, &format!("there is no release {id}")),
-        Err(error) => return refused(&site, StatusCode::BAD_GATEWAY, &chain(&error)),
+    let (id, release) = match found(&site, &viewer, viewer.can.act, named(namespace, name)).await {
+        Ok(found) => found,
+        Err(refused) => return *refused,
     };
     let verb = match fields.verb(&id, &release) {
         Ok(verb) => verb,
-        Err(why) => return refused(&site, StatusCode::CONFLICT, &why),
+        Err(why) => return refused(&site, &viewer, StatusCode::CONFLICT, &why),
     };
-    match Box::pin(carry_out(&site.session, &id, &verb)).await {
+    match Box::pin(carry_out(&viewer.session, &id, &verb)).await {
         Ok(carried) => {
             let unreported = if carried.unreported.is_some() { "&event=no" } else { "" };
             let to = format!("{}?done={}{unreported}", address(&id), word(&verb));
@@ -99,7 +113,7 @@ pub async fn act(
                 RequestError::Api(error) if error.is_forbidden() => StatusCode::FORBIDDEN,
                 RequestError::Api(_) => StatusCode::BAD_GATEWAY,
             };
-            refused(&site, status, &chain(&error))
+            refused(&site, &viewer, status, &chain(&error))
         }
     }
 }

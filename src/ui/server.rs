@@ -4,20 +4,24 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{named, parameter, show, unknown};
+use super::answer::{named, nowhere, parameter, show, unknown};
 use super::cure::AdviceBook;
 use super::entry::gate::guard;
+use super::entry::hosts::PageHosts;
 use super::entry::session::Visitors;
+use super::entry::sign_in;
+use super::entry::tokens::TokenDoor;
+use super::entry::viewer::{Place, Viewer};
 use super::index::ReleaseIndex;
 use super::listing::Query;
 use super::live;
@@ -25,16 +29,18 @@ use super::look::ViewRequest;
 use super::read::compare::AT_ONCE;
 use super::read::detail::PATIENCE;
 use super::requests::{act, compare, confirm};
-use super::site::{Place, SharedSite, Site};
+use super::site::{Entrance, SharedSite, Site};
 use super::view::fleet::TimeSpan;
 use super::view::problem;
+use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
+use crate::observe::listener::{MAX_CONNECTIONS, bind};
 use crate::observe::server::answer;
 
 /// Connections at a time: those of a few open pages.
 const CONNECTIONS: usize = 64;
-/// The largest form, in bytes.
-const MAX_FORM: usize = 8 << 10;
+/// The largest form, in bytes: a sign-in has a token.
+const MAX_FORM: usize = 16 << 10;
 /// How long a stream of changes lasts; a page then opens another.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
@@ -46,14 +52,19 @@ const ICON: &str = include_str!("assets/icon.svg");
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
     /// Cannot listen on the address.
-    #[error("cannot listen on {address}: choose another --addr")]
+    #[error("cannot listen on {address} for the page: choose another {flag}")]
     Bind {
         /// The address.
-        address: SocketAddr,
+        address: String,
+        /// The flag that gives it.
+        flag: &'static str,
         /// Why.
         #[source]
         source: std::io::Error,
     },
+    /// The API server cannot be called for others.
+    #[error(transparent)]
+    Api(ApiError),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes for the link")]
     NoSecret,
@@ -81,15 +92,35 @@ pub fn loopback(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// The page of a person, bound and not yet served.
+/// How the page is served in a cluster.
+#[derive(Clone, Debug)]
+pub struct PageOptions {
+    /// `host:port`.
+    pub address: String,
+    /// The names by which it may be called, besides those of loopback.
+    pub hosts: Vec<String>,
+    /// Whether everyone sees the statuses of all releases, without a sign-in.
+    pub anonymous: bool,
+    /// The namespaces whose releases are shown; all when empty.
+    pub namespaces: Vec<String>,
+    /// The labels of the releases that are shown.
+    pub selector: Option<String>,
+    /// The namespace of the Secret with the key of cookies (the pod's own when absent), and its name.
+    pub key: (Option<String>, String),
+}
+
+/// The page, bound and not yet served.
 pub struct Page {
     listener: TcpListener,
     site: SharedSite,
+    operator: Session,
+    selector: Option<String>,
+    connections: usize,
     link: String,
 }
 
 impl Page {
-    /// Binds a loopback address.
+    /// The page of a person, on a loopback address.
     ///
     /// # Errors
     /// When it is taken.
@@ -98,26 +129,48 @@ impl Page {
         session: Session,
         namespace: Option<String>,
     ) -> Result<Self, PageError> {
-        let wrong = |source| PageError::Bind { address, source };
+        let wrong = |source| PageError::Bind { address: address.to_string(), flag: "--addr", source };
         let listener = TcpListener::bind(address).await.map_err(wrong)?;
         let bound = listener.local_addr().map_err(wrong)?;
-        let sessions = Visitors::new(bound.port());
-        let token = sessions.invite().ok_or(PageError::NoSecret)?;
-        let place = Place { server: session.api_server().to_owned(), namespace };
-        let site = Site {
-            session,
-            index: ReleaseIndex::default(),
-            sessions,
-            cures: AdviceBook::default(),
-            hosts: vec![bound.to_string(), format!("localhost:{}", bound.port())],
-            place,
-            comparisons: Arc::new(Semaphore::new(AT_ONCE)),
-            stop: CancellationToken::new(),
-        };
-        Ok(Self { listener, site: Arc::new(site), link: format!("http://{bound}/enter?token={token}") })
+        let visitors = Visitors::new(bound.port());
+        let token = visitors.invite().ok_or(PageError::NoSecret)?;
+        let index = ReleaseIndex::new(namespace.as_slice());
+        let place = Place { server: session.api_server().to_owned(), namespace, ..Place::default() };
+        let hosts = PageHosts::Exact(vec![bound.to_string(), format!("localhost:{}", bound.port())]);
+        let site = site(Entrance::Link(visitors, session.clone()), index, hosts, place);
+        let link = format!("http://{bound}/enter?token={token}");
+        Ok(Self { listener, site, operator: session, selector: None, connections: CONNECTIONS, link })
     }
 
-    /// The link that opens the page once.
+    /// The page of the operator, for everyone with a token of its cluster.
+    ///
+    /// # Errors
+    /// When the address is invalid or in use.
+    pub async fn bind_in_cluster(options: PageOptions, operator: Session) -> Result<Self, PageError> {
+        let PageOptions { address, hosts, anonymous, namespaces, selector, key } = options;
+        let wrong = |source| PageError::Bind { address: address.clone(), flag: "--ui-addr", source };
+        let listener = bind(&address).await.map_err(wrong)?;
+        let bound = listener.local_addr().map_err(wrong)?;
+        let entrance = match anonymous {
+            true => Entrance::Open(operator.clone()),
+            false => {
+                let home = (key.0.unwrap_or_else(|| operator.default_namespace().to_owned()), key.1);
+                Entrance::Tokens(TokenDoor::new(operator.clone(), home).map_err(PageError::Api)?)
+            }
+        };
+        let place = Place { server: operator.api_server().to_owned(), ..Place::default() };
+        let site = site(entrance, ReleaseIndex::new(&namespaces), PageHosts::Named(hosts), place);
+        tracing::info!(address = %bound, "serving the page");
+        if anonymous {
+            tracing::warn!(
+                "the page asks for no sign-in: everyone who reaches its port reads the statuses of all releases of \
+                 this operator, and nothing else; let only a proxy that knows its users reach it"
+            );
+        }
+        Ok(Self { listener, site, operator, selector, connections: MAX_CONNECTIONS, link: String::new() })
+    }
+
+    /// The link that opens the page of a person once.
     pub fn link(&self) -> &str {
         &self.link
     }
@@ -125,18 +178,30 @@ impl Page {
     /// Follows the releases and answers until the future is dropped or `shutdown` ends.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let site = &self.site;
-        let following = site.index.follow(site.session.clone(), site.place.namespace.clone());
+        let following = site.index.follow(&self.operator, self.selector.as_deref());
         let stop = site.stop.clone();
         let ending = async move {
             shutdown.await;
             stop.cancel();
         };
-        let answering = answer(self.listener, CONNECTIONS, MAX_AGE, routes(&self.site), ending);
+        let answering = answer(self.listener, self.connections, MAX_AGE, routes(&self.site), ending);
         tokio::select! {
             () = following => {}
             () = answering => {}
         }
     }
+}
+
+fn site(entrance: Entrance, index: ReleaseIndex, hosts: PageHosts, place: Place) -> SharedSite {
+    Arc::new(Site {
+        entrance,
+        index,
+        cures: AdviceBook::default(),
+        hosts,
+        place,
+        comparisons: Arc::new(Semaphore::new(AT_ONCE)),
+        stop: CancellationToken::new(),
+    })
 }
 
 fn routes(site: &SharedSite) -> Router {
@@ -145,8 +210,11 @@ fn routes(site: &SharedSite) -> Router {
             move || async move { ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text) },
         )
     };
+    let form = || DefaultBodyLimit::max(MAX_FORM);
     Router::new()
         .route("/enter", get(enter))
+        .route("/sign-in", get(sign_in::ask).post(sign_in::enter).layer(form()))
+        .route("/sign-out", post(sign_in::leave).layer(form()))
         .route("/", get(first))
         .route("/releases", get(all))
         .route("/fleet", get(fleet))
@@ -154,7 +222,7 @@ fn routes(site: &SharedSite) -> Router {
         .route("/release/{namespace}/{name}", get(one))
         .route("/release/{namespace}/{name}/diff", get(compare))
         .route("/release/{namespace}/{name}/confirm", get(confirm))
-        .route("/release/{namespace}/{name}/act", post(act).layer(DefaultBodyLimit::max(MAX_FORM)))
+        .route("/release/{namespace}/{name}/act", post(act).layer(form()))
         .route("/live/wrong", get(live_first))
         .route("/live/releases", get(live_all))
         .route("/live/release/{namespace}/{name}", get(live_one))
@@ -166,59 +234,69 @@ fn routes(site: &SharedSite) -> Router {
         .with_state(Arc::clone(site))
 }
 
+/// What most handlers take of a request.
+type Asked = (State<SharedSite>, Extension<Viewer>, RawQuery);
+
 async fn enter(State(site): State<SharedSite>, RawQuery(query): RawQuery) -> Response {
+    let Entrance::Link(visitors, _) = &site.entrance else { return problem::nothing_here() };
     let token = parameter(query.as_deref(), "token").unwrap_or_default();
-    match site.sessions.enter(&token) {
+    match visitors.enter(&token) {
         Some(cookie) => ([(header::SET_COOKIE, cookie)], problem::entered()).into_response(),
         None => (StatusCode::FORBIDDEN, problem::void_link()).into_response(),
     }
 }
 
-async fn first(State(site): State<SharedSite>, RawQuery(query): RawQuery) -> Response {
-    show(&site, ViewRequest::Wrong(of_query(query.as_deref()).page), None, None).await
+async fn first((State(site), Extension(viewer), RawQuery(query)): Asked) -> Response {
+    show(&site, &viewer, ViewRequest::Wrong(of_query(query.as_deref()).page), None, None).await
 }
 
-async fn all(State(site): State<SharedSite>, RawQuery(query): RawQuery) -> Response {
-    show(&site, ViewRequest::Releases(of_query(query.as_deref())), None, None).await
+async fn all((State(site), Extension(viewer), RawQuery(query)): Asked) -> Response {
+    show(&site, &viewer, ViewRequest::Releases(of_query(query.as_deref())), None, None).await
 }
 
-async fn fleet(State(site): State<SharedSite>, RawQuery(query): RawQuery) -> Response {
-    show(&site, ViewRequest::Fleet(span(query.as_deref())), None, None).await
-}
-
-async fn live_fleet(State(site): State<SharedSite>, RawQuery(query): RawQuery) -> Response {
-    live::stream(site, ViewRequest::Fleet(span(query.as_deref())), seen(query.as_deref()))
+async fn fleet((State(site), Extension(viewer), RawQuery(query)): Asked) -> Response {
+    show(&site, &viewer, ViewRequest::Fleet(span(query.as_deref())), None, None).await
 }
 
 async fn one(
-    State(site): State<SharedSite>,
+    (State(site), Extension(viewer), RawQuery(query)): Asked,
     Path((namespace, name)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
 ) -> Response {
-    let Some(id) = named(namespace, name) else { return unknown(State(site)).await };
+    let Some(id) = named(namespace, name) else { return nowhere(&site, &viewer) };
     let waits = parameter(query.as_deref(), "wait").is_some();
     let done = parameter(query.as_deref(), "done");
     let done = done.map(|done| (done, parameter(query.as_deref(), "event").is_some()));
-    show(&site, ViewRequest::Release(id), (!waits).then_some(PATIENCE), done).await
+    show(&site, &viewer, ViewRequest::Release(id), (!waits).then_some(PATIENCE), done).await
 }
 
-async fn live_first(State(site): State<SharedSite>, RawQuery(query): RawQuery) -> Response {
+async fn live_first(
+    (State(site), Extension(viewer), RawQuery(query)): Asked,
+    headers: HeaderMap,
+) -> Response {
     let page = of_query(query.as_deref()).page;
-    live::stream(site, ViewRequest::Wrong(page), seen(query.as_deref()))
+    live::stream(site, viewer, ViewRequest::Wrong(page), (&headers, query.as_deref()))
 }
 
-async fn live_all(State(site): State<SharedSite>, RawQuery(query): RawQuery) -> Response {
+async fn live_all((State(site), Extension(viewer), RawQuery(query)): Asked, headers: HeaderMap) -> Response {
     let wanted = ViewRequest::Releases(of_query(query.as_deref()));
-    live::stream(site, wanted, seen(query.as_deref()))
+    live::stream(site, viewer, wanted, (&headers, query.as_deref()))
+}
+
+async fn live_fleet(
+    (State(site), Extension(viewer), RawQuery(query)): Asked,
+    headers: HeaderMap,
+) -> Response {
+    let wanted = ViewRequest::Fleet(span(query.as_deref()));
+    live::stream(site, viewer, wanted, (&headers, query.as_deref()))
 }
 
 async fn live_one(
-    State(site): State<SharedSite>,
+    (State(site), Extension(viewer), RawQuery(query)): Asked,
     Path((namespace, name)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Response {
-    let Some(id) = named(namespace, name) else { return unknown(State(site)).await };
-    live::stream(site, ViewRequest::Release(id), seen(query.as_deref()))
+    let Some(id) = named(namespace, name) else { return nowhere(&site, &viewer) };
+    live::stream(site, viewer, ViewRequest::Release(id), (&headers, query.as_deref()))
 }
 
 fn of_query(query: Option<&str>) -> Query {
@@ -227,10 +305,6 @@ fn of_query(query: Option<&str>) -> Query {
 
 fn span(query: Option<&str>) -> TimeSpan {
     TimeSpan::named(&parameter(query, "span").unwrap_or_default())
-}
-
-fn seen(query: Option<&str>) -> Option<u64> {
-    parameter(query, "seen")?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,36 +1,40 @@
 //! What every answer of the page is made from.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::cure::AdviceBook;
+use super::entry::hosts::PageHosts;
 use super::entry::session::Visitors;
+use super::entry::token::EntryRefusal;
+use super::entry::tokens::TokenDoor;
+use super::entry::viewer::{EntryProof, Place, Viewer};
 use super::index::ReleaseIndex;
 use crate::cluster::session::Session;
 
-/// Where the page looks, for its head.
-#[derive(Clone, Debug, Default)]
-pub struct Place {
-    /// The API server.
-    pub server: String,
-    /// The only namespace that is shown; all of them without one.
-    pub namespace: Option<String>,
+/// Who may look, and by what they are known.
+pub enum Entrance {
+    /// The person who has started the page, by the link that was printed: with the rights of that person.
+    Link(Visitors, Session),
+    /// Everyone with a token of the cluster, each with their own rights.
+    Tokens(TokenDoor),
+    /// Everyone, without a name: statuses only, as the operator reads them.
+    Open(Session),
 }
 
-/// The page of a person.
+/// The page, for everyone who may see it.
 pub struct Site {
-    /// The rights of the person.
-    pub session: Session,
-    /// All releases.
+    /// Who may look.
+    pub entrance: Entrance,
+    /// All releases. A view takes those that its [`Viewer`] may see.
     pub index: ReleaseIndex,
-    /// Who has entered.
-    pub sessions: Visitors,
     /// What to do about a reason.
     pub cures: AdviceBook,
-    /// The names by which the page may be called, with its port.
-    pub hosts: Vec<String>,
+    /// The names by which the page may be called.
+    pub hosts: PageHosts,
     /// Where it looks.
     pub place: Place,
     /// Lets few comparisons run at a time.
@@ -41,3 +45,25 @@ pub struct Site {
 
 /// What handlers share.
 pub type SharedSite = Arc<Site>;
+
+impl Site {
+    /// What a request may see and do now.
+    ///
+    /// # Errors
+    /// Why it may see nothing.
+    pub async fn viewer(&self, credential: &EntryProof) -> Result<Viewer, EntryRefusal> {
+        match (&self.entrance, credential) {
+            (Entrance::Link(visitors, session), EntryProof::Visitor(visitor)) if visitors.knows(visitor) => {
+                Ok(Viewer::of_link(session.clone(), self.place.clone(), visitor.clone()))
+            }
+            (Entrance::Tokens(door), EntryProof::Token(token)) => {
+                let namespaces: BTreeSet<String> =
+                    self.index.rows().rows.keys().map(|id| id.namespace.clone()).collect();
+                let person = door.person(token, &namespaces).await?.ok_or(EntryRefusal::Unknown)?;
+                Ok(Viewer::of_token(&person, self.place.clone(), token))
+            }
+            (Entrance::Open(session), _) => Ok(Viewer::anonymous(session.clone(), self.place.clone())),
+            _ => Err(EntryRefusal::Unknown),
+        }
+    }
+}

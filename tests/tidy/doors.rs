@@ -77,6 +77,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
             "domain/run/notify/format/request.rs",
             "oci/auth/provider/sigv4.rs",
             "reconcile/env/plan_keys.rs",
+            "ui/entry/seal.rs",
         ],
     ),
     ("x509_cert", &["domain/verify/"]),

@@ -86,6 +86,17 @@ older or newer image has nothing to complain about. */}}
 - --webhook-addr=0.0.0.0:{{ .Values.webhook.port }}
 - --webhook-config=/etc/supercargo/webhook/{{ ternary .Values.webhook.key "receivers.yaml" (not (empty .Values.webhook.secret)) }}
 {{- end }}
+{{- with .Values.ui }}
+{{- if .enabled }}
+- --ui-addr=0.0.0.0:{{ .port }}
+{{- with .hosts }}
+- {{ printf "--ui-hosts=%s" (join "," .) | quote }}
+{{- end }}
+{{- if .anonymous }}
+- --ui-anonymous
+{{- end }}
+{{- end }}
+{{- end }}
 {{- with .Values.notifications }}
 {{- if .secret }}
 - --notify-config=/etc/supercargo/notifications/{{ .key }}

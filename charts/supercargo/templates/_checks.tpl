@@ -6,6 +6,7 @@
 {{- fail (printf "cache.maxSize (%s) must be at most four fifths of cache.sizeLimit (%s): downloads need additional space, and a pod that exceeds the limit is evicted; raise cache.sizeLimit or lower cache.maxSize" .Values.cache.maxSize .Values.cache.sizeLimit) -}}
 {{- end -}}
 {{- include "supercargo.checkSources" . -}}
+{{- include "supercargo.checkPage" . -}}
 {{- include "supercargo.checkMonitoring" . -}}
 {{- end -}}
 
@@ -47,6 +48,21 @@
 {{- end -}}
 {{- if and .enabled (eq (int .port) 8081) -}}
 {{- fail "webhook.port is 8081, the port of the probes: use another port" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "supercargo.checkPage" -}}
+{{- with .Values.ui -}}
+{{- if and .ingress.enabled (not .enabled) -}}
+{{- fail "ui.ingress.enabled is set, but ui.enabled is false: set ui.enabled to true, or remove the Ingress" -}}
+{{- end -}}
+{{- if and .ingress.enabled (not .hosts) -}}
+{{- fail "ui.ingress.enabled needs ui.hosts: the page refuses requests for other hosts" -}}
+{{- end -}}
+{{- $taken := list 8080 8081 (ternary (int $.Values.webhook.port) 0 $.Values.webhook.enabled) -}}
+{{- if and .enabled (has (int .port) $taken) -}}
+{{- fail (printf "ui.port is %d, the port of the metrics, the probes or the webhook: use another port" (int .port)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -37,6 +37,10 @@ containers:
       - name: webhook
         containerPort: {{ .Values.webhook.port }}
       {{- end }}
+      {{- if .Values.ui.enabled }}
+      - name: page
+        containerPort: {{ .Values.ui.port }}
+      {{- end }}
       # Used only by the kubelet.
       - name: probes
         containerPort: 8081

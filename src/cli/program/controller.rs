@@ -15,6 +15,7 @@ use crate::domain::prefix::Prefix;
 use crate::domain::release::object_name;
 use crate::domain::replicas::LONGEST_LEASE_SECONDS;
 use crate::domain::schedule::parse_duration;
+use crate::ui::host_name;
 
 /// Run the operator in a cluster.
 ///
@@ -145,6 +146,15 @@ pub struct ControllerArgs {
     /// Allow releases to name receivers of notifications (spec.notify) at these hosts, such as hooks.slack.com or *.example.com (default: none).
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_ALLOW_RELEASE_NOTIFICATIONS", value_name = "HOST,...", value_delimiter = ',', value_parser = HostPattern::parse)]
     pub allow_release_notifications: Vec<HostPattern>,
+    /// Address of the page, as of `supercargo ui`, for everyone with a token of the cluster: each sees and changes what their own rights allow. Plain HTTP: let TLS end before it.
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_UI_ADDR", value_name = "HOST:PORT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub ui_addr: Option<String>,
+    /// Host names by which browsers reach the page, besides localhost. Requests for other hosts are refused.
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_UI_HOSTS", value_name = "HOST,...", value_delimiter = ',', value_parser = host_name, requires = "ui_addr")]
+    pub ui_hosts: Vec<String>,
+    /// Serve the page without a sign-in, read-only: everyone who reaches the port reads the statuses of all releases.
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_UI_ANONYMOUS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub ui_anonymous: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment here would be printed")]
     pub routes: RouteArgs,

@@ -247,7 +247,7 @@ async fn follow(
         let change = match event {
             None => return Ok(()),
             Some(WatchEvent::Failed(why)) => return Err(CliError::Failed(why)),
-            Some(WatchEvent::Listing) => Vec::new(),
+            Some(WatchEvent::Listing | WatchEvent::Interrupted | WatchEvent::Resumed) => Vec::new(),
             Some(WatchEvent::Listed) => first.take().unwrap_or_default(),
             Some(WatchEvent::Absent(release)) => {
                 shown.remove(&id(&release));

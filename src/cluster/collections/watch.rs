@@ -89,19 +89,28 @@ struct BookmarkMetadata {
     resource_version: String,
 }
 
-/// Watches until the future is dropped.
+/// Watches until the future is dropped, and does not report interruptions: the objects seen before are
+/// still the best information.
 pub(in crate::cluster) async fn run(
     session: Session,
     selection: ListSelection,
     mut observe: impl FnMut(Event<'_>) + Send,
 ) {
-    // The objects seen before are still the best information.
     let interruption = |event: &Event<'_>| matches!(event, Event::Failed(State::Syncing) | Event::Following);
-    let mut observe = |event: Event<'_>| {
+    let observe = |event: Event<'_>| {
         if !interruption(&event) {
             observe(event);
         }
     };
+    run_with_interruptions(session, selection, observe).await;
+}
+
+/// The same, and reports interruptions.
+pub(in crate::cluster) async fn run_with_interruptions(
+    session: Session,
+    selection: ListSelection,
+    mut observe: impl FnMut(Event<'_>) + Send,
+) {
     let again = Notify::new();
     loop {
         while_served(&session, &selection, &again, &mut observe).await;

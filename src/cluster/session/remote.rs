@@ -181,7 +181,7 @@ impl Session {
     }
 
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
-        self.shared.remote.as_ref()?.authorization()
+        self.shared.bearer.clone().or_else(|| self.shared.remote.as_ref()?.authorization())
     }
 }
 

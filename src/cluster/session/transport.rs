@@ -19,6 +19,7 @@ use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::Config;
 use kube::client::ConfigExt;
+use kube::config::AuthInfo;
 use tokio::sync::Notify;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
@@ -183,6 +184,17 @@ impl ApiTransport {
         if self.way.transit.set(transit).is_ok() {
             self.requests.connections().clear();
         }
+    }
+
+    /// Connections of their own to the same API server, without any credentials of the process: a certificate
+    /// or a token of it would count before the token of a request.
+    ///
+    /// # Errors
+    /// When the configuration's certificates are invalid.
+    pub fn without_credentials(&self) -> Result<Self, ApiError> {
+        let mut config = self.way.config.clone();
+        config.auth_info = AuthInfo::default();
+        Self::new(config, self.way.reach)
     }
 
     /// Sends a request. The slot has to be kept as long as the answer's body is read.

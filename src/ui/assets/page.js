@@ -120,12 +120,20 @@
     const separator = live.includes("?") ? "&" : "?";
     source = new EventSource(`${live}${separator}seen=${current}`);
     source.onopen = () => { connection.hidden = true; };
-    source.onerror = () => { connection.hidden = false; };
+    source.onerror = () => {
+      connection.hidden = false;
+      // A browser tries again by itself unless there was another answer, such as that of a proxy.
+      if (source.readyState !== EventSource.CLOSED) return;
+      source = null;
+      setTimeout(listen, 5 * SECOND);
+    };
     source.onmessage = (event) => {
       arrived.push(JSON.parse(event.data));
-      current = "";
+      current = event.lastEventId;
       if (!pressed) show();
     };
+    // The sign-in has ended.
+    source.addEventListener("end", () => location.reload());
   }
 
   // A browser opens few connections to one address: a page that is not seen gives its own back.

@@ -5,13 +5,22 @@
 //! no other page may show it in a frame, load its parts or read its answers.
 
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::session::Visitor;
-use crate::ui::site::SharedSite;
+use super::hosts::PageHosts;
+use super::sign_in::{own_path, token_of_cookies, token_of_header};
+use super::token::EntryRefusal;
+use super::viewer::{EntryProof, Viewer};
+use crate::cluster::error::ApiError;
+use crate::domain::message::chain;
+use crate::ui::site::{Entrance, SharedSite};
 use crate::ui::view::problem;
+
+/// By what a browser says from where a request comes.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What a browser may do on the page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
@@ -30,16 +39,21 @@ const HEADERS: [(HeaderName, &str); 8] = [
 ];
 
 /// What anyone may load: it tells nothing.
-const OPEN: [&str; 4] = ["/assets/icon.svg", "/assets/page.css", "/assets/page.js", "/enter"];
+const OPEN: [&str; 6] =
+    ["/assets/icon.svg", "/assets/page.css", "/assets/page.js", "/enter", "/sign-in", "/sign-out"];
 
-/// Lets a request in, with the browser that has sent it, or says why not.
-pub async fn guard(State(site): State<SharedSite>, mut request: Request, next: Next) -> Response {
-    let mut response = match judge(&site, &request) {
-        Ok(visitor) => {
-            if let Some(visitor) = visitor {
-                request.extensions_mut().insert(visitor);
+/// Ends a stream of changes: the page is loaded again, and says why it shows nothing.
+pub const END: &str = "event: end\ndata: \n\n";
+
+/// Lets a request in, with what it may see, or says why not.
+pub async fn guard(State(site): State<SharedSite>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let mut response = match judge(&site, &parts).await {
+        Ok(viewer) => {
+            if let Some(viewer) = viewer {
+                parts.extensions.insert(viewer);
             }
-            next.run(request).await
+            next.run(Request::from_parts(parts, body)).await
         }
         Err(refused) => *refused,
     };
@@ -49,31 +63,84 @@ pub async fn guard(State(site): State<SharedSite>, mut request: Request, next: N
     response
 }
 
-/// The browser of a request; none where anyone may come.
-fn judge(site: &SharedSite, request: &Request) -> Result<Option<Visitor>, Box<Response>> {
-    let headers = request.headers();
-    let Some(host) = host(request).filter(|host| site.hosts.iter().any(|known| known == host)) else {
-        let why = "this page answers only to the address that supercargo ui has printed";
-        return Err((StatusCode::MISDIRECTED_REQUEST, why).into_response().into());
+/// What a request may see; none where anyone may come.
+async fn judge(site: &SharedSite, request: &Parts) -> Result<Option<Viewer>, Box<Response>> {
+    let refused = |status: StatusCode, why: &'static str| Box::new((status, why).into_response());
+    let headers = &request.headers;
+    let Some(host) = host(request).filter(|host| site.hosts.knows(host)) else {
+        let why = match site.hosts {
+            PageHosts::Exact(_) => "this page answers only to the address that supercargo ui has printed",
+            PageHosts::Named(_) => "this page does not answer to this host name; --ui-hosts has its names",
+        };
+        return Err(refused(StatusCode::MISDIRECTED_REQUEST, why));
     };
-    if !is_read(request.method()) && !is_own(headers, host) {
-        return Err((StatusCode::FORBIDDEN, "this request comes from another page").into_response().into());
+    if !is_read(&request.method) && !is_own(headers, host) {
+        return Err(refused(StatusCode::FORBIDDEN, "this request comes from another page"));
     }
-    if OPEN.contains(&request.uri().path()) {
+    if OPEN.contains(&request.uri.path()) {
         return Ok(None);
     }
-    let mut cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    match cookies.find_map(|cookies| site.sessions.visitor(cookies)) {
-        Some(visitor) => Ok(Some(visitor)),
-        None => Err((StatusCode::UNAUTHORIZED, problem::locked()).into_response().into()),
+    let known = match credential(&site.entrance, headers, host).await {
+        Ok(credential) => site.viewer(&credential).await,
+        Err(error) => Err(EntryRefusal::NoAnswer(error)),
+    };
+    match known {
+        Ok(viewer) => Ok(Some(viewer)),
+        Err(EntryRefusal::NoAnswer(error)) => {
+            let page = problem::unjudged(&chain(&error));
+            Err((StatusCode::SERVICE_UNAVAILABLE, page).into_response().into())
+        }
+        Err(EntryRefusal::Unknown) => Err(unknown(site, request).into()),
     }
 }
 
+/// By what a request is known.
+async fn credential(entrance: &Entrance, headers: &HeaderMap, host: &str) -> Result<EntryProof, ApiError> {
+    Ok(match entrance {
+        Entrance::Open(_) => EntryProof::None,
+        Entrance::Link(visitors, _) => {
+            let mut cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+            let visitor = cookies.find_map(|cookies| visitors.visitor(cookies));
+            visitor.map_or(EntryProof::None, EntryProof::Visitor)
+        }
+        Entrance::Tokens(door) => {
+            let token = match token_of_header(headers) {
+                None if headers.contains_key(header::COOKIE) => {
+                    token_of_cookies(headers, host, door.key().await?)
+                }
+                token => token,
+            };
+            token.map_or(EntryProof::None, EntryProof::Token)
+        }
+    })
+}
+
+/// The answer to a request that is known by nothing.
+fn unknown(site: &SharedSite, request: &Parts) -> Response {
+    if matches!(site.entrance, Entrance::Link(..)) {
+        return (StatusCode::UNAUTHORIZED, problem::locked()).into_response();
+    }
+    let has = |name: &HeaderName, value: &str| {
+        request.headers.get(name).is_some_and(|found| found.as_bytes() == value.as_bytes())
+    };
+    if has(&header::ACCEPT, "text/event-stream") {
+        return ([(header::CONTENT_TYPE, "text/event-stream")], END).into_response();
+    }
+    let to = own_path(request.uri.path_and_query().map_or("/", |to| to.as_str()));
+    let is_link = has(&SITE, "cross-site") && has(&HeaderName::from_static("sec-fetch-mode"), "navigate");
+    if is_link && request.method == Method::GET {
+        // A browser sends the cookie only with what this page itself leads to.
+        return problem::from_elsewhere(to).into_response();
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, challenge, problem::sign_in_form(to, None)).into_response()
+}
+
 /// The name that the request is for: of its target, or the only `Host`.
-fn host(request: &Request) -> Option<&str> {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
+fn host(request: &Parts) -> Option<&str> {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
     let (first, second) = (hosts.next()?.to_str().ok()?, hosts.next());
-    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    let authority = request.uri.authority().map(http::uri::Authority::as_str);
     (second.is_none() && authority.is_none_or(|authority| authority == first)).then_some(first)
 }
 
@@ -86,8 +153,10 @@ fn is_read(method: &Method) -> bool {
 fn is_own(headers: &HeaderMap, host: &str) -> bool {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let origin = text(&header::ORIGIN);
-    let is_host = origin.and_then(|origin| origin.strip_prefix("http://")) == Some(host);
-    match text(&HeaderName::from_static("sec-fetch-site")) {
+    let is_host = origin.is_some_and(|origin| {
+        ["http://", "https://"].iter().any(|scheme| origin.strip_prefix(scheme) == Some(host))
+    });
+    match text(&SITE) {
         Some(site) => site == "same-origin" && (is_host || origin.is_none_or(|origin| origin == "null")),
         None => is_host,
     }
@@ -116,7 +185,9 @@ mod tests {
         check(&[("origin", "http://127.0.0.1:1"), ("sec-fetch-site", "same-origin")], true);
         check(&[("origin", "http://127.0.0.1:1"), ("sec-fetch-site", "same-site")], false);
         check(&[("origin", "http://127.0.0.1:2"), ("sec-fetch-site", "same-site")], false);
+        check(&[("origin", "https://127.0.0.1:1")], true);
         check(&[("origin", "https://evil.example")], false);
+        check(&[("origin", "127.0.0.1:1")], false);
         check(&[("origin", "null"), ("sec-fetch-site", "same-origin")], true);
         check(&[("origin", "null"), ("sec-fetch-site", "cross-site")], false);
         check(&[("origin", "null")], false);
@@ -126,13 +197,13 @@ mod tests {
     #[test]
     fn a_request_has_one_name() {
         let check = |headers: &[(&str, &str)], expected: Option<&str>| {
-            assert_eq!(host(&request(headers)), expected, "{headers:?}");
+            assert_eq!(host(&request(headers).into_parts().0), expected, "{headers:?}");
         };
         check(&[("host", "127.0.0.1:1")], Some("127.0.0.1:1"));
         check(&[("host", "127.0.0.1:1"), ("host", "evil.example")], None);
         check(&[], None);
         let mut other = request(&[("host", "127.0.0.1:1")]);
         *other.uri_mut() = "http://evil.example/".parse().unwrap();
-        assert_eq!(host(&other), None);
+        assert_eq!(host(&other.into_parts().0), None);
     }
 }

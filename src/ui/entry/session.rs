@@ -73,6 +73,11 @@ impl Visitors {
         ours.find(|value| state.visitors.contains(&hash(value))).map(|value| Visitor(value.to_owned()))
     }
 
+    /// Whether a browser counts still.
+    pub fn knows(&self, visitor: &Visitor) -> bool {
+        self.state().visitors.contains(&hash(&visitor.0))
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,6 +88,11 @@ impl Visitors {
 pub struct Visitor(String);
 
 impl Visitor {
+    /// One that is known by another secret.
+    pub fn of_secret(secret: &str) -> Self {
+        Self(secret.to_owned())
+    }
+
     /// What its forms have to send, so that no other page can write them.
     pub fn form_token(&self) -> String {
         hex::encode(hash(&format!("form {}", self.0)))

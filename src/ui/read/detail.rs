@@ -5,18 +5,25 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::api::plan::PlanEntry;
+use crate::api::release::KIND;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::domain::message::chain;
+use crate::domain::shown::events::last_seen;
 use crate::domain::shown::fields::text;
 use crate::reconcile::frontend::objects::{self, ObjectNode};
 use crate::reconcile::frontend::published::{PlanView, published, view};
+use crate::ui::entry::viewer::Viewer;
 
 /// How long a page waits for the objects; a live page gets them later, and one without scripts when it asks.
 pub const PATIENCE: Duration = Duration::from_millis(700);
 /// The most events that are shown.
 const MAX_EVENTS: usize = 40;
+
+/// What a page without a sign-in says of what it does not show.
+const WITHHELD: &str = "this page shows only the statuses of releases";
 
 /// The objects of a release.
 #[derive(Debug)]
@@ -52,12 +59,10 @@ pub struct Happening {
 impl Happening {
     /// Of an event of the API server.
     fn of(event: &Value) -> Self {
-        let times =
-            ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"];
         let component = ["/reportingComponent", "/source/component"];
         let by = component.iter().map(|field| text(event, field)).find(|by| !by.is_empty());
         Self {
-            at: times.iter().find_map(|field| text(event, field).parse().ok()),
+            at: last_seen(event),
             is_warning: text(event, "/type") == "Warning",
             reason: text(event, "/reason").to_owned(),
             message: text(event, "/message").to_owned(),
@@ -93,11 +98,16 @@ impl Detail {
     /// # Errors
     /// When the release itself cannot be read.
     pub async fn read(
-        session: &Session,
+        viewer: &Viewer,
         id: &ReleaseId,
         patience: Option<Duration>,
     ) -> Result<Option<Self>, ApiError> {
+        let session = &viewer.session;
         let Some(release) = session.find_release(id).await? else { return Ok(None) };
+        if !viewer.can.read {
+            let (objects, events) = (Objects::Unreadable(WITHHELD.to_owned()), Err(WITHHELD.to_owned()));
+            return Ok(Some(Self { plan: counted_plan(&release), objects, events, release }));
+        }
         let objects = async {
             let reading = Box::pin(objects(session, id, &release));
             match patience {
@@ -106,7 +116,7 @@ impl Detail {
             }
         };
         let events = async {
-            let events = session.events_of(id).await;
+            let events = session.events_about(&id.namespace, KIND, &id.name).await;
             events.map(|events| newest(&events)).map_err(|error| chain(&error))
         };
         let (objects, events, plan) = tokio::join!(objects, events, plan(session, id, &release));
@@ -117,6 +127,22 @@ impl Detail {
 async fn plan(session: &Session, id: &ReleaseId, release: &Value) -> Result<Option<PlanView>, String> {
     let Some(plan) = published(release)? else { return Ok(None) };
     view(session, id, plan).await.map(Some).map_err(|error| chain(&error))
+}
+
+/// The plan in the status without the contents of its objects.
+fn counted_plan(release: &Value) -> Result<Option<PlanView>, String> {
+    let Some(plan) = published(release)? else { return Ok(None) };
+    let bare = |entry| PlanEntry { fields: Vec::new(), more_fields: None, detail: None, ..entry };
+    Ok(Some(PlanView {
+        revision: plan.revision,
+        hash: plan.hash,
+        since: Some(plan.since),
+        counts: plan.counts,
+        changes: plan.changes.into_iter().map(bare).collect(),
+        more_changes: plan.more_changes.and_then(|more| usize::try_from(more).ok()),
+        changed_since: None,
+        approved: plan.approved,
+    }))
 }
 
 /// The objects that the inventory names, with the pods of those that are not ready.
@@ -141,6 +167,17 @@ async fn objects(session: &Session, id: &ReleaseId, release: &Value) -> Objects 
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_plan_without_its_contents_has_the_names_of_what_changes() {
+        let release = json!({"status": {"plan": {"revision": "2", "hash": "abc", "since": "", "counts": {"created": 0,
+            "configured": 1, "recreated": 0, "pruned": 0, "handedOver": 0, "run": 0, "unknown": 0},
+            "changes": [{"object": "ConfigMap/a/b", "action": "configured", "digest": "d", "detail": "secret-word",
+                "fields": [{"path": "data.key", "before": "secret-word", "after": "secret-word"}]}]}}});
+        let plan = format!("{:?}", counted_plan(&release).unwrap().unwrap());
+        assert!(plan.contains("ConfigMap/a/b") && !plan.contains("secret-word"), "{plan}");
+        assert!(counted_plan(&json!({})).unwrap().is_none());
+    }
 
     #[test]
     fn events_of_both_kinds_have_a_time_and_the_newest_is_first() {

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::frame::{PageView, Tab, sync};
@@ -66,15 +66,19 @@ struct Bar {
     failed: usize,
 }
 
-/// The bars up to a time, the oldest first. They begin at whole hours, so that a bar stays what it is.
-fn bars<'r>(rollouts: impl Iterator<Item = &'r PastRollout>, span: TimeSpan, now: Timestamp) -> Vec<Bar> {
+/// The bar of a time. The last one ends now, so that all of them are the whole time. A clock may be ahead by one bar.
+fn place(at: Timestamp, span: TimeSpan, now: Timestamp) -> Option<usize> {
     let (seconds, count) = span.bars();
-    let last = now.as_second().div_euclid(seconds);
-    let mut bars = vec![Bar::default(); count];
+    let age = now.duration_since(at).as_secs();
+    let bars = (age > -seconds).then(|| age.max(0) / seconds)?;
+    (count - 1).checked_sub(usize::try_from(bars).ok()?)
+}
+
+/// The bars up to a time, the oldest first.
+fn bars<'r>(rollouts: impl Iterator<Item = &'r PastRollout>, span: TimeSpan, now: Timestamp) -> Vec<Bar> {
+    let mut bars = vec![Bar::default(); span.bars().1];
     for rollout in rollouts {
-        let age = last - rollout.at.as_second().div_euclid(seconds);
-        let place = usize::try_from(age).ok().and_then(|age| (count - 1).checked_sub(age));
-        if let Some(bar) = place.and_then(|place| bars.get_mut(place)) {
+        if let Some(bar) = place(rollout.at, span, now).and_then(|place| bars.get_mut(place)) {
             if rollout.has_failed() { bar.failed += 1 } else { bar.succeeded += 1 }
         }
     }
@@ -85,9 +89,8 @@ fn bars<'r>(rollouts: impl Iterator<Item = &'r PastRollout>, span: TimeSpan, now
 pub fn view(rows: &Rows, span: TimeSpan, now: Timestamp) -> PageView {
     let all = || rows.rows.values().flat_map(|row| row.rollouts.iter().map(|rollout| (&row.id, rollout)));
     let bars = bars(all().map(|(_, rollout)| rollout), span, now);
-    let oldest = now - SignedDuration::from_secs(span.bars().0 * span.bars().1.try_into().unwrap_or(0));
     let mut latest: Vec<(&ReleaseId, &PastRollout)> =
-        all().filter(|(_, rollout)| rollout.at >= oldest).collect();
+        all().filter(|(_, rollout)| place(rollout.at, span, now).is_some()).collect();
     latest.sort_by_key(|(id, rollout)| (Reverse(rollout.at), *id));
     latest.truncate(MAX_LISTED);
     let head = single("head", head(&bars, span));
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_is_in_the_bar_of_its_hour() {
+    fn a_rollout_is_in_the_bar_of_its_age() {
         let now: Timestamp = "2026-01-02T12:30:00Z".parse().unwrap();
         let check = |at: &str, outcome: &str, span: TimeSpan, expected: Option<usize>| {
             let bars = bars([rollout(at, outcome)].iter(), span, now);
@@ -219,13 +222,16 @@ mod tests {
             let failed: usize = bars.iter().map(|bar| bar.failed).sum();
             assert_eq!(failed, usize::from(outcome == "Failed" && expected.is_some()));
         };
-        check("2026-01-02T12:00:00Z", "Healthy", TimeSpan::Day, Some(23));
-        check("2026-01-02T11:59:59Z", "Failed", TimeSpan::Day, Some(22));
-        check("2026-01-01T13:00:00Z", "Applied", TimeSpan::Day, Some(0));
-        check("2026-01-01T12:59:59Z", "Applied", TimeSpan::Day, None);
-        check("2026-01-01T12:59:59Z", "Applied", TimeSpan::Week, Some(23));
+        check("2026-01-02T12:30:00Z", "Healthy", TimeSpan::Day, Some(23));
+        check("2026-01-02T11:30:01Z", "Failed", TimeSpan::Day, Some(23));
+        check("2026-01-02T11:30:00Z", "Failed", TimeSpan::Day, Some(22));
+        check("2026-01-01T12:30:01Z", "Applied", TimeSpan::Day, Some(0));
+        check("2026-01-01T12:30:00Z", "Applied", TimeSpan::Day, None);
+        check("2026-01-01T12:30:00Z", "Applied", TimeSpan::Week, Some(23));
+        check("2026-01-01T06:30:01Z", "Applied", TimeSpan::Week, Some(23));
         // A clock that is ahead.
-        check("2026-01-02T13:00:00Z", "Applied", TimeSpan::Day, None);
+        check("2026-01-02T13:29:59Z", "Applied", TimeSpan::Day, Some(23));
+        check("2026-01-02T13:30:00Z", "Applied", TimeSpan::Day, None);
         assert_eq!(TimeSpan::named("week").word(), "week");
         assert_eq!(TimeSpan::named("bogus").word(), "day");
     }

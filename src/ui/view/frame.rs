@@ -2,10 +2,10 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::parts::{counted, inner, said, single};
+use super::parts::{counted, inner, said, single, time};
 use crate::ui::delta::Blocks;
+use crate::ui::entry::viewer::Place;
 use crate::ui::index::{Rows, Sync};
-use crate::ui::site::Place;
 
 /// A view, ready for its frame.
 pub struct PageView {
@@ -40,6 +40,11 @@ pub fn sync(rows: &Rows) -> Blocks {
         Sync::Reading => html! { p.sync data-key="sync" { span.dot.progressing {} "Reading releases…" } },
         Sync::Following => html! {
             p.sync data-key="sync" { span.dot.ready {} (counted(rows.rows.len(), "release", "releases")) }
+        },
+        Sync::Away(since) => html! {
+            p.sync.broken role="alert" data-key="sync" {
+                span.dot.failing {} "No news since " (time(Some(*since))) ": the API server gives no answer"
+            }
         },
         Sync::Failed(why) => html! {
             p.sync.broken data-key="sync" { span.dot.failing {} "Not current: " (said(why)) }
@@ -79,6 +84,12 @@ pub fn page(place: &Place, rows: &Rows, view: &PageView, seen: u64) -> Markup {
                 }
                 main #content tabindex="-1" {
                     @if let Some(notice) = &view.notice { (notice) }
+                    @if place.is_partial && rows.rows.is_empty() && rows.sync == Sync::Following {
+                        p.partial {
+                            "You see no release: you may not list those of any namespace that has some. You need the right to "
+                            code { "list" } " " code { "ociartifactreleases.supercargo.dev" } "."
+                        }
+                    }
                     (view.content)
                 }
                 footer.bottom {
@@ -86,6 +97,11 @@ pub fn page(place: &Place, rows: &Rows, view: &PageView, seen: u64) -> Markup {
                     p.place {
                         @if let Some(namespace) = &place.namespace { "Namespace " b { (said(namespace)) } " of " }
                         (said(&place.server))
+                    }
+                    @if let Some(person) = &place.person {
+                        form.person method="post" action="/sign-out" {
+                            span { (said(person)) } button type="submit" { "Sign out" }
+                        }
                     }
                     p #connection.connection hidden { "Connection lost; trying again" }
                 }

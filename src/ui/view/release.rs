@@ -11,22 +11,31 @@ use crate::domain::identity::ReleaseId;
 use crate::domain::shown::fields::text;
 use crate::ui::cure::AdviceBook;
 use crate::ui::delta::{Block, Blocks};
+use crate::ui::entry::viewer::Abilities;
 use crate::ui::index::Rows;
 use crate::ui::read::detail::Detail;
 use crate::ui::row::{ReleaseState, Row};
 
+/// The element of the blocks.
+const SECTIONS: &str = "sections";
+
 /// The view.
-pub fn view(rows: &Rows, id: &ReleaseId, detail: &Detail, cures: &AdviceBook) -> PageView {
+pub fn view(
+    rows: &Rows,
+    id: &ReleaseId,
+    detail: &Detail,
+    (cures, can): (&AdviceBook, Abilities),
+) -> PageView {
     let row = Row::of(&detail.release);
     let release = &detail.release;
     let sections = [
-        ("head", Some(head(detail, &row))),
+        ("head", Some(head(detail, &row, can))),
         ("why", why(&row, cures)),
-        ("plan", plan::section(id, &detail.plan)),
+        ("plan", plan::section(id, &detail.plan, can)),
         ("waits", waits::section(release)),
         ("objects", Some(objects::section(id, &detail.objects))),
         ("steps", steps::section(release)),
-        ("history", history::section(id, release)),
+        ("history", history::section(id, release, can)),
         ("signatures", Some(signatures::section(release))),
         ("conditions", conditions::section(release)),
         ("events", Some(events::section(&detail.events))),
@@ -38,13 +47,13 @@ pub fn view(rows: &Rows, id: &ReleaseId, detail: &Detail, cures: &AdviceBook) ->
         let news = if key == "head" { news.clone() } else { String::new() };
         Some(Block { key: key.to_owned(), html: html.into_string(), news })
     });
-    let list = Blocks { name: "sections", blocks: blocks.collect() };
+    let list = Blocks { name: SECTIONS, blocks: blocks.collect() };
     let content = html! {
         nav.crumbs aria-label="Breadcrumb" {
             a href="/releases" { "Releases" } " / "
             a href={ "/releases?namespace=" (said(&id.namespace)) } { (said(&id.namespace)) }
         }
-        div.sections data-blocks="sections" { (inner(&list)) }
+        div.sections data-blocks=(SECTIONS) { (inner(&list)) }
     };
     PageView {
         title: format!("{id}"),
@@ -56,7 +65,16 @@ pub fn view(rows: &Rows, id: &ReleaseId, detail: &Detail, cures: &AdviceBook) ->
     }
 }
 
-fn head(detail: &Detail, row: &Row) -> Markup {
+/// What an open page shows in place of a release that is gone, or that one may not read any more.
+pub fn gone(title: &str, why: &str) -> Blocks {
+    let html = html! {
+        div.block data-key="gone" { section.why.waiting { h1 { (title) } p.message { (said(why)) } p { a href="/releases" { "All releases" } } } }
+    };
+    let block = Block { key: "gone".into(), html: html.into_string(), news: why.to_owned() };
+    Blocks { name: SECTIONS, blocks: vec![block] }
+}
+
+fn head(detail: &Detail, row: &Row, can: Abilities) -> Markup {
     let release = &detail.release;
     let field = |pointer: &str| text(release, pointer);
     let is_behind = release.pointer("/metadata/generation") != release.pointer("/status/observedGeneration");
@@ -69,7 +87,7 @@ fn head(detail: &Detail, row: &Row) -> Markup {
                 @if row.since.is_some() { span.since { (time(row.since)) } }
                 (tags(row))
             }
-            (actions::links(&row.id, release))
+            (actions::links(&row.id, release, can))
             dl.facts {
                 div { dt { "Source" } dd { code { (said(&row.source)) } } }
                 (of_revision("Applied", field("/status/lastAppliedRevision")))

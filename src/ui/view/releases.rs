@@ -188,7 +188,7 @@ mod tests {
 
     use super::*;
     use crate::ui::cure::AdviceBook;
-    use crate::ui::site::Place;
+    use crate::ui::entry::viewer::Place;
     use crate::ui::view::{frame, wrong};
 
     /// The most bytes of a page with its style and script.

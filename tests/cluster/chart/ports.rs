@@ -16,7 +16,7 @@ use crate::scene::{Scene, config_map};
 const PROFILES: Profiles = Profiles::First("which ports are open does not depend on rights");
 
 /// Values with all ports.
-const ALL: &str = "{webhook: {enabled: true, secret: receivers}, networkPolicy: {egress: {enabled: true}}}";
+const ALL: &str = "{webhook: {enabled: true, secret: receivers}, ui: {enabled: true}, networkPolicy: {egress: {enabled: true}}}";
 
 /// The state of a socket in the kernel's tables.
 const ESTABLISHED: &str = "01";

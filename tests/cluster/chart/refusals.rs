@@ -61,6 +61,16 @@ fn the_schema_names_the_value_that_it_refuses() {
         "policies: {enabled: [accounts]}",
         "at '/policies/enabled/0': value must be one of 'account', 'approval'",
     );
+    check(
+        "ui: {hosts: ['https://page.example.com']}",
+        "at '/ui/hosts/0': 'https://page.example.com' does not match pattern",
+    );
+    check("ui: {ingress: {enabled: true}}", "ui.ingress.enabled is set, but ui.enabled is false");
+    check("ui: {enabled: true, ingress: {enabled: true}}", "ui.ingress.enabled needs ui.hosts");
+    check(
+        "ui: {enabled: true, port: 8080}",
+        "ui.port is 8080, the port of the metrics, the probes or the webhook",
+    );
     check("fullnameOverride: A", "at '/fullnameOverride': 'A' does not match pattern");
 }
 

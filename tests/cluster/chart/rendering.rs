@@ -195,6 +195,34 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "{ui: {enabled: true, hosts: [page.example.com], service: {type: LoadBalancer, annotations: {a: b}}, ingress: {enabled: true, className: nginx, annotations: {c: d}, tlsSecret: page-tls}}, networkPolicy: {uiFrom: [{ipBlock: {cidr: 10.0.0.0/8}}]}}",
+        &[
+            ("Service/supercargo-page", "/spec/type", "LoadBalancer"),
+            ("Service/supercargo-page", "/spec/ports/0/port", "9494"),
+            ("Service/supercargo-page", "/metadata/annotations/a", "b"),
+            ("Ingress/supercargo-page", "/spec/ingressClassName", "nginx"),
+            ("Ingress/supercargo-page", "/metadata/annotations/c", "d"),
+            ("Ingress/supercargo-page", "/spec/rules/0/host", "page.example.com"),
+            ("Ingress/supercargo-page", "/spec/tls/0/hosts/0", "page.example.com"),
+            ("Ingress/supercargo-page", "/spec/tls/0/secretName", "page-tls"),
+            ("NetworkPolicy/supercargo", "/spec/ingress/1/from/0/ipBlock/cidr", "10.0.0.0/8"),
+            ("ClusterRole/supercargo-controller", "/rules/9/resources", "[tokenreviews]"),
+            ("ClusterRole/supercargo-controller", "/rules/10/resources", "[subjectaccessreviews]"),
+            (POD, "container/args/11", "--ui-addr=0.0.0.0:9494"),
+            (POD, "container/args/12", "--ui-hosts=page.example.com"),
+            (POD, "container/ports/1/containerPort", "9494"),
+        ],
+    ),
+    (
+        "{ui: {enabled: true, port: 9595, anonymous: true}}",
+        &[
+            ("ClusterRole/supercargo-controller", "/rules/9", "null"),
+            ("Ingress/supercargo-page", "", "null"),
+            (POD, "container/args/12", "--ui-anonymous"),
+            (POD, "container/ports/1/containerPort", "9595"),
+        ],
+    ),
+    (
         "{notifications: {secret: receivers}}",
         &[
             (POD, "pod/volumes/2/secret/secretName", "receivers"),
@@ -483,6 +511,9 @@ const FLAGS: &[(&str, &str)] = &[
     ("{webhook: {enabled: true, secret: a}}", "--webhook-addr=0.0.0.0:9292"),
     ("{webhook: {enabled: true, secret: a, key: b}}", "--webhook-config=/etc/supercargo/webhook/b"),
     ("{webhook: {enabled: true, secret: a}}", "--webhook-config=/etc/supercargo/webhook/receivers.yaml"),
+    ("{ui: {enabled: true, port: 9595}}", "--ui-addr=0.0.0.0:9595"),
+    ("{ui: {enabled: true, hosts: [a.example, b.example]}}", "--ui-hosts=a.example,b.example"),
+    ("{ui: {enabled: true, anonymous: true}}", "--ui-anonymous"),
     ("{notifications: {secret: a}}", "--notify-config=/etc/supercargo/notifications/receivers.yaml"),
     (
         "{notifications: {releaseHosts: [hooks.slack.com, '*.b.example']}}",

@@ -1,10 +1,11 @@
 //! What people do on the page.
 
 use serde_json::json;
-use supercargo_testbed::{Profiles, story};
+use supercargo_testbed::{Profiles, Proxy, story};
 
-use super::window::{Window, of_admin};
+use super::window::{Ui, Window, of_admin};
 use crate::scene::{Scene, config_map, failing_deployment};
+use crate::shell::Shell;
 
 const PROFILES: Profiles = Profiles::First("the page reads with the rights of a person");
 
@@ -68,6 +69,77 @@ async fn the_page_leads_from_what_is_wrong_to_the_pod_and_follows_the_repair() {
     assert_eq!(window.run("return window.untouched === true").await, true);
     window.click("nav a[href='/']").await;
     window.wait_text("Nothing is wrong").await;
+
+    // The page of a deleted release says so, and comes back with the release.
+    window.goto(&format!("{}/release/{}/fine", ui.origin(), scene.namespace())).await;
+    window.wait_text("1 object, all healthy").await;
+    scene.story.kubectl(&["delete", "oar", "fine"], "");
+    window.wait_text("It may have been deleted").await;
+    assert!(!window.text().await.contains("Reconcile"), "{}", window.text().await);
+    scene.create("fine", json!({}));
+    window.wait_text("1 object, all healthy").await;
+    window.close().await;
+}
+
+#[story]
+async fn a_page_says_since_when_it_has_no_news_and_recovers() {
+    let scene = Scene::begin("page-away").await;
+    scene.install("app", &config_map("a", "one"), json!({"interval": "1h"})).await;
+    let mut proxy = Proxy::before_api_server(scene.story.bed());
+    let token = scene.story.bed().service_account_token(scene.namespace(), "deployer");
+    let config = proxy.kubeconfig(&scene.story.bed().kubeconfig_for_token(&token));
+    let ui = Ui::start(&Shell::with(&config, scene.namespace()), &["-n", scene.namespace()]);
+    let window = Window::entered(&ui).await;
+    window.goto(&format!("{}/releases", ui.origin())).await;
+    window.wait_text("1 release").await;
+    let says = |text: &str, expected: bool| {
+        format!("return document.querySelector('footer').innerText.includes('{text}') === {expected}")
+    };
+    window.wait("all is current", &says("No news since", false)).await;
+    proxy.refuse();
+    window.wait("there is no news", &says("No news since", true)).await;
+    window.wait_text("app").await;
+    assert_eq!(window.violations().await, Vec::<String>::new());
+    scene.change("app", json!({"suspend": true}));
+    proxy.listen();
+    window.wait("all is current again", &says("No news since", false)).await;
+    window.wait("what was missed is shown", "return !!document.querySelector('.badge.suspended')").await;
+    window.close().await;
+}
+
+#[story]
+async fn the_objects_of_an_open_release_are_read_when_it_changes_and_not_all_the_time() {
+    let scene = Scene::begin("page-reads").await;
+    scene.install("app", &config_map("a", "one"), json!({"interval": "1h"})).await;
+    scene.install("other", &config_map("b", "one"), json!({"interval": "1h"})).await;
+    let bed = scene.story.bed();
+    let reader = bed.service_account_token(scene.namespace(), "deployer");
+    let shell = Shell::with(&bed.kubeconfig_for_token(&reader), scene.namespace());
+    let ui = Ui::start(&shell, &["-n", scene.namespace()]);
+    let window = Window::entered(&ui).await;
+    window.goto(&format!("{}/release/{}/app", ui.origin(), scene.namespace())).await;
+    window.wait_text("1 object, all healthy").await;
+    let user = format!("system:serviceaccount:{}:deployer", scene.namespace());
+    let reads = |mark| {
+        let requests = bed.audit().since(mark, &user);
+        let own = requests.iter().filter(|r| r.agent.starts_with("supercargo/") && r.impersonated.is_none());
+        own.filter(|r| r.verb == "get" && r.resource == "configmaps").count()
+    };
+    // The stream has read once.
+    window.wait("the stream has begun", "return !document.getElementById('connection').offsetParent").await;
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    // Other releases change many times.
+    let mark = bed.audit().mark();
+    for n in 0..5 {
+        scene.change("other", json!({"interval": format!("{}h", n + 2)}));
+        scene.wait_observed("other").await;
+    }
+    assert_eq!(reads(mark), 0, "only another release has changed");
+    // Its own change is shown, and read for.
+    let mark = bed.audit().mark();
+    scene.change("app", json!({"suspend": true}));
+    window.wait("it is suspended", "return !!document.querySelector('.state .badge.suspended')").await;
+    assert!((1..=6).contains(&reads(mark)), "{}", reads(mark));
     window.close().await;
 }
 

@@ -4,4 +4,5 @@ mod acting;
 mod flows;
 mod guarded;
 mod looks;
+mod shared;
 mod window;

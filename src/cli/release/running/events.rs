@@ -22,6 +22,7 @@ use crate::cluster::browse::WatchEvent;
 use crate::cluster::session::Session;
 use crate::domain::age::age;
 use crate::domain::identity::ReleaseId;
+use crate::domain::shown::events::last_seen;
 
 /// Show the events of a release, oldest first.
 ///
@@ -81,7 +82,7 @@ impl EventsRelease {
             let stored = session.read_inventory(&release).await?;
             events.extend(of_objects(&Running::of(session, &found, &stored.inventory).await?).await?);
         }
-        events.sort_by_cached_key(|event| last_seen(event).unwrap_or_default());
+        events.sort_by_cached_key(last_seen);
         match output.output.format() {
             Some(format) => output::objects(printer, format, events, false)?,
             None if matches!(output.output, Output::Name) => output::names(printer, &events)?,
@@ -121,22 +122,6 @@ async fn of_objects(running: &Running) -> Result<Vec<Value>, CliError> {
     Ok(events)
 }
 
-/// When an event was last seen, from the fields of both kinds of recorders.
-fn last_seen(event: &Value) -> Option<String> {
-    [
-        "/series/lastObservedTime",
-        "/lastTimestamp",
-        "/eventTime",
-        "/firstTimestamp",
-        "/metadata/creationTimestamp",
-    ]
-    .iter()
-    .find_map(|field| event.pointer(field)?.as_str())
-    // In one form, so that they can be compared.
-    .and_then(|time| time.parse::<Timestamp>().ok())
-    .map(|time| format!("{time:.6}"))
-}
-
 fn table(events: &[Value], now: Timestamp) -> Table {
     let mut table = Table::new(["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]);
     for event in events {
@@ -145,7 +130,7 @@ fn table(events: &[Value], now: Timestamp) -> Table {
         let subject =
             format!("{}/{}", text(event, "/involvedObject/kind"), text(event, "/involvedObject/name"));
         table.row([
-            age(last_seen(event).as_deref(), now).into(),
+            age(last_seen(event).map(|at| at.to_string()).as_deref(), now).into(),
             Cell::toned(kind, tone),
             text(event, "/reason").into(),
             subject.into(),
@@ -177,7 +162,9 @@ async fn follow(
             Some(WatchEvent::Failed(why)) => return Err(CliError::Failed(why)),
             Some(WatchEvent::Listed) => first.take().unwrap_or_default(),
             // What is gone is old.
-            Some(WatchEvent::Listing | WatchEvent::Absent(_)) => Vec::new(),
+            Some(
+                WatchEvent::Listing | WatchEvent::Absent(_) | WatchEvent::Interrupted | WatchEvent::Resumed,
+            ) => Vec::new(),
             Some(WatchEvent::Present(event)) => {
                 let version = text(&event, "/metadata/resourceVersion").to_owned();
                 match &mut first {
@@ -191,36 +178,12 @@ async fn follow(
             }
         };
         if !news.is_empty() {
-            news.sort_by_cached_key(|event| last_seen(event).unwrap_or_default());
+            news.sort_by_cached_key(last_seen);
             table(&news, Timestamp::now()).print_below(printer, std::mem::take(&mut headers), &mut widths)?;
             printer.finish()?;
             if printer.is_unread() {
                 return Ok(());
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_time_of_an_event_is_found_in_both_kinds() {
-        let check = |event: Value, expected: Option<&str>| assert_eq!(last_seen(&event).as_deref(), expected);
-        check(
-            json!({"eventTime": "2026-01-01T00:00:00.5Z", "metadata": {"creationTimestamp": "2026-01-01T00:00:01Z"}}),
-            Some("2026-01-01T00:00:00.500000Z"),
-        );
-        check(
-            json!({"eventTime": null, "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:05:00Z"}),
-            Some("2026-01-01T00:05:00.000000Z"),
-        );
-        check(
-            json!({"eventTime": "2026-01-01T00:00:00Z", "series": {"lastObservedTime": "2026-01-01T01:00:00Z"}}),
-            Some("2026-01-01T01:00:00.000000Z"),
-        );
-        check(json!({}), None);
     }
 }

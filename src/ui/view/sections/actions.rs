@@ -5,18 +5,23 @@ use serde_json::Value;
 
 use crate::domain::identity::ReleaseId;
 use crate::ui::act::follows;
+use crate::ui::entry::viewer::Abilities;
 use crate::ui::view::parts::address;
 
 /// The links at the head of the page.
-pub fn links(id: &ReleaseId, release: &Value) -> Markup {
+pub fn links(id: &ReleaseId, release: &Value, can: Abilities) -> Markup {
     let to = |verb: &str| format!("{}/confirm?do={verb}", address(id));
     let is_suspended = release.pointer("/spec/suspend") == Some(&Value::Bool(true));
     html! {
-        nav.actions aria-label="Actions" {
-            a.button href={ (address(id)) "/diff" } { "Compare with the cluster" }
-            a.button href=(to("reconcile")) { "Reconcile" }
-            @if !is_suspended { a.button href=(to("suspend")) { "Suspend" } }
-            @if !follows(release) { a.button href=(to("resume")) { "Resume" } }
+        @if can.compare || can.act {
+            nav.actions aria-label="Actions" {
+                @if can.compare { a.button href={ (address(id)) "/diff" } { "Compare with the cluster" } }
+                @if can.act {
+                    a.button href=(to("reconcile")) { "Reconcile" }
+                    @if !is_suspended { a.button href=(to("suspend")) { "Suspend" } }
+                    @if !follows(release) { a.button href=(to("resume")) { "Resume" } }
+                }
+            }
         }
     }
 }

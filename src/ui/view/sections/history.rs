@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::actions::{compare, rollback};
 use crate::domain::identity::ReleaseId;
 use crate::domain::shown::fields::text;
+use crate::ui::entry::viewer::Abilities;
 use crate::ui::view::parts::{revision, said, time_of};
 
 fn class(outcome: &str) -> &'static str {
@@ -17,7 +18,7 @@ fn class(outcome: &str) -> &'static str {
 }
 
 /// The section.
-pub fn section(id: &ReleaseId, release: &Value) -> Option<Markup> {
+pub fn section(id: &ReleaseId, release: &Value, can: Abilities) -> Option<Markup> {
     let history = release.pointer("/status/history")?.as_array().filter(|list| !list.is_empty())?;
     let quarantine = release.pointer("/status/quarantine").and_then(Value::as_array);
     let is_quarantined = |entry: &Value| {
@@ -35,14 +36,14 @@ pub fn section(id: &ReleaseId, release: &Value) -> Option<Markup> {
                         th scope="col" { "Changes" } th scope="col" { "Signed by" } th scope="col" { "Approved by" }
                         th scope="col" { span.hidden { "Actions" } }
                     } }
-                    tbody { @for entry in history { (row(id, entry, is_quarantined(entry), applied)) } }
+                    tbody { @for entry in history { (row(id, entry, (is_quarantined(entry), can), applied)) } }
                 }
             }
         }
     })
 }
 
-fn row(id: &ReleaseId, entry: &Value, is_quarantined: bool, applied: &str) -> Markup {
+fn row(id: &ReleaseId, entry: &Value, (is_quarantined, can): (bool, Abilities), applied: &str) -> Markup {
     let name = text(entry, "/revision");
     let is_target = name != applied && !is_quarantined && text(entry, "/outcome") != "Failed";
     let outcome = text(entry, "/outcome");
@@ -61,8 +62,8 @@ fn row(id: &ReleaseId, entry: &Value, is_quarantined: bool, applied: &str) -> Ma
             td { (or_none(text(entry, "/signer"))) }
             td { (or_none(text(entry, "/approvedBy"))) }
             td.choices {
-                @if name != applied && !applied.is_empty() { (compare(id, name, applied)) }
-                @if is_target { " " (rollback(id, name)) }
+                @if can.compare && name != applied && !applied.is_empty() { (compare(id, name, applied)) }
+                @if can.act && is_target { " " (rollback(id, name)) }
             }
         }
     }

@@ -8,22 +8,23 @@ use crate::domain::gate::counted;
 use crate::domain::identity::ReleaseId;
 use crate::domain::message::and_more;
 use crate::reconcile::frontend::published::PlanView;
+use crate::ui::entry::viewer::Abilities;
 use crate::ui::view::parts::{command, revision, said, time_of};
 
 /// The most changes that are shown with their fields.
 const MAX_OPEN: usize = 50;
 
 /// The section.
-pub fn section(id: &ReleaseId, plan: &Result<Option<PlanView>, String>) -> Option<Markup> {
+pub fn section(id: &ReleaseId, plan: &Result<Option<PlanView>, String>, can: Abilities) -> Option<Markup> {
     let content = match plan {
         Ok(None) => return None,
-        Ok(Some(plan)) => content(id, plan),
+        Ok(Some(plan)) => content(id, plan, can),
         Err(why) => html! { p.none { "Cannot be read: " (said(why)) } },
     };
     Some(html! { section.plan aria-labelledby="plan" { h2 #plan { "Plan" } (content) } })
 }
 
-fn content(id: &ReleaseId, plan: &PlanView) -> Markup {
+fn content(id: &ReleaseId, plan: &PlanView, can: Abilities) -> Markup {
     html! {
         p {
             (said(&counted(&plan.counts))) " with revision " (revision(&plan.revision))
@@ -38,7 +39,7 @@ fn content(id: &ReleaseId, plan: &PlanView) -> Markup {
                 }
             },
             None => {
-                p.choice { (approve(id, &plan.hash)) }
+                @if can.act { p.choice { (approve(id, &plan.hash)) } }
                 (command(&format!("supercargo approve release {} -n {} --hash {}", id.name, id.namespace, plan.hash)))
             },
         }
