@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::board::AlertBoard;
 use super::client::{NewsClient, Sent};
-use super::frame::{Frame, Line, serve};
+use super::frame::{Frame, NewsLine, serve};
 use super::mailbox::Mailbox;
 use super::trouble::Trouble;
 use crate::domain::notify::format::{Alert, alert_request};
@@ -54,7 +54,7 @@ impl AlertLine {
     }
 }
 
-impl Line for AlertLine {
+impl NewsLine for AlertLine {
     fn frame(&self) -> &Frame {
         &self.frame
     }

@@ -20,7 +20,7 @@ pub struct Frame {
 }
 
 /// A line of notifications to one receiver.
-pub trait Line: Send + Sync + 'static {
+pub trait NewsLine: Send + Sync + 'static {
     /// Its frame.
     fn frame(&self) -> &Frame;
 
@@ -96,7 +96,7 @@ impl Frame {
 }
 
 /// Sends to the receiver of a line until the line ends.
-pub async fn serve<L: Line>(line: Arc<L>) {
+pub async fn serve<L: NewsLine>(line: Arc<L>) {
     let frame = line.frame();
     let mut changes = frame.receiver.subscribe();
     while !frame.stop.is_cancelled() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::client::{NewsClient, Sent};
-use super::frame::{Frame, Line, serve};
+use super::frame::{Frame, NewsLine, serve};
 use super::queue::{NewsQueue, WaitingNews};
 use super::trouble::Trouble;
 use crate::domain::notify::format::request;
@@ -57,7 +57,7 @@ impl ReceiverLine {
     }
 }
 
-impl Line for ReceiverLine {
+impl NewsLine for ReceiverLine {
     fn frame(&self) -> &Frame {
         &self.frame
     }

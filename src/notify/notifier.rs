@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::alerts::AlertLine;
-use super::frame::{Frame, Line};
+use super::frame::{Frame, NewsLine};
 use super::line::ReceiverLine;
 use super::mailbox::Mailbox;
 use super::own::OwnLines;

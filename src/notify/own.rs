@@ -325,3 +325,60 @@ impl OwnLines {
 fn later(problem: String) -> Sent {
     Sent { fate: NewsFate::Later(None), problem, is_answered: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+
+    use super::*;
+    use crate::domain::identity::ReleaseId;
+    use crate::domain::notify::hosts::HostPattern;
+    use crate::domain::notify::interest::Interest;
+    use crate::domain::notify::news::tests::news;
+    use crate::domain::notify::receiver::ReceiverType;
+    use crate::domain::notify::situation::NewsKind;
+
+    /// An API server that does not answer.
+    struct Silent;
+
+    impl SecretReader for Silent {
+        fn read<'s>(&'s self, _: &'s str) -> BoxFuture<'s, Result<BTreeMap<String, Vec<u8>>, String>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn declared(name: &str) -> DeclaredReceiver {
+        let interest = Interest { kinds: NewsKind::ALL.into(), namespaces: None, selector: None };
+        DeclaredReceiver { name: name.into(), kind: ReceiverType::Slack, secret: "s".into(), interest }
+    }
+
+    fn one(namespace: &str, mailbox: &Arc<Mailbox>) -> WaitingNews {
+        let release = ReleaseId { namespace: namespace.into(), name: "web".into() };
+        let (now, mailbox) = (Instant::now(), Arc::downgrade(mailbox));
+        WaitingNews { news: Arc::new(News { release, ..news() }), mailbox, due: now, came: now }
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_receivers_of_releases_has_a_bound_and_ends_with_the_release() {
+        let hosts = AllowedHosts::new(vec![HostPattern::parse("a.example").unwrap()], Vec::new());
+        let (lines, mailbox) = (OwnLines::new(hosts, None), Arc::new(Mailbox::default()));
+        let secrets: Arc<dyn SecretReader> = Arc::new(Silent);
+        let add = |namespace: &str, receiver: usize| {
+            lines.add(&declared(&format!("spec/{receiver}")), &secrets, one(namespace, &mailbox))
+        };
+        for n in 0..MAX_LINES {
+            assert_eq!(add("apps", n), Ok(()));
+        }
+        assert!(add("apps", MAX_LINES).is_err());
+        // Another one of a receiver that has one waiting, and another namespace.
+        assert_eq!(add("apps", 0), Ok(()));
+        assert_eq!(add("other", 0), Ok(()));
+        // The release does not name most of them any more.
+        assert_eq!(lines.keep("apps", "u-1", &[declared("spec/0")]).len(), MAX_LINES - 1);
+        assert_eq!(add("apps", 1), Ok(()));
+        drop(mailbox);
+        while !lines.lines().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}

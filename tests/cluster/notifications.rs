@@ -357,7 +357,7 @@ async fn each_chat_gets_its_format_and_no_formatting_of_others() {
         let text = text.to_string();
         assert!(text.contains("app in ") && text.contains("channel"), "{kind}: {text}");
         if *kind != "teams" {
-            for live in ["<!channel>", "](https://", "](http"] {
+            for live in ["<!channel>", "://"] {
                 assert!(!text.contains(live), "{kind}: {text}");
             }
         }

@@ -1,7 +1,6 @@
 //! Receivers of notifications that a release names.
 
 use kube::KubeSchema;
-use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

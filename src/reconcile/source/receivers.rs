@@ -19,8 +19,8 @@ pub async fn read_receiver_secret(
     account: Option<&str>,
     name: &str,
 ) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let service_account = account.map(str::to_owned);
-    let release = Release { id: id.clone(), service_account, ..Release::default() };
+    let mut release = Release::default();
+    (release.id, release.service_account) = (id.clone(), account.map(str::to_owned));
     let unread = |error: ApiError| format!("Secret {name} cannot be read: {}", chain(&error));
     let session = env.home_session(&release).map_err(unread)?;
     // The API server impersonates an account that does not exist.

@@ -125,6 +125,7 @@ fn is_after_www(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::message::and_more;
     use crate::domain::run::notify::news::tests::news;
     use crate::domain::run::notify::situation::NewsKind;
 
@@ -202,7 +203,7 @@ mod tests {
         for (format, most) in [(slack as Format, 3900), (mattermost, 3900), (discord, 1990)] {
             let all = shown(format, &many, None);
             let named = all.matches("web in apps").count();
-            assert!(all.len() <= most && all.ends_with(&format!("and {} more", 10_000 - named)), "{all}");
+            assert!(all.len() <= most && all.ends_with(&and_more(10_000 - named).unwrap()), "{all}");
         }
     }
 
