@@ -121,6 +121,6 @@ mod tests {
         check("a.test", 1, (0, 1));
         check("a.test", 28, (0, 0));
         check("a.example", 1, (3, 0));
-        assert!(answer(&[0; 5]).is_none());
+        assert!(answer(&[0; 5], Ipv4Addr::LOCALHOST).is_none());
     }
 }
