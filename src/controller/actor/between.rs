@@ -38,10 +38,14 @@ impl Actor {
             if self.caches.rollout.is_released(&self.caches.cluster, &touched) {
                 return Some(Trigger::Full);
             }
-            tokio::select! {
-                biased;
-                () = self.caches.cluster.ask_touched(&touched) => {}
-                () = self.signals.superseded() => {}
+            // What works here is on the heap and only as long as it works: thousands of releases wait at a time.
+            if !touched.is_empty() {
+                let asking = Box::pin(self.caches.cluster.ask_touched(&touched));
+                tokio::select! {
+                    biased;
+                    () = asking => {}
+                    () = self.signals.superseded() => {}
+                }
             }
             if self.caches.cluster.has_ended(&touched) {
                 return Some(Trigger::Objects);
@@ -58,7 +62,7 @@ impl Actor {
             if self.caches.rollout.is_outdated(&self.caches.cluster, &touched) {
                 return Some(Trigger::Full);
             }
-            if self.watch_health().await {
+            if Box::pin(self.watch_health()).await {
                 return Some(Trigger::Objects);
             }
             let correction = self.caches.drift.next_correction(now).map(|at| {
@@ -68,7 +72,7 @@ impl Actor {
             let wake = [due, correction, drifted.then_some(earliest)].into_iter().flatten().min();
             tokio::select! {
                 () = self.signals.changed() => {}
-                () = self.mailbox.changed() => self.record_accepted().await,
+                () = self.mailbox.changed() => Box::pin(self.record_accepted()).await,
                 // It may show changes that were missed.
                 () = any_synced(&self.caches.cluster.blind) => {
                     self.caches.cluster.blind.retain(|watch| watch.state() != State::Synced);
