@@ -218,6 +218,20 @@ impl Session {
         self.events(namespace, &about(kind, name)).await
     }
 
+    /// The same, one after another: a caller that keeps few of them has few in memory.
+    ///
+    /// # Errors
+    /// As [`Session::events_about`].
+    pub async fn each_event_about(
+        &self,
+        namespace: &str,
+        kind: &str,
+        name: &str,
+        observe: impl FnMut(Value),
+    ) -> Result<(), ApiError> {
+        self.each_event(namespace, &about(kind, name), observe).await
+    }
+
     /// All events of a namespace.
     ///
     /// # Errors
@@ -227,23 +241,35 @@ impl Session {
     }
 
     async fn events(&self, namespace: &str, query: &str) -> Result<Vec<Value>, ApiError> {
+        let mut found: Vec<Value> = Vec::new();
+        self.each_event(namespace, query, |event| found.push(event)).await?;
+        Ok(found)
+    }
+
+    async fn each_event(
+        &self,
+        namespace: &str,
+        query: &str,
+        mut observe: impl FnMut(Value),
+    ) -> Result<(), ApiError> {
         let path = events().collection(Some(namespace));
         let listing = Listing { path: &path, query, metadata_only: false, page: PAGE };
-        let mut found: Vec<Value> = Vec::new();
+        let mut count = 0;
         pages::each(self, listing, |event| {
-            if found.len() == MAX_OBJECTS {
+            if count == MAX_OBJECTS {
                 return Err(ApiError::answer(format!("found more than {MAX_OBJECTS} events")));
             }
+            count += 1;
             let mut event: Value = serde_json::from_str(event).map_err(ApiError::answer)?;
             if let Some(event) = event.as_object_mut() {
                 event.insert("apiVersion".to_owned(), "v1".into());
                 event.insert("kind".to_owned(), "Event".into());
             }
-            found.push(event);
+            observe(event);
             Ok(())
         })
         .await?;
-        Ok(found)
+        Ok(())
     }
 
     /// Watches the events about an object, until the future is dropped.

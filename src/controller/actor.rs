@@ -121,7 +121,7 @@ impl Actor {
         }
     }
 
-    /// Runs until the release is gone or the process ends. On the heap: a future has room for each of its arguments twice.
+    /// Runs until the release is gone or the process ends. A box: a future has room for its arguments twice.
     pub async fn live(mut self: Box<Self>) {
         let mut trigger = Trigger::Full;
         let mut due = None;
@@ -138,8 +138,7 @@ impl Actor {
                 trigger = Trigger::Full;
             }
             self.signals.take_touched();
-            // The future of a run is large: it lives on the heap, and only as
-            // long as the run.
+            // The future of a run is large: it lives on the heap, and only as long as the run.
             match Box::pin(self.run(trigger)).await {
                 Next::Over => return,
                 Next::Wait(delay) => {

@@ -134,6 +134,7 @@ impl OwnLines {
                 continue;
             };
             let news = News::new(subject, &situation, &next, status, now);
+            self.read_by(&id.namespace, uid, &one.name, secrets);
             if !mailbox.offer(&one.name, &news.id) {
                 continue;
             }
@@ -147,6 +148,14 @@ impl OwnLines {
         }
     }
 
+    /// The release may have another account now: the Secret is read with its rights.
+    fn read_by(&self, namespace: &str, uid: &str, receiver: &str, secrets: &Arc<dyn SecretReader>) {
+        let key = (namespace.to_owned(), uid.to_owned(), receiver.to_owned());
+        if let Some(line) = self.lines().get(&key) {
+            *line.secrets() = Arc::clone(secrets);
+        }
+    }
+
     /// Adds a notification; an error when there is no place for it.
     fn add(
         &self,
@@ -157,6 +166,8 @@ impl OwnLines {
         let namespace = one.news.release.namespace.clone();
         let key = (namespace.clone(), one.news.uid.clone(), declared.name.clone());
         let mut lines = self.lines();
+        // One whose actor is gone is about to end, with what it has.
+        lines.retain(|known, line| *known != key || !line.stop.is_cancelled());
         if let Some(line) = lines.get(&key) {
             *line.secrets() = Arc::clone(secrets);
             if line.with(|queue| queue.add(one)) {
@@ -283,9 +294,14 @@ impl OwnLines {
                     if let Some(mailbox) = &mailbox {
                         mailbox.fails(&declared.name, problem);
                     }
+                    // A client takes memory, and the mailbox ends with its actor, which ends the line.
+                    opened = None;
+                    drop(mailbox);
                     tokio::time::sleep(pause).await;
+                    continue;
                 }
             }
+            drop(mailbox);
             tokio::time::sleep(Duration::from_secs(60) / declared.kind.per_minute().clamp(1, 60)).await;
         }
     }

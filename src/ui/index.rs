@@ -29,6 +29,16 @@ pub enum Sync {
 }
 
 impl Sync {
+    /// The same without the words of the API server.
+    pub fn without_words(self) -> Self {
+        match self {
+            Self::Failed(_) => {
+                Self::Failed("the operator cannot follow all releases; its log has the cause".to_owned())
+            }
+            other => other,
+        }
+    }
+
     /// The worse of two: what a page with both has to say.
     fn worse(self, other: &Self) -> Self {
         match (&self, other) {

@@ -109,7 +109,8 @@ impl Feed {
     /// The blocks of a release. It is read again when it has changed, and not all the time.
     async fn release(&mut self, id: &ReleaseId) -> Option<Vec<Blocks>> {
         let rows = self.viewer.rows(&self.site.index);
-        let row = rows.rows.get(id).cloned();
+        // Of all rows: a person may open a release that they may not list. It is compared and not shown.
+        let row = self.site.index.rows().rows.get(id).cloned();
         self.due = None;
         match &self.release {
             Some(read) if read.row == row => {}

@@ -25,11 +25,12 @@ impl PersonSessions {
         Ok(Self(Arc::new(Shared { namespace, server, ..shared })))
     }
 
-    /// The session of the person who has this token. All of them share connections, and one bound on their requests.
+    /// The session of the person of this name who has this token. All of them share connections, and one bound on their
+    /// requests, of which nobody gets more than half.
     ///
     /// # Errors
     /// When the token cannot be part of a request.
-    pub fn with_token(&self, token: &str) -> Result<Session, ApiError> {
+    pub fn with_token(&self, token: &str, name: &str) -> Result<Session, ApiError> {
         let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(ApiError::configuration)?;
         bearer.set_sensitive(true);
         let Self(nobody) = self;
@@ -46,6 +47,6 @@ impl PersonSessions {
                 Arc::clone(&identity),
             )
         };
-        Ok(Session { shared: Arc::new(shared), identity, user: None, tenant: None })
+        Ok(Session { shared: Arc::new(shared), identity, user: None, tenant: Some(name.into()) })
     }
 }

@@ -60,7 +60,7 @@ struct Looked {
     void: BTreeSet<String>,
     seen: BTreeMap<String, SeenLease>,
     /// Since when the Lease of a holder is known not to exist.
-    absent: BTreeMap<String, Instant>,
+    absent: BTreeMap<String, (Instant, Instant)>,
     /// Until when the last look at the Lease of a holder is the answer for all that ask.
     again: BTreeMap<String, Instant>,
 }
@@ -252,7 +252,11 @@ impl Members {
         let lease = self.session.read_lease(&self.namespace, name).await?;
         if lease.version.is_empty() {
             // A person may have deleted it: its holder notices at its next renewal.
-            let since = *looked.absent.entry(holder.to_owned()).or_insert_with(Instant::now);
+            let (since, last) =
+                looked.absent.get(holder).copied().unwrap_or((Instant::now(), Instant::now()));
+            // Between two looks it may have been there again.
+            let since = if last.elapsed() > self.times.retry * 2 { Instant::now() } else { since };
+            looked.absent.insert(holder.to_owned(), (since, Instant::now()));
             return Ok(since.elapsed() >= self.times.duration);
         }
         looked.absent.remove(holder);

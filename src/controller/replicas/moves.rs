@@ -72,10 +72,15 @@ where
     A: Future<Output = Result<MoveResult, ApiError>>,
     P: Future<Output = ()>,
 {
-    let mut is_reported = false;
+    let (mut is_reported, mut is_in_doubt) = (false, false);
     loop {
         match AssertUnwindSafe(attempt()).catch_unwind().await {
             Ok(Ok(result)) => return result,
+            // A refusal, of an admission webhook for example: nothing was written, and nothing is under way.
+            Ok(Err(error)) if !is_in_doubt && is_refusal(&error) => {
+                tracing::warn!(release = %id, error = chain(&error), "the owner cannot be changed");
+                return MoveResult::Later;
+            }
             Ok(Err(error)) if !std::mem::replace(&mut is_reported, true) => {
                 tracing::warn!(release = %id, error = chain(&error), "cannot change the owner; retrying");
             }
@@ -84,8 +89,14 @@ where
             }
             Err(_) => tracing::error!(release = %id, "a change of the owner crashed; retrying"),
         }
+        is_in_doubt = true;
         pause().await;
     }
+}
+
+/// Whether the API server has answered that it does not do it.
+fn is_refusal(error: &ApiError) -> bool {
+    error.status().is_some_and(|status| (400..500).contains(&status.code))
 }
 
 async fn attempt(session: &Session, members: &Members, asked: &Move) -> Result<MoveResult, ApiError> {

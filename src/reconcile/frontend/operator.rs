@@ -69,6 +69,8 @@ impl OperatorRequest<'_> {
     /// of its rendering, if it has any.
     pub async fn reconcile(mut self, caches: &mut Caches) -> (Outcome, Arc<ReleaseStatus>, Option<Release>) {
         let (env, place) = (self.placed(caches, false).await, self.place.take());
+        // Another cluster has its own workers: one that is slow must not keep releases of other clusters from beginning.
+        let place = place.filter(|_| env.target.pool().is_none());
         let slot = WorkerSlot::new(self.pool(&env)).with_place(place);
         let timer = PhaseTimer::new(&env.metrics);
         let reported = ReportedStatus::shared(Arc::clone(&self.status));
@@ -104,6 +106,8 @@ impl OperatorRequest<'_> {
     /// Deletes or keeps the objects of a deleted release.
     pub async fn finalize(mut self, caches: &mut Caches) -> (FinalizeResult, Arc<ReleaseStatus>) {
         let (env, place) = (self.placed(caches, true).await, self.place.take());
+        // Another cluster has its own workers: one that is slow must not keep releases of other clusters from beginning.
+        let place = place.filter(|_| env.target.pool().is_none());
         let slot = WorkerSlot::new(self.pool(&env)).with_place(place);
         let timer = PhaseTimer::new(&env.metrics);
         let reported = ReportedStatus::shared(Arc::clone(&self.status));

@@ -74,7 +74,11 @@ pub async fn wait_beside<T>(
                 let now = Instant::now();
                 if !is_queued && queue.waits().is_some_and(|since| since + MEMORY_PATIENCE <= now) {
                     is_queued = true;
-                    scope.write_progress(None, MEMORY).await;
+                    // Others of the namespace may need no memory: drift, a deletion.
+                    scope.slot.step_aside();
+                    if !silent {
+                        scope.write_progress(None, MEMORY).await;
+                    }
                 }
                 let over = queue.left().unwrap_or(now) + PATIENCE;
                 if over > now {

@@ -87,7 +87,9 @@ async fn judge(site: &SharedSite, request: &Parts) -> Result<Option<Viewer>, Box
     match known {
         Ok(viewer) => Ok(Some(viewer)),
         Err(EntryRefusal::NoAnswer(error)) => {
-            let page = problem::unjudged(&chain(&error));
+            // It may name the account of the operator, and nobody is known yet.
+            tracing::warn!(error = chain(&error), "cannot judge a request for the page");
+            let page = problem::unjudged();
             Err((StatusCode::SERVICE_UNAVAILABLE, page).into_response().into())
         }
         Err(EntryRefusal::Unknown) => Err(unknown(site, request).into()),

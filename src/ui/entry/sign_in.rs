@@ -59,6 +59,9 @@ pub async fn ask(State(site): State<SharedSite>, RawQuery(query): RawQuery) -> R
     sign_in_form(own_path(&to), None).into_response()
 }
 
+/// What the form says when the API server has not answered.
+const NO_ANSWER: &str = "The token cannot be checked now. Try again; the log of the operator has the cause.";
+
 /// Takes a token, and gives the cookie for it.
 pub async fn enter(State(site): State<SharedSite>, headers: HeaderMap, body: Bytes) -> Response {
     let Entrance::Tokens(door) = &site.entrance else { return nothing_here() };
@@ -76,19 +79,16 @@ pub async fn enter(State(site): State<SharedSite>, headers: HeaderMap, body: Byt
             return again(StatusCode::UNAUTHORIZED, why);
         }
         Err(EntryRefusal::NoAnswer(error)) => {
-            return again(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &format!("Cannot check the token: {}", chain(&error)),
-            );
+            // It may name the account of the operator, and nobody is known yet.
+            tracing::warn!(error = chain(&error), "cannot check a token for the page");
+            return again(StatusCode::SERVICE_UNAVAILABLE, NO_ANSWER);
         }
     }
     let sealed = match door.key().await {
         Ok(key) => key.seal(&token),
         Err(error) => {
-            return again(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &format!("Cannot read the key: {}", chain(&error)),
-            );
+            tracing::warn!(error = chain(&error), "cannot read the key for the cookies of the page");
+            return again(StatusCode::SERVICE_UNAVAILABLE, NO_ANSWER);
         }
     };
     let Some(sealed) = sealed else {

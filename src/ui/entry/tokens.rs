@@ -32,6 +32,8 @@ const MAX_KNOWN: usize = 1024;
 const MAX_NAMESPACES: usize = 500;
 /// Reviews of one person at a time, and persons who are reviewed at a time.
 const AT_ONCE: usize = 8;
+/// Tokens that are not known yet, reviewed at a time: anyone can send some.
+const STRANGERS_AT_ONCE: usize = 4;
 
 type Hash = [u8; 32];
 
@@ -72,6 +74,7 @@ struct Memory(HashMap<Hash, KnownPerson>);
 
 impl Memory {
     fn keep(&mut self, key: Hash, person: KnownPerson) {
+        self.0.retain(|_, known| known.checked.elapsed() < GRACE);
         if !self.0.contains_key(&key) && self.0.len() >= MAX_KNOWN {
             let oldest = self.0.iter().min_by_key(|(_, person)| person.checked).map(|(key, _)| *key);
             oldest.and_then(|oldest| self.0.remove(&oldest));
@@ -89,6 +92,8 @@ pub struct TokenDoor {
     key: OnceCell<SealKey>,
     memory: Mutex<Memory>,
     turns: Semaphore,
+    /// The same for tokens that are not known yet.
+    strangers: Semaphore,
 }
 
 impl TokenDoor {
@@ -98,8 +103,9 @@ impl TokenDoor {
     /// When the certificates of the API server are invalid.
     pub fn new(operator: Session, home: (String, String)) -> Result<Self, ApiError> {
         let persons = PersonSessions::of(&operator)?;
-        let (memory, turns) = (Mutex::default(), Semaphore::new(AT_ONCE));
-        Ok(Self { operator, persons, home, key: OnceCell::new(), memory, turns })
+        let (memory, turns, strangers) =
+            (Mutex::default(), Semaphore::new(AT_ONCE), Semaphore::new(STRANGERS_AT_ONCE));
+        Ok(Self { operator, persons, home, key: OnceCell::new(), memory, turns, strangers })
     }
 
     /// The key of cookies.
@@ -134,10 +140,14 @@ impl TokenDoor {
         if fresh.as_ref().is_some_and(|person| person.unreviewed(namespaces).is_empty()) {
             return Ok(fresh);
         }
-        // Never closed.
-        let _turn = self.turns.acquire().await;
-        let reviewing = tokio::time::timeout(PATIENCE, self.review(token, before.clone(), namespaces)).await;
-        match reviewing.unwrap_or(Err(ApiError::Timeout(PATIENCE))) {
+        // Tokens that nobody has seen before wait for each other, and not those of known persons for them.
+        let turns = if before.is_some() { &self.turns } else { &self.strangers };
+        let reviewing = tokio::time::timeout(PATIENCE, async {
+            // Never closed.
+            let _turn = turns.acquire().await;
+            self.review(token, before.clone(), namespaces).await
+        });
+        match reviewing.await.unwrap_or(Err(ApiError::Timeout(PATIENCE))) {
             Ok(Some(person)) => {
                 self.memory().keep(key, person.clone());
                 Ok(Some(person))
@@ -188,7 +198,7 @@ impl TokenDoor {
 
     async fn judged(&self, token: &Token, user: TokenUser, now: Instant) -> Result<KnownPerson, ApiError> {
         let sees_all = self.operator.may_list_releases(&user, None).await?;
-        let session = self.persons.with_token(token.secret())?;
+        let session = self.persons.with_token(token.secret(), user.name())?;
         Ok(KnownPerson { user, session, checked: now, judged: now, sees_all, reviewed: BTreeMap::new() })
     }
 

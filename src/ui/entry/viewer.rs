@@ -51,6 +51,10 @@ pub struct Abilities {
     pub act: bool,
     /// Compare: it renders artifacts, with the memory of this process.
     pub compare: bool,
+    /// Read objects in other clusters, from the network of this process.
+    pub reach_clusters: bool,
+    /// See what the API server says to this process itself.
+    pub operate: bool,
 }
 
 /// What a request may see and do.
@@ -74,7 +78,7 @@ impl Viewer {
     pub fn of_link(session: Session, place: Place, visitor: Visitor) -> Self {
         Self {
             session,
-            can: Abilities { read: true, act: true, compare: true },
+            can: Abilities { read: true, act: true, compare: true, reach_clusters: true, operate: true },
             place,
             credential: EntryProof::Visitor(visitor.clone()),
             visitor: Some(visitor),
@@ -86,7 +90,7 @@ impl Viewer {
     pub fn of_token(person: &KnownPerson, place: Place, token: &Token) -> Self {
         Self {
             session: person.session.clone(),
-            can: Abilities { read: true, act: true, compare: false },
+            can: Abilities { read: true, act: true, ..Abilities::default() },
             place: Place {
                 person: Some(person.user.name().to_owned()),
                 is_partial: person.namespaces().is_some(),
@@ -109,7 +113,11 @@ impl Viewer {
 
     /// The rows that this viewer sees.
     pub fn rows(&self, index: &ReleaseIndex) -> Rows {
-        let all = index.rows();
+        let mut all = index.rows();
+        if !self.can.operate {
+            // It names the account of the operator, and namespaces that this person may not know.
+            all.sync = all.sync.without_words();
+        }
         match &self.sight {
             Sight::All => all,
             Sight::Namespaces(namespaces) => Rows { rows: Arc::new(seen(&all.rows, namespaces)), ..all },

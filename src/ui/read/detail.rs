@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::api::plan::PlanEntry;
 use crate::api::release::KIND;
@@ -21,6 +22,9 @@ use crate::ui::entry::viewer::Viewer;
 pub const PATIENCE: Duration = Duration::from_millis(700);
 /// The most events that are shown.
 const MAX_EVENTS: usize = 40;
+/// Releases that are read at a time, for all persons: their objects take memory. A static, because it is the memory of
+/// the process that they share.
+static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// What a page without a sign-in says of what it does not show.
 const WITHHELD: &str = "this page shows only the statuses of releases";
@@ -71,12 +75,28 @@ impl Happening {
     }
 }
 
-/// The newest first.
-fn newest(events: &[Value]) -> Vec<Happening> {
-    let mut all: Vec<Happening> = events.iter().map(Happening::of).collect();
-    all.sort_by_key(|happening| std::cmp::Reverse(happening.at));
-    all.truncate(MAX_EVENTS);
-    all
+/// The newest events of many: no more than these are kept.
+#[derive(Default)]
+struct Newest(Vec<Happening>);
+
+impl Newest {
+    fn add(&mut self, event: &Value) {
+        self.0.push(Happening::of(event));
+        if self.0.len() >= MAX_EVENTS * 4 {
+            self.shorten();
+        }
+    }
+
+    fn shorten(&mut self) {
+        self.0.sort_by_key(|happening| std::cmp::Reverse(happening.at));
+        self.0.truncate(MAX_EVENTS);
+    }
+
+    /// The newest first.
+    fn all(mut self) -> Vec<Happening> {
+        self.shorten();
+        self.0
+    }
 }
 
 /// One release.
@@ -109,15 +129,21 @@ impl Detail {
             return Ok(Some(Self { plan: counted_plan(&release), objects, events, release }));
         }
         let objects = async {
-            let reading = Box::pin(objects(session, id, &release));
+            let reading = Box::pin(async {
+                // Never closed.
+                let _turn = TURNS.acquire().await;
+                objects(viewer, id, &release).await
+            });
             match patience {
                 Some(patience) => tokio::time::timeout(patience, reading).await.unwrap_or(Objects::Late),
                 None => reading.await,
             }
         };
         let events = async {
-            let events = session.events_about(&id.namespace, KIND, &id.name).await;
-            events.map(|events| newest(&events)).map_err(|error| chain(&error))
+            let mut newest = Newest::default();
+            let read =
+                session.each_event_about(&id.namespace, KIND, &id.name, |event| newest.add(&event)).await;
+            read.map(|()| newest.all()).map_err(|error| chain(&error))
         };
         let (objects, events, plan) = tokio::join!(objects, events, plan(session, id, &release));
         Ok(Some(Self { plan, objects, events, release }))
@@ -146,13 +172,19 @@ fn counted_plan(release: &Value) -> Result<Option<PlanView>, String> {
 }
 
 /// The objects that the inventory names, with the pods of those that are not ready.
-async fn objects(session: &Session, id: &ReleaseId, release: &Value) -> Objects {
+async fn objects(viewer: &Viewer, id: &ReleaseId, release: &Value) -> Objects {
+    let session = &viewer.session;
     let stored = match session.read_inventory(id).await {
         Ok(stored) => stored,
         Err(error) => return Objects::Unreadable(chain(&error)),
     };
     let read = match &stored.inventory.place {
         None => objects::read(session, &stored.inventory).await.map_err(|error| chain(&error)),
+        // A person may name any server, and this process may reach some that they do not.
+        Some(place) if !viewer.can.reach_clusters => Err(format!(
+            "they are in the cluster {}: see them with supercargo status release {} -n {}",
+            place.server, id.name, id.namespace
+        )),
         Some(place) => objects::read_there(session, release, &stored.inventory)
             .await
             .map_err(|why| format!("they are in the cluster {}, which cannot be read: {why}", place.server)),
@@ -188,10 +220,19 @@ mod tests {
                 "reportingComponent": "supercargo.dev/controller", "lastTimestamp": null}),
             json!({}),
         ];
-        let newest = newest(&events);
+        let mut all = Newest::default();
+        events.iter().for_each(|event| all.add(event));
+        let newest = all.all();
         let shown = |at: usize| (newest[at].reason.as_str(), newest[at].by.as_str(), newest[at].is_warning);
         assert_eq!(shown(0), ("New", "supercargo.dev/controller", true));
         assert_eq!(shown(1), ("Old", "kubelet", false));
         assert_eq!(shown(2), ("", "", false));
+        let mut many = Newest::default();
+        for n in 0..1000 {
+            many.add(&json!({"reason": n.to_string(), "lastTimestamp": format!("2026-01-01T00:{:02}:{:02}Z", n / 60, n % 60)}));
+            assert!(many.0.len() <= MAX_EVENTS * 4);
+        }
+        let many = many.all();
+        assert_eq!((many.len(), many[0].reason.as_str(), many[39].reason.as_str()), (40, "999", "960"));
     }
 }

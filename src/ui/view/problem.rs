@@ -95,10 +95,10 @@ pub fn from_elsewhere(to: &str) -> Markup {
 }
 
 /// For a request of which it is not known whether it may see anything.
-pub fn unjudged(why: &str) -> Markup {
+pub fn unjudged() -> Markup {
     bare(
         "Try again soon",
-        &html! { p { "It is not known who you are, because the API server could not be asked: " (said(why)) } },
+        &html! { p { "It is not known who you are, because the API server could not be asked. The log of the operator has the cause." } },
     )
 }
 
