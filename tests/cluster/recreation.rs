@@ -61,7 +61,7 @@ spec:
         "services",
         "kind: Service
 metadata: {name: addressed}
-spec: {type: NodePort, clusterIP: 10.0.201.1|2, ports: [{port: 80, nodePort: 30991}]}",
+spec: {type: NodePort, clusterIP: 10.0.0.201|202, ports: [{port: 80, nodePort: 30041}]}",
     ),
     (
         "v1",

@@ -162,9 +162,9 @@ async fn uids(scene: &Scene<'_>) -> Vec<String> {
 #[story]
 async fn an_immutable_field_is_refused_and_with_force_the_object_is_recreated() {
     let scene = Scene::begin("immutable").await;
-    scene.install("app", &immutable("one", "main:1", "10.0.200.1"), json!({})).await;
+    scene.install("app", &immutable("one", "main:1", "10.0.0.211"), json!({})).await;
     let before = uids(&scene).await;
-    scene.upgrade("app", "2", &immutable("two", "main:2", "10.0.200.2"));
+    scene.upgrade("app", "2", &immutable("two", "main:2", "10.0.0.212"));
     let refused = scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     let failures = refused["status"]["failures"].as_array().expect("failures");
     assert_eq!(failures.len(), 3, "{failures:#?}");
@@ -182,7 +182,7 @@ async fn an_immutable_field_is_refused_and_with_force_the_object_is_recreated() 
         assert!(!after.is_empty() && *before != after);
     }
     let service = scene.story.object("v1", "services", "web").await.expect("it exists");
-    assert_eq!(service["spec"]["clusterIP"], "10.0.200.2");
+    assert_eq!(service["spec"]["clusterIP"], "10.0.0.212");
 }
 
 #[story]
