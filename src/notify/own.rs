@@ -134,7 +134,10 @@ impl OwnLines {
                 continue;
             };
             let news = News::new(subject, &situation, &next, status, now);
-            self.read_by(&id.namespace, uid, &one.name, secrets);
+            if let Some(line) = self.line(&id.namespace, uid, &one.name) {
+                // The release may have another account now: the Secret is read with its rights.
+                *line.secrets() = Arc::clone(secrets);
+            }
             if !mailbox.offer(&one.name, &news.id) {
                 continue;
             }
@@ -148,12 +151,10 @@ impl OwnLines {
         }
     }
 
-    /// The release may have another account now: the Secret is read with its rights.
-    fn read_by(&self, namespace: &str, uid: &str, receiver: &str, secrets: &Arc<dyn SecretReader>) {
+    /// The line of a receiver, while something waits for it.
+    fn line(&self, namespace: &str, uid: &str, receiver: &str) -> Option<Arc<OwnLine>> {
         let key = (namespace.to_owned(), uid.to_owned(), receiver.to_owned());
-        if let Some(line) = self.lines().get(&key) {
-            *line.secrets() = Arc::clone(secrets);
-        }
+        self.lines().get(&key).cloned()
     }
 
     /// Adds a notification; an error when there is no place for it.
@@ -169,7 +170,6 @@ impl OwnLines {
         // One whose actor is gone is about to end, with what it has.
         lines.retain(|known, line| *known != key || !line.stop.is_cancelled());
         if let Some(line) = lines.get(&key) {
-            *line.secrets() = Arc::clone(secrets);
             if line.with(|queue| queue.add(one)) {
                 self.count(declared, NewsResult::Dropped, 1);
             }
@@ -199,8 +199,7 @@ impl OwnLines {
 
     /// Removes what is not true any more.
     fn withdraw(&self, namespace: &str, uid: &str, receiver: &str, digest: Option<&str>) {
-        let key = (namespace.to_owned(), uid.to_owned(), receiver.to_owned());
-        if let Some(line) = self.lines().get(&key) {
+        if let Some(line) = self.line(namespace, uid, receiver) {
             line.with(|queue| queue.withdraw(uid, digest));
             line.wake.notify_one();
         }

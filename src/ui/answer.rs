@@ -75,8 +75,12 @@ pub fn named(namespace: String, name: String) -> Option<ReleaseId> {
 
 /// A parameter of a query.
 pub fn parameter(query: Option<&str>, name: &str) -> Option<String> {
-    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    field(query.unwrap_or_default().as_bytes(), name)
+}
+
+/// The value of a field of a form that was sent.
+pub fn field(form: &[u8], name: &str) -> Option<String> {
+    form_urlencoded::parse(form).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 #[cfg(test)]

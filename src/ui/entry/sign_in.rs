@@ -10,6 +10,7 @@ use super::seal::{MAX_TOKEN, SealKey};
 use super::token::{EntryRefusal, Token};
 use super::viewer::EntryProof;
 use crate::domain::message::chain;
+use crate::ui::answer::{field, parameter};
 use crate::ui::site::{Entrance, SharedSite};
 use crate::ui::view::problem::{nothing_here, sign_in_form};
 
@@ -55,7 +56,7 @@ pub async fn ask(State(site): State<SharedSite>, RawQuery(query): RawQuery) -> R
     if !matches!(site.entrance, Entrance::Tokens(_)) {
         return nothing_here();
     }
-    let to = parameter(query.unwrap_or_default().as_bytes(), "to").unwrap_or_default();
+    let to = parameter(query.as_deref(), "to").unwrap_or_default();
     sign_in_form(own_path(&to), None).into_response()
 }
 
@@ -65,10 +66,10 @@ const NO_ANSWER: &str = "The token cannot be checked now. Try again; the log of 
 /// Takes a token, and gives the cookie for it.
 pub async fn enter(State(site): State<SharedSite>, headers: HeaderMap, body: Bytes) -> Response {
     let Entrance::Tokens(door) = &site.entrance else { return nothing_here() };
-    let to = parameter(&body, "to").unwrap_or_default();
+    let to = field(&body, "to").unwrap_or_default();
     let to = own_path(&to);
     let again = |status: StatusCode, why: &str| (status, sign_in_form(to, Some(why))).into_response();
-    let Some(token) = Token::parse(&parameter(&body, "token").unwrap_or_default()) else {
+    let Some(token) = Token::parse(&field(&body, "token").unwrap_or_default()) else {
         return again(StatusCode::BAD_REQUEST, "This is no token: paste one line without spaces.");
     };
     match site.viewer(&EntryProof::Token(token.clone())).await {
@@ -114,10 +115,6 @@ pub async fn leave(headers: HeaderMap) -> Response {
 /// The host of a request; the gate has checked it.
 fn host_of(headers: &HeaderMap) -> &str {
     headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-fn parameter(pairs: &[u8], name: &str) -> Option<String> {
-    form_urlencoded::parse(pairs).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 #[cfg(test)]
