@@ -3,9 +3,14 @@
 //! It only avoids conflicts early. The owner of an object is decided by the cluster: labels,
 //! inventories, and creations that fail if the object exists.
 
+mod by_release;
+
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasher;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use self::by_release::ByRelease;
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::Inventory;
 use crate::domain::plan::Conflict;
@@ -16,16 +21,22 @@ pub struct Claims {
     inner: RwLock<Inner>,
 }
 
+/// What is done for a release looks at its own objects, never at those of all releases: there are many of both.
 #[derive(Debug, Default)]
 struct Inner {
-    named: HashMap<ReleaseId, Arc<Inventory>>,
-    reserved: HashMap<ObjectId, ReleaseId>,
-    wanted: HashMap<ObjectId, ReleaseId>,
+    named: HashMap<Arc<ReleaseId>, Arc<Inventory>>,
+    /// Reserved objects that the inventory of their release does not claim yet.
+    reserved: ByRelease<ObjectId>,
+    /// Reserved objects that the inventory of their release claims, by their hash: most objects, and that
+    /// inventory has their names.
+    claimed: HashMap<u64, Arc<ReleaseId>>,
+    hashes: RandomState,
+    wanted: ByRelease<ObjectId>,
     /// What a release waited for in an earlier process, or waits for in another one, as its status names
     /// it: until its first run here.
-    awaited_before: HashMap<String, ReleaseId>,
+    awaited_before: ByRelease<String>,
     /// What a release leaves to another, until that one has applied it.
-    offered: HashMap<ObjectId, ReleaseId>,
+    offered: ByRelease<ObjectId>,
 }
 
 impl Claims {
@@ -41,16 +52,15 @@ impl Claims {
     /// up, since these are free only now, and the releases that gave up the objects it has taken.
     pub fn publish(&self, release: &ReleaseId, inventory: &Arc<Inventory>) -> BTreeSet<ReleaseId> {
         self.write(|i| {
-            i.reserved.retain(|id, owner| owner != release || inventory.claims(id));
-            let before = i.named.insert(release.clone(), Arc::clone(inventory));
-            i.offered.retain(|_, owner| owner != release);
-            let left = inventory.entries.iter().filter(|(_, entry)| entry.retained);
-            i.offered.extend(left.map(|(id, _)| (id.clone(), release.clone())));
+            let before = i.publish(release, inventory);
+            i.offered.take_all(release);
+            for (id, _) in inventory.entries.iter().filter(|(_, entry)| entry.retained) {
+                i.offered.give(release, id.clone());
+            }
             let mut notified = i.pending_owners(before.as_deref(), |id| inventory.claims(id));
-            notified.extend(i.givers(|id| {
-                let had = before.as_deref().is_some_and(|before| has(before, id));
-                has(inventory, id) && !had
-            }));
+            let had = |id: &ObjectId| before.as_deref().is_some_and(|before| has(before, id));
+            let has = inventory.entries.keys().filter(|id| has(inventory, id));
+            notified.extend(i.givers_of(has.filter(|id| !had(id))));
             notified.remove(release);
             notified
         })
@@ -66,10 +76,13 @@ impl Claims {
     /// releases that wait for its objects, and those that kept objects that it does not wait for.
     pub fn hand_over(&self, release: &ReleaseId, awaited: Vec<String>) -> BTreeSet<ReleaseId> {
         self.write(|i| {
-            i.reserved.retain(|_, owner| owner != release);
-            i.offered.retain(|_, owner| owner != release);
+            i.reserved.take_all(release);
+            i.offered.take_all(release);
             let mut notified = i.await_before(release, awaited);
             let before = i.named.remove(release);
+            for id in before.iter().flat_map(|before| before.claimed()) {
+                i.give_up(release, id);
+            }
             notified.extend(i.pending_owners(before.as_deref(), |_| false));
             notified
         })
@@ -96,12 +109,16 @@ impl Claims {
     ) -> Vec<Conflict> {
         self.write(|i| {
             let others = ids.clone().filter_map(|id| {
-                let owner = i.reserved.get(id).filter(|owner| *owner != release)?;
+                let owner = i.reserved(id).filter(|owner| *owner != release)?;
                 Some(Conflict { id: id.clone(), owner: owner.clone(), elsewhere: None })
             });
             let taken: Vec<Conflict> = others.collect();
             if taken.is_empty() {
-                i.reserved.extend(ids.map(|id| (id.clone(), release.clone())));
+                for id in ids {
+                    if i.reserved(id).is_none() {
+                        i.reserved.add(release, id.clone());
+                    }
+                }
             }
             taken
         })
@@ -109,7 +126,7 @@ impl Claims {
 
     /// The release that has reserved an object.
     pub fn reserved(&self, id: &ObjectId) -> Option<ReleaseId> {
-        self.read(|i| i.reserved.get(id).cloned())
+        self.read(|i| i.reserved(id).cloned())
     }
 
     /// A release of an earlier process, or of another one, waits for these objects, until it says here
@@ -138,8 +155,8 @@ impl Claims {
     /// The release that waits for an object, or is about to write it.
     pub fn pending_owner(&self, id: &ObjectId) -> Option<ReleaseId> {
         self.read(|i| {
-            let known = i.wanted.get(id).or_else(|| i.reserved.get(id));
-            let before = || Some(&i.awaited_before).filter(|b| !b.is_empty())?.get(&id.to_string());
+            let known = i.wanted.owner(id).or_else(|| i.reserved(id));
+            let before = || Some(&i.awaited_before).filter(|b| !b.is_empty())?.owner(id.to_string().as_str());
             known.or_else(before).cloned()
         })
     }
@@ -156,21 +173,48 @@ fn has(inventory: &Inventory, id: &ObjectId) -> bool {
 }
 
 impl Inner {
+    /// The new inventory of a release; returns the one before.
+    fn publish(&mut self, release: &ReleaseId, inventory: &Arc<Inventory>) -> Option<Arc<Inventory>> {
+        let name = match self.named.get_key_value(release) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::new(release.clone()),
+        };
+        let before = self.named.insert(Arc::clone(&name), Arc::clone(inventory));
+        for id in before.iter().flat_map(|before| before.claimed()).filter(|id| !inventory.claims(id)) {
+            self.give_up(release, id);
+        }
+        for id in self.reserved.take_all(release).iter().filter(|id| inventory.claims(id)) {
+            self.claimed.entry(self.hashes.hash_one(id)).or_insert_with(|| Arc::clone(&name));
+        }
+        before
+    }
+
+    /// The inventory of a release does not claim an object any more.
+    fn give_up(&mut self, release: &ReleaseId, id: &ObjectId) {
+        let hash = self.hashes.hash_one(id);
+        if self.claimed.get(&hash).is_some_and(|owner| **owner == *release) {
+            self.claimed.remove(&hash);
+        }
+    }
+
+    /// The release that has reserved an object.
+    fn reserved(&self, id: &ObjectId) -> Option<&ReleaseId> {
+        let claimed = || {
+            let owner = self.claimed.get(&self.hashes.hash_one(id))?;
+            self.named.get(owner).is_some_and(|inventory| inventory.claims(id)).then_some(&**owner)
+        };
+        self.reserved.owner(id).or_else(claimed)
+    }
+
     /// See [`Claims::want`].
     fn want(&mut self, release: &ReleaseId, ids: &BTreeSet<ObjectId>) -> BTreeSet<ReleaseId> {
-        let dropped: BTreeSet<ObjectId> = self
-            .wanted
-            .extract_if(|id, pending_owner| *pending_owner == *release && !ids.contains(id))
-            .map(|(id, _)| id)
-            .collect();
-        let before = self.awaited_before.extract_if(|_, owner| owner == release);
-        let before: BTreeSet<String> = before.map(|(object, _)| object).collect();
+        let dropped = self.wanted.take_unless(release, |id| ids.contains(id));
+        let before = self.awaited_before.take_all(release);
         for id in ids {
-            self.wanted.entry(id.clone()).or_insert_with(|| release.clone());
+            self.wanted.add(release, id.clone());
         }
-        let is_dropped =
-            |id: &ObjectId| dropped.contains(id) || !ids.contains(id) && before.contains(&id.to_string());
-        let mut notified = self.givers(is_dropped);
+        let mut notified = self.givers_of(dropped.iter());
+        notified.extend(self.givers_by_name(&before, |id| !ids.contains(id)));
         notified.remove(release);
         notified
     }
@@ -178,25 +222,36 @@ impl Inner {
     /// A release waits for these objects, until it says itself what it wants. Returns the releases that
     /// keep objects for it that it does not wait for any more.
     fn await_before(&mut self, release: &ReleaseId, objects: Vec<String>) -> BTreeSet<ReleaseId> {
-        let wanted = self.wanted.extract_if(|_, pending_owner| pending_owner == release);
-        let mut dropped: BTreeSet<String> = wanted.map(|(id, _)| id.to_string()).collect();
-        let before = self.awaited_before.extract_if(|_, owner| owner == release);
-        dropped.extend(before.map(|(object, _)| object));
+        let wanted = self.wanted.take_all(release);
+        let mut dropped: BTreeSet<String> = wanted.iter().map(ToString::to_string).collect();
+        dropped.extend(self.awaited_before.take_all(release));
         for object in objects {
             dropped.remove(&object);
-            self.awaited_before.insert(object, release.clone());
+            self.awaited_before.give(release, object);
         }
-        if dropped.is_empty() {
-            return BTreeSet::new();
-        }
-        let mut notified = self.givers(|id| dropped.contains(&id.to_string()));
+        let mut notified = self.givers_by_name(&dropped, |_| true);
         notified.remove(release);
         notified
     }
 
-    /// The releases that gave up objects, and still have them in their inventories.
-    fn givers(&self, which: impl Fn(&ObjectId) -> bool) -> BTreeSet<ReleaseId> {
-        let offered = self.offered.iter().filter(|(id, _)| which(id));
+    /// The releases that gave up these objects, and still have them in their inventories.
+    fn givers_of<'a>(&self, ids: impl Iterator<Item = &'a ObjectId>) -> BTreeSet<ReleaseId> {
+        match self.offered.is_empty() {
+            true => BTreeSet::new(),
+            false => ids.filter_map(|id| self.offered.owner(id)).cloned().collect(),
+        }
+    }
+
+    /// The same for objects as a status names them: a name may be that of several.
+    fn givers_by_name(
+        &self,
+        names: &BTreeSet<String>,
+        which: impl Fn(&ObjectId) -> bool,
+    ) -> BTreeSet<ReleaseId> {
+        if names.is_empty() {
+            return BTreeSet::new();
+        }
+        let offered = self.offered.all().filter(|(id, _)| which(id) && names.contains(&id.to_string()));
         offered.map(|(_, giver)| giver.clone()).collect()
     }
 
@@ -207,9 +262,9 @@ impl Inner {
         before: Option<&Inventory>,
         still: impl Fn(&ObjectId) -> bool,
     ) -> BTreeSet<ReleaseId> {
-        let Some(before) = before else { return BTreeSet::new() };
-        let freed = self.wanted.iter().filter(|(id, _)| before.claims(id) && !still(id));
-        freed.map(|(_, pending_owner)| pending_owner.clone()).collect()
+        let Some(before) = before.filter(|_| !self.wanted.is_empty()) else { return BTreeSet::new() };
+        let freed = before.claimed().filter(|id| !still(id));
+        freed.filter_map(|id| self.wanted.owner(id)).cloned().collect()
     }
 }
 
@@ -247,6 +302,38 @@ mod tests {
         claims.want(&second, std::iter::empty());
         claims.publish(&first, &both);
         assert!(!notifies(claims.forget(&first)), "nobody waits");
+    }
+
+    #[test]
+    fn an_object_is_reserved_from_before_its_first_write_until_it_leaves_the_inventory() {
+        let (first, second) = (release("first"), release("second"));
+        let [x, y] =
+            ["x", "y"].map(|id| ObjectId::from_inventory_id(&format!("apps_{id}__ConfigMap")).unwrap());
+        let claims = Claims::default();
+        let reserved = |claims: &Claims| [&x, &y].map(|id| claims.reserved(id));
+        let (mine, nobody) = (Some(first.clone()), None::<ReleaseId>);
+        // What an inventory claims is not reserved by that alone: its owner may not be about to write it.
+        claims.publish(&first, &inventory(&[("x", false), ("y", false)]));
+        assert_eq!(reserved(&claims), [nobody.clone(), nobody.clone()]);
+        assert!(claims.reserve(&first, [&x, &y].into_iter()).is_empty());
+        assert_eq!(reserved(&claims), [mine.clone(), mine.clone()]);
+        for _ in 0..2 {
+            claims.publish(&first, &inventory(&[("x", false), ("y", false)]));
+            assert_eq!(reserved(&claims), [mine.clone(), mine.clone()]);
+            assert!(claims.reserve(&first, [&x].into_iter()).is_empty(), "again");
+            let taken = claims.reserve(&second, [&x, &y].into_iter());
+            assert_eq!(taken.iter().map(|taken| &taken.id).collect::<Vec<_>>(), [&x, &y]);
+        }
+        claims.publish(&first, &inventory(&[("x", true), ("y", false)]));
+        assert_eq!(reserved(&claims), [nobody.clone(), mine.clone()]);
+        assert!(claims.reserve(&second, [&x].into_iter()).is_empty());
+        assert_eq!(reserved(&claims), [Some(second.clone()), mine]);
+        claims.forget(&first);
+        assert_eq!(reserved(&claims), [Some(second.clone()), nobody.clone()]);
+        // It was never written.
+        claims.publish(&second, &inventory(&[]));
+        assert_eq!(reserved(&claims), [nobody.clone(), nobody]);
+        claims.read(|inner| assert!(inner.claimed.is_empty() && inner.reserved.is_empty()));
     }
 
     #[test]
