@@ -18,7 +18,7 @@ use crate::api::keys;
 use crate::api::release::{GROUP, PLURAL, VERSION};
 use crate::api::status::{OwnerStatus, ReleaseStatus};
 use crate::domain::identity::ReleaseId;
-use crate::domain::observed::ObservedRelease;
+use crate::domain::observed::KeptRelease;
 use crate::domain::patch::selector::Selector;
 
 const JSON_PATCH: &str = "application/json-patch+json";
@@ -29,7 +29,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 pub enum ReleaseEvent {
     /// The state of a release. One that does not fit the schema says so, and the others
     /// continue.
-    Present(Arc<ObservedRelease>),
+    Present(Arc<KeptRelease>),
     /// A release was deleted.
     Absent(ReleaseId),
     /// A list of a namespace, or of all, begins: a release that is not seen before
@@ -308,12 +308,7 @@ fn translate(event: Event<'_>, namespace: Option<&String>) -> Option<ReleaseEven
         Event::Listing => ReleaseEvent::Listing(namespace.cloned()),
         Event::Listed => ReleaseEvent::Listed(namespace.cloned()),
         // Without metadata there is nothing to report.
-        Event::Present(text) => {
-            let mut seen = ObservedRelease::read(text).ok()?;
-            // It would be most of the memory of a release, and nothing reads it.
-            seen.resource.metadata.managed_fields = None;
-            ReleaseEvent::Present(Arc::new(seen))
-        }
+        Event::Present(text) => ReleaseEvent::Present(Arc::new(KeptRelease::read(text).ok()?)),
         Event::Absent(text) => ReleaseEvent::Absent(id(text)?),
         Event::Following => return None,
         Event::Failed(State::Denied(message)) => ReleaseEvent::Failed(message),

@@ -2,6 +2,7 @@
 
 mod between;
 mod news;
+mod rest;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +12,18 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use self::rest::LastStatus;
 use super::health_watch::HealthWatch;
 use super::specs::{Spec, Specs};
 use super::{log, report};
 use crate::api::keys;
 use crate::api::reason::{Disposition, Reason};
 use crate::api::release::{DriftMode, OCIArtifactRelease};
-use crate::api::status::ReleaseStatus;
 use crate::cluster::error::ApiError;
 use crate::domain::identity::ReleaseId;
-use crate::domain::observed::ObservedRelease;
+use crate::domain::observed::{KeptRelease, ObservedRelease};
 use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::release::{InvalidSpec, Release, has_begun, id_of};
+use crate::domain::release::{InvalidSpec, Release, has_begun};
 use crate::domain::schedule::{Ended, RunIntervals, backoff, next};
 use crate::domain::status;
 use crate::notify::{Mailbox, Notifier};
@@ -59,11 +60,13 @@ pub struct SharedState {
 pub struct Actor {
     shared: Arc<SharedState>,
     id: ReleaseId,
-    latest: watch::Receiver<Arc<ObservedRelease>>,
+    latest: watch::Receiver<Arc<KeptRelease>>,
     signals: Arc<Signals>,
     mailbox: Arc<Mailbox>,
     caches: Caches,
-    status: Arc<ReleaseStatus>,
+    status: LastStatus,
+    /// The release as its run sees it.
+    opened: Option<(Arc<KeptRelease>, Arc<ObservedRelease>)>,
     failures: u32,
     /// Runs in a row that waited for something else.
     waits: u32,
@@ -90,13 +93,14 @@ impl Actor {
     /// A new release. `caches` may have its inventory already.
     pub fn new(
         shared: Arc<SharedState>,
-        latest: watch::Receiver<Arc<ObservedRelease>>,
+        latest: watch::Receiver<Arc<KeptRelease>>,
         signals: Arc<Signals>,
         caches: Caches,
     ) -> Self {
         let (id, status) = {
-            let resource = &latest.borrow().resource;
-            (id_of(resource), Arc::new(resource.status.clone().unwrap_or_default()))
+            let kept = latest.borrow();
+            let status = kept.open().ok().and_then(|open| open.resource.status).unwrap_or_default();
+            (kept.id.clone(), Arc::new(status).into())
         };
         let (drift, began) = (DriftMode::Correct, Instant::now());
         let (failures, waits, lingered, health_watch) = (0, 0, 0, HealthWatch::default());
@@ -110,6 +114,7 @@ impl Actor {
             mailbox,
             caches,
             status,
+            opened: None,
             failures,
             waits,
             lingered,
@@ -159,7 +164,8 @@ impl Actor {
     }
 
     async fn run(&mut self, trigger: Trigger) -> Next {
-        let seen = Arc::clone(&self.latest.borrow_and_update());
+        // It was read before.
+        let Some(seen) = self.look() else { return Next::Wait(None) };
         // The span has the level of errors, so that no RUST_LOG removes the release's name from its
         // lines.
         let span = tracing::error_span!(
@@ -205,15 +211,16 @@ impl Actor {
             let changed = error.is_conflict();
             return Next::Wait(Some(if changed { FINALIZER_RETRY } else { STATUS_RETRY }));
         }
-        let (status, place) = (Arc::clone(&self.status), self.place.take());
+        let (status, place) = (Arc::clone(self.status.open()), self.place.take());
         let (env, pool, signals) = (&shared.env, &shared.pool, &*signals);
         let request = OperatorRequest { env, pool, release: &release, trigger, signals, status, place };
         let (outcome, status, complete) = request.reconcile(&mut self.caches).await;
-        self.status = status;
+        let judged = status.quarantine.clone();
+        self.status = status.into();
         let release = complete.map_or(release, Arc::new);
-        let judged = self.status.quarantine.clone();
         let written = self.report(&release, &outcome).await;
-        let has_judged = self.status.quarantine != judged && !self.status.quarantine.is_empty();
+        let quarantine = &self.status.open().quarantine;
+        let has_judged = *quarantine != judged && !quarantine.is_empty();
         if outcome.verdict == Verdict::Superseded || has_judged {
             // Once the verdict is in the status, what follows from it does not wait.
             return Next::Wait(Some(Duration::ZERO));
@@ -292,10 +299,11 @@ impl Actor {
     /// Writes the status if it differs, and publishes events; returns whether the status is
     /// written.
     async fn report(&mut self, release: &Release, outcome: &Outcome) -> bool {
-        let mut computed = status::compute(&self.status, release, outcome, Timestamp::now());
+        let last = Arc::clone(self.status.open());
+        let mut computed = status::compute(&last, release, outcome, Timestamp::now());
         let accepted = self.note_accepted(&mut computed);
         report::count(&self.shared.env.metrics, release, outcome, &computed);
-        let differs = computed != *self.status;
+        let differs = computed != *last;
         log::run(outcome, differs, self.began.elapsed());
         if let Verdict::Failed { .. } | Verdict::Waiting { .. } = outcome.verdict {
             tracing::Span::current().record("otel.status_code", "ERROR");
@@ -309,9 +317,9 @@ impl Actor {
         }
         match session.write_status(&self.id, &release.uid, &computed).await {
             Ok(()) => {
-                report::publish(session, release, outcome, &self.status, &computed);
-                report::count_rollbacks(&self.shared.env.metrics, &self.status, &computed);
-                self.status = Arc::new(computed);
+                report::publish(session, release, outcome, &last, &computed);
+                report::count_rollbacks(&self.shared.env.metrics, &last, &computed);
+                self.status = Arc::new(computed).into();
                 self.tell();
                 true
             }
@@ -329,7 +337,8 @@ impl Actor {
         let Ok(release) = seen.placeholder() else { return Next::Wait(None) };
         let mut outcome = Outcome::failed(error.reason(), error.to_string());
         // They are about an earlier spec, which may come back.
-        (outcome.plan, outcome.held) = (self.status.plan.clone(), self.status.held_revision.clone());
+        let last = self.status.open();
+        (outcome.plan, outcome.held) = (last.plan.clone(), last.held_revision.clone());
         if outcome.plan.is_none() {
             // A release that keeps an object for it would wait in vain.
             let env = &self.shared.env;
@@ -355,11 +364,11 @@ impl Actor {
             Err(error) => return self.refuse(seen, &error).await,
         };
         let (shared, trigger) = (Arc::clone(&self.shared), Trigger::Full);
-        let (status, place) = (Arc::clone(&self.status), self.place.take());
+        let (status, place) = (Arc::clone(self.status.open()), self.place.take());
         let (env, pool, signals) = (&shared.env, &shared.pool, &*self.signals);
         let request = OperatorRequest { env, pool, release: &release, trigger, signals, status, place };
         let (result, status) = request.finalize(&mut self.caches).await;
-        self.status = status;
+        self.status = status.into();
         if !result.done {
             let written = self.report(&release, &result.outcome).await;
             // In any case: a person waits for the release to be gone.

@@ -1,6 +1,5 @@
 //! From watches to releases: each release is an actor, and each event is sent to its actor.
 
-mod changes;
 mod handover;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -11,7 +10,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use self::changes::is_wanted;
 use super::actor::{Actor, SharedState};
 use super::options::Options;
 use super::replicas::{Members, Membership, Moved, ReleaseTable};
@@ -24,9 +22,8 @@ use crate::cluster::releases::ReleaseEvent;
 use crate::cluster::session::Session;
 use crate::cluster::store::Store;
 use crate::domain::identity::ReleaseId;
-use crate::domain::observed::ObservedRelease;
+use crate::domain::observed::{KeptRelease, ObservedRelease};
 use crate::domain::patch::selector::Selector;
-use crate::domain::release::{has_begun, id_of};
 use crate::domain::status::awaited_objects;
 use crate::domain::verify::trust_policy::TrustPolicy;
 use crate::notify::Notifier;
@@ -64,7 +61,7 @@ struct Handle {
     /// One number for each actor.
     number: u64,
     signals: Arc<Signals>,
-    latest: watch::Sender<Arc<ObservedRelease>>,
+    latest: watch::Sender<Arc<KeptRelease>>,
 }
 
 /// Evaluates the expressions of dependencies that have changed.
@@ -307,14 +304,18 @@ impl Engine {
         }
     }
 
-    fn present(&mut self, seen: Arc<ObservedRelease>) {
-        let id = id_of(&seen.resource);
+    fn present(&mut self, seen: Arc<KeptRelease>) {
+        let id = seen.id.clone();
+        let open = match seen.open() {
+            Ok(open) => open,
+            Err(error) => return tracing::error!(release = %id, %error, "cannot read a release"),
+        };
         self.unseen.remove(&id);
-        if self.table.is_another(&id, seen.resource.metadata.uid.as_deref()) {
+        if self.table.is_another(&id, seen.uid.as_deref()) {
             self.absent(&id);
         }
         let env = &self.shared.env;
-        env.notify(env.dependencies.present(&seen));
+        env.notify(env.dependencies.present(&seen, &open));
         self.table.present(&id, Arc::clone(&seen));
         if self.leaving.contains_key(&id) {
             // One before it of the same name has not ended yet.
@@ -322,19 +323,13 @@ impl Engine {
         }
         match self.handles.get(&id) {
             Some(handle) => {
-                let wanted = is_wanted(&handle.latest.borrow(), &seen);
+                let wanted = seen.wants_run_after(&handle.latest.borrow());
                 handle.latest.send_replace(seen);
                 if wanted {
                     handle.signals.supersede();
                 }
             }
-            // In another cluster, the names are those of other objects.
-            None if seen.resource.spec.kube_config.is_none() => {
-                let status = seen.resource.status.as_ref();
-                let awaited = status.map(awaited_objects).unwrap_or_default();
-                env.wake(env.target.claims.wanted_before(&id, awaited));
-            }
-            None => {}
+            None => env.wake(env.target.claims.wanted_before(&id, awaited_here(&open))),
         }
         self.decide(&id);
         if !self.handles.contains_key(&id) {
@@ -345,7 +340,8 @@ impl Engine {
     /// The trust policy has changed: releases with changed requirements are requeued.
     fn demand(&self, before: &TrustPolicy, after: &TrustPolicy) {
         for handle in self.handles.values() {
-            let url = handle.latest.borrow().resource.spec.url.clone();
+            let latest = Arc::clone(&handle.latest.borrow());
+            let url = latest.open().map(|open| open.resource.spec.url).unwrap_or_default();
             let Ok(repository) = Repository::parse(&url) else { continue };
             let of = |trust_policy: &TrustPolicy| {
                 trust_policy.demand(repository.registry(), repository.path()).fingerprint()
@@ -357,18 +353,25 @@ impl Engine {
     }
 }
 
+/// The objects that a release waits for in this cluster. In another one, the names are those of other objects.
+fn awaited_here(release: &ObservedRelease) -> Vec<String> {
+    let resource = &release.resource;
+    let status = resource.status.as_ref().filter(|_| resource.spec.kube_config.is_none());
+    status.map(awaited_objects).unwrap_or_default()
+}
+
 /// Starts an actor. Not in the future of its supervisor, which would keep the place for an actor as long as the
 /// release exists.
 fn begin(
     shared: &Arc<SharedState>,
     id: &ReleaseId,
-    latest: &watch::Receiver<Arc<ObservedRelease>>,
+    latest: &watch::Receiver<Arc<KeptRelease>>,
     signals: &Arc<Signals>,
 ) -> JoinHandle<()> {
     let mut caches = Caches::default();
     // A new release is assumed to have no inventory; the first write finds out. One that has
     // run before reads it first.
-    if !has_begun(&latest.borrow().resource) {
+    if !latest.borrow().has_begun {
         caches.cluster.remember(&shared.env, id, Stored::default());
     }
     let actor = Actor::new(Arc::clone(shared), latest.clone(), Arc::clone(signals), caches);
@@ -380,7 +383,7 @@ fn begin(
 async fn supervise(
     shared: Arc<SharedState>,
     id: ReleaseId,
-    latest: watch::Receiver<Arc<ObservedRelease>>,
+    latest: watch::Receiver<Arc<KeptRelease>>,
     signals: Arc<Signals>,
 ) {
     loop {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::chart::ChartRecord;
@@ -37,12 +38,16 @@ pub struct Entry {
     pub done: bool,
 }
 
+/// The entries of an inventory, sorted by identity. A release at rest keeps them, so they are in one list: a tree takes
+/// as much for one entry as for eleven. Many are added or removed together (`extend`, `retain`), not one by one.
+pub type Entries = LiteMap<ObjectId, Entry>;
+
 /// The objects of a release. The order of ids is that of [`ObjectId`]; the
 /// order of work is the plan's business.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// By identity.
-    pub entries: BTreeMap<ObjectId, Entry>,
+    pub entries: Entries,
     /// Which artifact and options the entries are the complete result of; none
     /// while a run is in progress or after one that did not finish.
     pub applied: Option<String>,
@@ -144,9 +149,9 @@ impl Inventory {
             };
             read.push((id, entry));
         }
-        for (id, entry) in read {
-            self.entries.entry(id).or_insert(entry);
-        }
+        read.retain(|(id, _)| !self.entries.contains_key(id));
+        // Of an id that is twice in it, the first one counts.
+        self.entries.extend(read.into_iter().rev());
         Ok(())
     }
 
@@ -227,15 +232,16 @@ impl Inventory {
         expected: impl Iterator<Item = (&'a ObjectId, &'a str, bool)>,
         puts_back: bool,
     ) -> Option<Self> {
-        let mut union: Option<Self> = None;
-        for (id, version, anew) in expected {
-            if self.entries.get(id).is_some_and(|e| !anew || e.uid.is_none()) {
-                continue;
-            }
-            let union = union.get_or_insert_with(|| self.clone());
-            union.entries.insert(id.clone(), Entry { version: version.to_owned(), ..Entry::default() });
+        let added: Vec<(ObjectId, Entry)> = expected
+            .filter(|(id, _, anew)| self.entries.get(*id).is_none_or(|e| *anew && e.uid.is_some()))
+            .map(|(id, version, _)| (id.clone(), Entry { version: version.to_owned(), ..Entry::default() }))
+            .collect();
+        if added.is_empty() {
+            return None;
         }
-        union.map(|union| if puts_back { union } else { union.unattributed() })
+        let mut union = if puts_back { self.clone() } else { self.clone().unattributed() };
+        union.entries.extend(added);
+        Some(union)
     }
 
     /// The inventory once these objects have completed, each as the object with that
@@ -356,20 +362,14 @@ pub enum Extent {
 /// confirmed gone or not ours. `before` is the write-ahead inventory.
 pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, extent: Extent) -> Inventory {
     let mut entries = before.entries.clone();
-    for (id, fate) in fates {
-        match fate {
-            Fate::Applied(entry) => {
-                entries.insert(id.clone(), entry.clone());
-            }
-            Fate::Failed | Fate::NotAttempted | Fate::Remains => {}
-            Fate::Retained => {
-                if let Some(entry) = entries.get_mut(id) {
-                    entry.retained = true;
-                }
-            }
-            Fate::Gone | Fate::Dropped => {
-                entries.remove(id);
-            }
+    entries.retain(|id, _| !matches!(fates.get(id), Some(Fate::Gone | Fate::Dropped)));
+    entries.extend(fates.iter().filter_map(|(id, fate)| match fate {
+        Fate::Applied(entry) => Some((id.clone(), entry.clone())),
+        _ => None,
+    }));
+    for id in fates.iter().filter(|(_, fate)| **fate == Fate::Retained).map(|(id, _)| id) {
+        if let Some(entry) = entries.get_mut(id) {
+            entry.retained = true;
         }
     }
     let (built, place, chart) = (before.built.clone(), before.place.clone(), before.chart.clone());
@@ -536,7 +536,7 @@ mod tests {
         check("x", "2", false);
         check("z", "1", false);
         let done = Inventory {
-            entries: BTreeMap::from([(id("a_x_batch_Job"), Entry { done: true, ..entry("1") })]),
+            entries: Entries::from_iter([(id("a_x_batch_Job"), Entry { done: true, ..entry("1") })]),
             ..Inventory::default()
         };
         assert_eq!(done.with_done(std::iter::once((&id("a_x_batch_Job"), "1"))), None);

@@ -53,7 +53,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tracing_opentelemetry", &["observe/otlp.rs"]),
     ("tar", &["oci/", "builder/directory.rs"]),
     ("flate2", &["oci/", "builder/directory.rs"]),
-    ("zstd", &["oci/"]),
+    // Releases at rest are packed.
+    ("zstd", &["oci/", "domain/release/observed/packed.rs"]),
     ("age", &["oci/"]),
     (
         "zeroize",

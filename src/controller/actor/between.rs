@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::rest::SETTLES_AFTER;
 use super::{Actor, STATUS_RETRY};
 use crate::api::release::DriftMode;
 use crate::cluster::State;
@@ -70,18 +71,28 @@ impl Actor {
                 Instant::now() + wait + Duration::from_millis(5)
             });
             let wake = [due, correction, drifted.then_some(earliest)].into_iter().flatten().min();
-            tokio::select! {
-                () = self.signals.changed() => {}
-                () = self.mailbox.changed() => Box::pin(self.record_accepted()).await,
-                // It may show changes that were missed.
-                () = any_synced(&self.caches.cluster.blind) => {
-                    self.caches.cluster.blind.retain(|watch| watch.state() != State::Synced);
-                    return Some(Trigger::Objects);
-                }
-                () = sleep_until(self.health_watch.due()) => {}
-                () = sleep_until(wake) => {
-                    let only_correction = due.is_none_or(|due| due > Instant::now());
-                    return Some(if only_correction { Trigger::Objects } else { Trigger::Full });
+            loop {
+                let settles = self.is_unsettled().then(|| Instant::now() + SETTLES_AFTER);
+                tokio::select! {
+                    () = self.signals.changed() => break,
+                    () = self.mailbox.changed() => {
+                        Box::pin(self.record_accepted()).await;
+                        break;
+                    }
+                    // It may show changes that were missed.
+                    () = any_synced(&self.caches.cluster.blind) => {
+                        self.caches.cluster.blind.retain(|watch| watch.state() != State::Synced);
+                        return Some(Trigger::Objects);
+                    }
+                    () = sleep_until(self.health_watch.due()) => break,
+                    () = sleep_until(wake.into_iter().chain(settles).min()) => {
+                        if wake.is_none_or(|wake| wake > Instant::now()) {
+                            self.settle();
+                            continue;
+                        }
+                        let only_correction = due.is_none_or(|due| due > Instant::now());
+                        return Some(if only_correction { Trigger::Objects } else { Trigger::Full });
+                    }
                 }
             }
         }
@@ -91,10 +102,10 @@ impl Actor {
     /// is needed.
     async fn watch_health(&mut self) -> bool {
         loop {
-            let signals = Arc::clone(&self.signals);
+            let (signals, last) = (Arc::clone(&self.signals), Arc::clone(self.status.open()));
             let found = tokio::select! {
                 biased;
-                found = self.health_watch.look(&mut self.caches, &self.status) => found,
+                found = self.health_watch.look(&mut self.caches, &last) => found,
                 () = signals.superseded() => Finding::Nothing,
             };
             let status = match found {
@@ -107,8 +118,8 @@ impl Actor {
             match session.write_status(&self.id, &release.uid, &status).await {
                 Ok(()) => {
                     metrics.release_reported(&self.id, release.suspend, &status);
-                    report::publish_health(session, release, &self.status, &status);
-                    self.status = Arc::new(status);
+                    report::publish_health(session, release, &last, &status);
+                    self.status = Arc::new(status).into();
                     self.tell();
                 }
                 Err(error) if error.is_not_found() => return false,

@@ -31,8 +31,8 @@ impl SecretReader for ReleaseSecrets {
 }
 
 impl Actor {
-    fn with_view<T>(&self, look: impl FnOnce(ReleaseView<'_>) -> T) -> T {
-        let seen = Arc::clone(&self.latest.borrow());
+    fn with_view(&self, look: impl FnOnce(ReleaseView<'_>)) {
+        let Some(seen) = self.seen() else { return };
         let (metadata, spec) = (&seen.resource.metadata, &seen.resource.spec);
         let declared = declared(&spec.notify);
         let own = (!declared.is_empty()).then(|| OwnReceivers {
@@ -49,12 +49,13 @@ impl Actor {
             labels: metadata.labels.as_ref().unwrap_or(&BTreeMap::new()),
             url: &spec.url,
             own: own.as_ref(),
-        })
+        });
     }
 
     /// Tells the receivers what the status in the cluster says. It does not wait for them.
-    pub(super) fn tell(&self) {
-        self.with_view(|view| self.shared.news.tell(view, &self.status, &self.mailbox, Timestamp::now()));
+    pub(super) fn tell(&mut self) {
+        let last = Arc::clone(self.status.open());
+        self.with_view(|view| self.shared.news.tell(view, &last, &self.mailbox, Timestamp::now()));
     }
 
     /// Adds what the receivers have accepted to a status that is about to be written. It is given back if
@@ -79,18 +80,19 @@ impl Actor {
     /// no reason for a run: it is retried.
     pub(super) async fn record_accepted(&mut self) {
         let is_asked = self.mailbox.take_asked();
-        let mut status = (*self.status).clone();
+        let last = Arc::clone(self.status.open());
+        let mut status = (*last).clone();
         let accepted = self.note_accepted(&mut status);
-        if accepted.is_empty() && status.notification_failures == self.status.notification_failures {
+        if accepted.is_empty() && status.notification_failures == last.notification_failures {
             if is_asked {
                 self.tell();
             }
             return;
         }
-        let uid = self.with_view(|view| view.uid.to_owned());
+        let uid = self.latest.borrow().uid.clone().unwrap_or_default();
         match self.shared.env.session.write_status(&self.id, &uid, &status).await {
             Ok(()) => {
-                self.status = Arc::new(status);
+                self.status = Arc::new(status).into();
                 // It may have become outdated on its way.
                 self.tell();
             }

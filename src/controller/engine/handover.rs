@@ -6,12 +6,11 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio::sync::watch;
 
-use super::{Engine, Handle, supervise};
-use crate::api::status::ReleaseStatus;
+use super::{Engine, Handle, awaited_here, supervise};
+use crate::api::release::OCIArtifactRelease;
 use crate::controller::replicas::{MoveResult, Moved, carry_out};
 use crate::domain::identity::ReleaseId;
 use crate::domain::replicas::Duty;
-use crate::domain::status::awaited_objects;
 use crate::observe::labels::Handover;
 use crate::reconcile::scope::signals::Signals;
 
@@ -49,9 +48,10 @@ impl Engine {
 
     fn work(&mut self, id: &ReleaseId) {
         let Some(seen) = self.table.seen(id).cloned() else { return };
-        let (suspended, status) = (seen.resource.spec.suspend, seen.resource.status.as_ref());
-        let metrics = &self.shared.env.metrics;
-        metrics.release_appeared(id, suspended, status.unwrap_or(&ReleaseStatus::default()));
+        let Ok(OCIArtifactRelease { spec, status, .. }) = seen.open().map(|open| open.resource) else {
+            return;
+        };
+        self.shared.env.metrics.release_appeared(id, spec.suspend, &status.unwrap_or_default());
         let (latest, receiver) = watch::channel(seen);
         let signals = Arc::new(Signals::default());
         let shared = Arc::clone(&self.shared);
@@ -87,10 +87,8 @@ impl Engine {
     fn let_go(&self, id: &ReleaseId) {
         let env = &self.shared.env;
         // It may be gone.
-        let seen = self.table.seen(id).filter(|seen| seen.resource.spec.kube_config.is_none());
-        let status = seen.and_then(|seen| seen.resource.status.as_ref());
-        let awaited = status.map(awaited_objects).unwrap_or_default();
-        env.wake(env.target.claims.hand_over(id, awaited));
+        let open = self.table.seen(id).and_then(|seen| seen.open().ok());
+        env.wake(env.target.claims.hand_over(id, open.as_ref().map(awaited_here).unwrap_or_default()));
         env.wake(env.clusters.forget(id));
         env.dependencies.step_back(id);
         env.metrics.release_gone(id);
@@ -144,7 +142,7 @@ impl Engine {
             if self.running.contains(&handle.number) {
                 self.leaving.insert(id.clone(), handle.number);
             }
-            if handle.latest.borrow().resource.metadata.deletion_timestamp.is_none() {
+            if handle.latest.borrow().deleted_at.is_none() {
                 tracing::info!(
                     release = %id,
                     "no longer reconciled: it is gone, or its labels do not match the selector; its objects are kept"

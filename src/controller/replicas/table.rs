@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use super::members::Membership;
 use super::moves::Move;
-use crate::api::keys;
 use crate::api::status::OwnerStatus;
 use crate::domain::identity::ReleaseId;
-use crate::domain::observed::ObservedRelease;
+use crate::domain::observed::KeptRelease;
 use crate::domain::replicas::{Duty, Replica, ReplicaState, Replicas, ShardKey, duty};
 
 /// The releases.
@@ -30,7 +29,7 @@ pub struct ReleaseTable {
 
 /// A release.
 struct Row {
-    seen: Arc<ObservedRelease>,
+    seen: Arc<KeptRelease>,
     key: ShardKey,
     /// The term of the owner that a move has set, until its event is there: an event with a lower one is
     /// old. Events come in their order, so a lower one that comes later is new: the owner was lost.
@@ -45,7 +44,7 @@ struct Row {
 
 impl Row {
     fn owner(&self) -> Option<&OwnerStatus> {
-        self.seen.resource.status.as_ref()?.owner.as_ref()
+        self.seen.owner.as_ref()
     }
 
     /// The owner, or the last one if the status has lost it.
@@ -73,7 +72,7 @@ impl Row {
     }
 
     fn uid(&self) -> &str {
-        self.seen.resource.metadata.uid.as_deref().unwrap_or_default()
+        self.seen.uid.as_deref().unwrap_or_default()
     }
 }
 
@@ -110,19 +109,18 @@ impl ReleaseTable {
     }
 
     /// The state of a release.
-    pub fn seen(&self, id: &ReleaseId) -> Option<&Arc<ObservedRelease>> {
+    pub fn seen(&self, id: &ReleaseId) -> Option<&Arc<KeptRelease>> {
         self.rows.get(id).map(|row| &row.seen)
     }
 
     /// Whether a release is known with another uid.
     pub fn is_another(&self, id: &ReleaseId, uid: Option<&str>) -> bool {
-        self.rows.get(id).is_some_and(|row| row.seen.resource.metadata.uid.as_deref() != uid)
+        self.rows.get(id).is_some_and(|row| row.seen.uid.as_deref() != uid)
     }
 
     /// A release is there, or has changed.
-    pub fn present(&mut self, id: &ReleaseId, seen: Arc<ObservedRelease>) {
-        let label = seen.resource.metadata.labels.as_ref().and_then(|labels| labels.get(keys::SHARD_KEY));
-        let key = ShardKey::of(&id.namespace, &id.name, label.map(String::as_str));
+    pub fn present(&mut self, id: &ReleaseId, seen: Arc<KeptRelease>) {
+        let key = ShardKey::of(&id.namespace, &id.name, seen.shard_label.as_deref());
         let list = self.list;
         match self.rows.get_mut(id) {
             Some(row) => {
@@ -206,7 +204,7 @@ impl ReleaseTable {
         Some(Move {
             id: id.clone(),
             uid: row.uid().to_owned(),
-            version: row.seen.resource.metadata.resource_version.clone().unwrap_or_default(),
+            version: row.seen.resource_version.clone().unwrap_or_default(),
             from,
             to: OwnerStatus { holder, term },
         })

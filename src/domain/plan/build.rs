@@ -367,6 +367,7 @@ pub fn defined_kinds(objects: &[Object]) -> Vec<GroupKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::inventory::Entries;
     use crate::domain::objects::live::JobRun;
     use serde_json::json;
     use std::collections::BTreeSet;
@@ -489,7 +490,7 @@ mod tests {
         let cm = object("ConfigMap", "a", None);
         let edited = Record { fields: "edited".into(), ..record("apps/web") };
         let previous =
-            Inventory { entries: BTreeMap::from([(cm.id(), applied(&cm))]), ..Inventory::default() };
+            Inventory { entries: Entries::from_iter([(cm.id(), applied(&cm))]), ..Inventory::default() };
         let release = me();
         let check = |correction, live: Option<&Record>, hash: Option<&str>, expected: (Action, bool)| {
             let mut world = World::default();
@@ -528,7 +529,7 @@ mod tests {
             let mut entry = applied(&cm);
             change(&mut entry);
             let mut previous =
-                Inventory { entries: BTreeMap::from([(cm.id(), entry)]), ..Inventory::default() };
+                Inventory { entries: Entries::from_iter([(cm.id(), entry)]), ..Inventory::default() };
             match complete {
                 true => previous.applied = key.map(str::to_owned),
                 false => previous.written = key.map(str::to_owned),
@@ -582,7 +583,7 @@ mod tests {
         for (uid, retained) in [("u", true), ("u", false), ("before", false)] {
             let entry = Entry { uid: Some(uid.into()), retained, ..applied(&object) };
             let previous =
-                Inventory { entries: BTreeMap::from([(object.id(), entry)]), ..Inventory::default() };
+                Inventory { entries: Entries::from_iter([(object.id(), entry)]), ..Inventory::default() };
             let mut world = World::default();
             world.records.insert(object.id(), record("apps/other"));
             world.retains.insert(("apps/other".to_owned(), object.id()));
@@ -597,7 +598,8 @@ mod tests {
         let check = |mode: Option<&str>, entry: fn(Entry) -> Entry, expected: (Action, bool, bool)| {
             let job = object("Job", "migrate", mode.map(|mode| (keys::APPLY, mode)));
             let entry = entry(Entry { done: true, ..applied(&job) });
-            let previous = Inventory { entries: BTreeMap::from([(job.id(), entry)]), ..Inventory::default() };
+            let previous =
+                Inventory { entries: Entries::from_iter([(job.id(), entry)]), ..Inventory::default() };
             let plan = build_for(&[job], &previous, &World::default());
             let step = &plan.steps[0];
             assert_eq!((step.action, step.drifted, step.done), expected, "{mode:?}");
@@ -610,7 +612,7 @@ mod tests {
         // The inventory does not say so yet.
         let job = object("Job", "migrate", None);
         let previous =
-            Inventory { entries: BTreeMap::from([(job.id(), applied(&job))]), ..Inventory::default() };
+            Inventory { entries: Entries::from_iter([(job.id(), applied(&job))]), ..Inventory::default() };
         for (uid, expected) in [("u", Action::Keep), ("another", Action::Write)] {
             let world = World { ended: Some(uid.into()), ..World::default() };
             let plan = build_for(std::slice::from_ref(&job), &previous, &world);
@@ -621,7 +623,7 @@ mod tests {
         let mut world = World::default();
         world.records.insert(job.id(), Record { fields: "edited".into(), ..record("apps/web") });
         let entry = Entry { done: true, ..applied(&job) };
-        let previous = Inventory { entries: BTreeMap::from([(job.id(), entry)]), ..Inventory::default() };
+        let previous = Inventory { entries: Entries::from_iter([(job.id(), entry)]), ..Inventory::default() };
         assert_eq!(build_for(std::slice::from_ref(&job), &previous, &world).steps[0].action, Action::Write);
         world.unknown = true;
         assert_eq!(build_for(&[job], &previous, &world).steps[0].action, Action::Write);
@@ -639,7 +641,7 @@ mod tests {
         let mut world = World::default();
         world.records.insert(web.id(), record("apps/web"));
         let previous =
-            Inventory { entries: BTreeMap::from([(web.id(), applied(&web))]), ..Inventory::default() };
+            Inventory { entries: Entries::from_iter([(web.id(), applied(&web))]), ..Inventory::default() };
         let alone = build_for(std::slice::from_ref(&web), &previous, &world);
         assert_eq!(alone.steps[0].action, Action::Keep);
         let scaled = build_for(&[web, scaler], &previous, &world);
@@ -699,7 +701,7 @@ mod tests {
         let mut world = World::default();
         world.records.insert(once.id(), Record { fields: "edited".into(), ..record("apps/web") });
         let previous =
-            Inventory { entries: BTreeMap::from([(once.id(), applied(&once))]), ..Inventory::default() };
+            Inventory { entries: Entries::from_iter([(once.id(), applied(&once))]), ..Inventory::default() };
         assert_eq!(build_for(&[once], &previous, &world).steps[0].action, Action::Keep);
     }
 }

@@ -73,14 +73,13 @@ pub fn set_apart(plan: &mut Plan, once: Once<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use serde_json::json;
 
     use super::*;
     use crate::api::step::StepOutcome;
-    use crate::domain::inventory::{Entry, Inventory};
-    use crate::domain::objects::identity::{ObjectId, ReleaseId};
+    use crate::domain::inventory::{Entries, Entry, Inventory};
+    use crate::domain::objects::identity::ReleaseId;
     use crate::domain::plan::nothing::Nothing;
     use crate::domain::plan::{Correction, Purpose, build};
 
@@ -98,8 +97,7 @@ mod tests {
 
     fn plan(objects: Vec<Object>, before: &[&str]) -> Plan {
         let me = ReleaseId { namespace: "n".into(), name: "app".into() };
-        let entries: BTreeMap<ObjectId, Entry> =
-            before.iter().map(|name| (job(name, None).id(), Entry::default())).collect();
+        let entries: Entries = before.iter().map(|name| (job(name, None).id(), Entry::default())).collect();
         let inventory = Inventory { entries, ..Inventory::default() };
         let purpose =
             Purpose { release: &me, mark: None, applied_key: "k", correction: Correction::All, ignore: &[] };

@@ -13,7 +13,7 @@ const OUTDATED: Duration = Duration::from_secs(1800);
 
 /// The last answer.
 #[derive(Debug, Default)]
-pub struct HeldCache(Option<(HeldQuestion, Instant, Vec<HeldContent>)>);
+pub struct HeldCache(Option<Box<(HeldQuestion, Instant, Vec<HeldContent>)>>);
 
 /// What the answer depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,13 +40,13 @@ impl HeldQuestion {
 impl HeldCache {
     /// The answer to the same question, if it is not too old.
     pub fn answer(&self, question: &HeldQuestion, now: Instant) -> Option<Vec<HeldContent>> {
-        let (of, at, losses) = self.0.as_ref()?;
+        let (of, at, losses) = self.0.as_deref()?;
         (of == question && now.saturating_duration_since(*at) < OUTDATED).then(|| losses.clone())
     }
 
     /// Stores an answer.
     pub fn remember(&mut self, question: HeldQuestion, now: Instant, losses: &[HeldContent]) {
-        self.0 = Some((question, now, losses.to_vec()));
+        self.0 = Some(Box::new((question, now, losses.to_vec())));
     }
 
     /// Nothing waits any more.

@@ -20,7 +20,7 @@ pub struct PlaceCache {
     /// The account of the release there, while it does not exist.
     pub account: Option<WatchedObject<Account>>,
     /// The Secret or ConfigMap, and as whom it is watched.
-    pub watched: Option<(Identity, ClusterSource, WatchedSource)>,
+    pub watched: Option<Box<(Identity, ClusterSource, WatchedSource)>>,
 }
 
 /// The object with the connection.

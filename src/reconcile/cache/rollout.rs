@@ -23,7 +23,7 @@ pub struct RolloutCache {
     /// Jobs that have to finish before the release can continue.
     pub awaited: BTreeSet<ObjectId>,
     /// The plan that waits for approval.
-    pub approval: Option<AwaitedApproval>,
+    pub approval: Option<Box<AwaitedApproval>>,
 }
 
 impl RolloutCache {
@@ -57,7 +57,7 @@ pub struct Rollout {
     /// What its interrupted runs have written.
     written: Changes,
     /// Set after an interrupted run, with the generation of that run.
-    resume: Option<(i64, Revision)>,
+    resume: Option<Box<(i64, Revision)>>,
 }
 
 impl Rollout {
@@ -101,18 +101,18 @@ impl Rollout {
     /// generation.
     pub fn cut_short(&mut self, changes: &Changes, revision: &Revision, generation: i64) {
         self.written = changes.after(&self.written);
-        self.resume = Some((generation, revision.clone()));
+        self.resume = Some(Box::new((generation, revision.clone())));
     }
 
     /// The revision of the interrupted run, if that was for this generation.
     pub fn resumed(&self, generation: i64) -> Option<&Revision> {
-        self.resume.as_ref().filter(|(of, _)| *of == generation).map(|(_, revision)| revision)
+        self.resume.as_deref().filter(|(of, _)| *of == generation).map(|(_, revision)| revision)
     }
 
     /// The registry has answered: this revision is wanted, or none is available. No other rollout
     /// continues.
     pub fn wanted(&mut self, key: Option<&str>) {
-        self.resume.take_if(|(_, revision)| Some(revision.key.as_str()) != key);
+        self.resume.take_if(|resume| Some(resume.1.key.as_str()) != key);
     }
 
     /// Its run has ended. Returns its changes, together with those of the interrupted runs before.

@@ -25,10 +25,10 @@ use self::state::{Follower, Inner, RegistryCheck, evaluated};
 use crate::cluster::named::ObjectKey;
 use crate::domain::gate::Unpromoted;
 use crate::domain::identity::ReleaseId;
-use crate::domain::observed::ObservedRelease;
+use crate::domain::observed::{KeptRelease, ObservedRelease};
 use crate::domain::quota::Quota;
+use crate::domain::release::PromotionRule;
 use crate::domain::release::dependency::releases_named;
-use crate::domain::release::{PromotionRule, has_begun, id_of};
 use crate::domain::schedule::Damper;
 use crate::reconcile::env::quotas::Quotas;
 
@@ -131,14 +131,14 @@ impl Dependencies {
     }
 
     /// A release is there, or has changed.
-    pub fn present(&self, seen: &Arc<ObservedRelease>) -> Notified {
-        let id = id_of(&seen.resource);
+    pub fn present(&self, kept: &Arc<KeptRelease>, seen: &ObservedRelease) -> Notified {
+        let id = kept.id.clone();
         let mut named = releases_named(&seen.resource);
         // A dependency that is refused holds nobody, also not the deletion of the other release.
         named.retain(|other| self.scope.across_namespaces || other.namespace == id.namespace);
         let of_quota = self.quotas.present(seen);
         self.notice(|inner| {
-            inner.releases.insert(id.clone(), Arc::clone(seen));
+            inner.releases.insert(id.clone(), Arc::clone(kept));
             if seen.resource.metadata.deletion_timestamp.is_some() {
                 inner.going.entry(id.clone()).or_insert_with(Instant::now);
             }
@@ -218,7 +218,7 @@ impl Dependencies {
     /// A release as JSON, as expressions see it; null when it is not known.
     pub fn json_of(&self, id: &ReleaseId) -> Value {
         let seen = self.with(|inner| inner.releases.get(id).cloned());
-        seen.and_then(|seen| serde_json::to_value(&seen.resource).ok()).unwrap_or_default()
+        seen.and_then(|seen| serde_json::to_value(seen.open().ok()?.resource).ok()).unwrap_or_default()
     }
 
     /// Evaluates the expression of a dependency. An expression may take some milliseconds.
@@ -269,7 +269,7 @@ impl Dependencies {
         let covered: Vec<bool> = rules.iter().map(|rule| self.covers(&rule.id)).collect();
         self.with(|inner| {
             let found = rules.iter().zip(covered).filter_map(|(rule, is_covered)| {
-                let resource = inner.releases.get(&rule.id).map(|seen| &seen.resource);
+                let resource = inner.releases.get(&rule.id).and_then(|seen| Some(&seen.opened()?.resource));
                 match is_covered {
                     true => judged(rule, digest, resource, now),
                     false => Some(unwatched(rule)),
@@ -298,17 +298,13 @@ impl Dependencies {
     /// in a cycle, are not among them.
     pub fn dependents_of(&self, id: &ReleaseId, now: Timestamp) -> Dependents {
         self.with(|inner| {
-            let deleted = |id: &ReleaseId| {
-                let metadata = &inner.releases.get(id)?.resource.metadata;
-                metadata.deletion_timestamp.as_ref().map(|time| time.0)
-            };
+            let deleted = |id: &ReleaseId| inner.releases.get(id)?.deleted_at;
             let mut dependents: Vec<&ReleaseId> = inner.graph.dependents_of(id).collect();
             if !dependents.is_empty() {
                 let first = inner.graph.reachable_from(id);
                 dependents.retain(|dependent| *dependent != id && !first.contains(dependent));
             }
-            let exists =
-                |id: &ReleaseId| inner.releases.get(id).is_some_and(|seen| has_begun(&seen.resource));
+            let exists = |id: &ReleaseId| inner.releases.get(id).is_some_and(|seen| seen.has_begun);
             let (going, staying): (Vec<_>, Vec<_>) =
                 dependents.into_iter().filter(|id| exists(id)).cloned().partition(|id| deleted(id).is_some());
             // The clock of the API server may be another one.
@@ -346,7 +342,13 @@ mod tests {
     }
 
     /// A release with dependencies, each as `namespace/name`, and other fields.
-    fn seen(place: &str, on: &[&str], fields: Value) -> Arc<ObservedRelease> {
+    impl Dependencies {
+        fn present_kept(&self, kept: &Arc<KeptRelease>) -> Notified {
+            self.present(kept, &kept.open().unwrap())
+        }
+    }
+
+    fn seen(place: &str, on: &[&str], fields: Value) -> Arc<KeptRelease> {
         let on: Vec<Value> = on
             .iter()
             .map(|on| id(on))
@@ -363,7 +365,7 @@ mod tests {
             let (parent, key) = pointer.rsplit_once('/').unwrap();
             resource.pointer_mut(parent).unwrap()[key] = value.clone();
         }
-        Arc::new(ObservedRelease::read(&resource.to_string()).unwrap())
+        Arc::new(KeptRelease::read(&resource.to_string()).unwrap())
     }
 
     fn status(reason: &str) -> Value {
@@ -386,10 +388,10 @@ mod tests {
             });
             assert_eq!(left, staying.map(u128::from), "{now}");
         };
-        directory.present(&seen("team/app", &["team/db"], json!({})));
+        directory.present_kept(&seen("team/app", &["team/db"], json!({})));
         // It cannot name this one: the administrator does not allow that.
-        directory.present(&seen("other/app", &["team/db"], deleted("2026-01-01T00:00:00Z")));
-        directory.present(&seen("team/db", &[], deleted("2026-01-01T00:00:10Z")));
+        directory.present_kept(&seen("other/app", &["team/db"], deleted("2026-01-01T00:00:00Z")));
+        directory.present_kept(&seen("team/db", &[], deleted("2026-01-01T00:00:10Z")));
         check("2026-01-01T00:00:11Z", &[], Some(2));
         check("2026-01-01T00:00:13Z", &[], None);
         // A clock that is behind does not make it longer.
@@ -399,7 +401,7 @@ mod tests {
             inner.going.insert(id("team/db"), long_ago);
         });
         check("2026-01-01T00:00:00Z", &[], None);
-        directory.present(&seen("team/app", &["team/db"], deleted("2026-01-01T00:00:12Z")));
+        directory.present_kept(&seen("team/app", &["team/db"], deleted("2026-01-01T00:00:12Z")));
         check("2026-01-01T00:00:13Z", &["team/app"], None);
         assert_eq!(directory.absent(&id("team/app")).now, ids(&["team/db"]));
         check("2026-01-01T00:00:13Z", &[], None);
@@ -410,7 +412,7 @@ mod tests {
         let directory = all(false);
         let db = id("team/db");
         let is_elsewhere = || directory.with(|inner| inner.elsewhere.contains(&db));
-        directory.present(&seen("team/db", &[], json!({})));
+        directory.present_kept(&seen("team/db", &[], json!({})));
         assert!(!is_elsewhere());
         directory.step_back(&db);
         assert!(is_elsewhere());
@@ -426,10 +428,10 @@ mod tests {
     fn of_many_dependents_that_go_only_the_last_ones_notify() {
         let directory = all(false);
         let deleted = || json!({"/metadata/deletionTimestamp": "2026-01-01T00:00:00Z"});
-        directory.present(&seen("team/db", &[], deleted()));
+        directory.present_kept(&seen("team/db", &[], deleted()));
         let names: Vec<String> = (0..9).map(|n| format!("team/app{n}")).collect();
         for name in &names {
-            directory.present(&seen(name, &["team/db"], deleted()));
+            directory.present_kept(&seen(name, &["team/db"], deleted()));
         }
         let notified: Vec<usize> = names.iter().map(|name| directory.absent(&id(name)).now.len()).collect();
         assert_eq!(notified, [0, 0, 0, 0, 0, 1, 1, 1, 1]);
@@ -439,8 +441,8 @@ mod tests {
     fn a_release_that_waits_is_notified_at_once_when_it_may_continue_and_seldom_otherwise() {
         let directory = all(false);
         let app = seen("team/app", &["team/db"], json!({}));
-        let release = Release::parse(&app.resource).unwrap();
-        directory.present(&app);
+        let release = Release::parse(&app.open().unwrap().resource).unwrap();
+        directory.present_kept(&app);
         let follow = |is_applied: bool| {
             let dependencies = release.depends_on.iter().cloned();
             let followed =
@@ -448,7 +450,7 @@ mod tests {
             let report = directory.follow(&id("team/app"), KEY, is_applied, followed.collect());
             report.waited_for.into_iter().map(|waited| waited.words).collect::<Vec<_>>().join(", ")
         };
-        let sees = |reason: &str| directory.present(&seen("team/db", &[], status(reason)));
+        let sees = |reason: &str| directory.present_kept(&seen("team/db", &[], status(reason)));
         assert_eq!(follow(false), "does not exist");
         let first = sees("HealthTimeout");
         assert_eq!((first.now, first.later.len()), (ids(&["team/app"]), 0));

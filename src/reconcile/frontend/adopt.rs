@@ -13,7 +13,7 @@ use crate::cluster::inventory::{FinalizerPolicy, StoreError, Stored};
 use crate::cluster::session::Session;
 use crate::domain::adopt::{Former, FormerClaim, claim, lost_marks, relabel, take_over};
 use crate::domain::identity::{ObjectId, ReleaseId};
-use crate::domain::inventory::{Entry, Inventory, Provenance};
+use crate::domain::inventory::{Entries, Entry, Inventory, Provenance};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::stage::order;
 use crate::domain::status::inventory_name;
@@ -234,9 +234,9 @@ impl Adoption<'_> {
     }
 
     async fn write_inventory(&self, stored: &mut Stored, seen: &Looks) -> Result<(), AdoptError> {
-        let before: BTreeMap<ObjectId, Entry> = match stored.is_ours() {
+        let before: Entries = match stored.is_ours() {
             true => stored.inventory.entries.clone(),
-            false => BTreeMap::new(),
+            false => Entries::new(),
         };
         let taken = seen.iter().filter_map(|(id, _, target)| Some((id, target.as_ref()?)));
         let mut entries = before;

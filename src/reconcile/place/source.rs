@@ -46,7 +46,7 @@ pub async fn connection(
     let (namespace, reach) = (&release.id.namespace, env.clusters.settings.reach);
     let (kind, name, field) = source.named();
     let is_same = |(identity, of, _): &_| identity == session.identity() && of == source;
-    if !cache.watched.as_ref().is_some_and(is_same) {
+    if !cache.watched.as_deref().is_some_and(is_same) {
         let (subscriber, keeps) = (env.notifier(&release.id), Keeps::default());
         let watched = match source {
             ClusterSource::Secret { .. } => {
@@ -56,7 +56,7 @@ pub async fn connection(
                 WatchedSource::ConfigMap(session.watch_config_map(namespace, name, subscriber, &keeps))
             }
         };
-        cache.watched = Some((session.identity().clone(), source.clone(), watched));
+        cache.watched = Some(Box::new((session.identity().clone(), source.clone(), watched)));
     }
     let unread = |error: &ApiError| unread(&format!("{kind}/{namespace}/{name}"), session, error);
     let missing = || {
@@ -75,7 +75,7 @@ pub async fn connection(
         };
         failure(reason, message)
     };
-    match (cache.watched.as_ref().map(|(_, _, watched)| watched), source) {
+    match (cache.watched.as_deref().map(|(_, _, watched)| watched), source) {
         (Some(WatchedSource::Secret(watched)), ClusterSource::Secret { key, .. }) => {
             let secret = session.watched_secret(watched, (namespace, name)).await;
             let secret = secret.map_err(|error| unread(&error))?.ok_or_else(missing)?;

@@ -2,8 +2,6 @@
 //! fields are those of source.toolkit.fluxcd.io/v1 and
 //! kustomize.toolkit.fluxcd.io/v1.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use super::Former;
@@ -84,7 +82,7 @@ impl FluxKustomization {
             ));
         }
         let namespace = if text("namespace").is_empty() { &id.namespace } else { text("namespace") };
-        let mut entries = BTreeMap::new();
+        let mut entries = Vec::new();
         for entry in
             object.pointer("/status/inventory/entries").and_then(Value::as_array).into_iter().flatten()
         {
@@ -95,7 +93,7 @@ impl FluxKustomization {
                 )
             })?;
             let version = entry["v"].as_str().unwrap_or_default().to_owned();
-            entries.insert(object, Entry { version, ..Entry::default() });
+            entries.push((object, Entry { version, ..Entry::default() }));
         }
         Ok(Self {
             former: Former {
@@ -106,7 +104,7 @@ impl FluxKustomization {
                 namespace: id.namespace.clone(),
             },
             source: ReleaseId { namespace: namespace.to_owned(), name: text("name").to_owned() },
-            inventory: Inventory { entries, ..Inventory::default() },
+            inventory: Inventory { entries: entries.into_iter().collect(), ..Inventory::default() },
         })
     }
 }

@@ -12,7 +12,7 @@ use super::promotions::Promotions;
 use crate::cluster::named::{ObjectKey, ObjectWatch};
 use crate::domain::health::RuleSet;
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
-use crate::domain::observed::ObservedRelease;
+use crate::domain::observed::{KeptRelease, ObservedRelease};
 use crate::domain::release::dependency::{Dependency, WaitedFor};
 use crate::domain::release::graph::DependencyGraph;
 use crate::domain::release::id_of;
@@ -28,7 +28,7 @@ const FEW: usize = 4;
 /// Everything that is known.
 #[derive(Default)]
 pub(super) struct Inner {
-    pub(super) releases: HashMap<ReleaseId, Arc<ObservedRelease>>,
+    pub(super) releases: HashMap<ReleaseId, Arc<KeptRelease>>,
     /// When the deletion of a release was seen.
     pub(super) going: HashMap<ReleaseId, Instant>,
     pub(super) graph: DependencyGraph,
@@ -274,8 +274,9 @@ impl Inner {
                 of_object(dependency, rules, object.reports, object.value().as_deref(), expression, now)
             }
             DependencySource::Release => {
-                let known =
-                    dependency.release().and_then(|id| Some((self.releases.get(&id)?, self.checks.get(&id))));
+                let known = dependency
+                    .release()
+                    .and_then(|id| Some((self.releases.get(&id)?.opened()?, self.checks.get(&id))));
                 let facts = known.map(|(seen, check)| ReleaseFacts {
                     resource: &seen.resource,
                     checked: check
@@ -292,7 +293,8 @@ impl Inner {
     pub(super) fn snapshot(&self, followed: &Followed) -> Option<Snapshot> {
         match &followed.source {
             DependencySource::Release => {
-                self.releases.get(&followed.dependency.release()?).cloned().map(Snapshot::Release)
+                let kept = self.releases.get(&followed.dependency.release()?)?;
+                kept.opened().cloned().map(Snapshot::Release)
             }
             DependencySource::Object(object) => object.value().map(Snapshot::Object),
             DependencySource::Read(..) => None,

@@ -246,7 +246,7 @@ async fn decide(
         if let ReconcileError::Waiting(blocker, wake_on) = &error {
             let awaited = awaited(scope, caches, update, &plan, (blocker, wake_on));
             outcome.wake_at = awaited.counts_from;
-            caches.rollout.approval = Some(awaited);
+            caches.rollout.approval = Some(Box::new(awaited));
         }
         outcome.artifact = Some(update.revision.artifact());
         outcome.entries = Some(caches.cluster.inventory.entries.len());
