@@ -226,7 +226,7 @@ impl Actor {
             return Next::Wait(Some(Duration::ZERO));
         }
         let delay = self.pace(&release, &outcome, release.suspend);
-        self.health_watch.resume(parsed.at_rest(&release, self.caches.inputs.redaction()));
+        self.health_watch.resume(self.resting(&parsed, &release));
         if written { Next::Wait(delay) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 

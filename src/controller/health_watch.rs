@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 use crate::api::reason::Reason;
 use crate::api::status::{ReleaseStatus, condition};
+use crate::domain::observed::KeptRelease;
+use crate::domain::patch::allowance::Allowance;
 use crate::domain::release::Release;
 use crate::domain::schedule::Damper;
 use crate::domain::status;
@@ -24,13 +26,31 @@ const REPORT_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 #[derive(Default)]
 pub(super) struct HealthWatch {
     /// The release of its last run.
-    release: Option<Arc<Release>>,
+    release: Option<RestingRelease>,
     last_look: Option<Instant>,
     /// The time of the next check without a signal.
     due: Option<Instant>,
     damper: Damper,
     /// When only the message was updated.
     last_report: Option<Timestamp>,
+}
+
+/// A release between its runs.
+#[derive(Clone)]
+pub(super) enum RestingRelease {
+    /// Its run has completed it.
+    Completed(Arc<Release>),
+    /// It is what its spec says: read again when an object has changed.
+    AsSpec(Arc<KeptRelease>),
+}
+
+impl RestingRelease {
+    fn open(&self) -> Option<Arc<Release>> {
+        match self {
+            Self::Completed(release) => Some(Arc::clone(release)),
+            Self::AsSpec(kept) => kept.open().ok()?.parse_within(&mut Allowance::small()).ok().map(Arc::new),
+        }
+    }
 }
 
 /// The result of a check.
@@ -45,7 +65,7 @@ pub(super) enum Finding {
 
 impl HealthWatch {
     /// A run has ended; this is the release now.
-    pub(super) fn resume(&mut self, release: Arc<Release>) {
+    pub(super) fn resume(&mut self, release: RestingRelease) {
         self.release = Some(release);
     }
 
@@ -54,8 +74,8 @@ impl HealthWatch {
         *self = Self::default();
     }
 
-    pub(super) fn release(&self) -> Option<&Release> {
-        self.release.as_deref()
+    pub(super) fn release(&self) -> Option<Arc<Release>> {
+        self.release.as_ref()?.open()
     }
 
     /// The status could not be written; it is tried again at that time.
@@ -71,10 +91,13 @@ impl HealthWatch {
     /// Checks the changed objects, if there are any. May be dropped at any time.
     pub(super) async fn look(&mut self, caches: &mut Caches, reported: &ReleaseStatus) -> Finding {
         self.due = None;
-        let Some(release) = self.release.as_deref().filter(|release| !release.suspend) else {
+        let Caches { rollout, cluster, .. } = caches;
+        if rollout.checkup.is_none() {
+            return Finding::Nothing;
+        }
+        let Some(release) = self.release().filter(|release| !release.suspend) else {
             return Finding::Nothing;
         };
-        let Caches { rollout, cluster, .. } = caches;
         let (Some(mut checkup), Some(session)) = (rollout.checkup.take(), cluster.session.clone()) else {
             return Finding::Nothing;
         };
@@ -103,7 +126,7 @@ impl HealthWatch {
                 release.redaction.redact(&mut health.message);
                 let mut unhealthy = checkup.board.unhealthy();
                 unhealthy.iter_mut().for_each(|object| release.redaction.redact(&mut object.message));
-                let status = status::observe(reported, release, &health, &unhealthy, &checkup.ready, now);
+                let status = status::observe(reported, &release, &health, &unhealthy, &checkup.ready, now);
                 if status == *reported { Finding::Nothing } else { Finding::Status(Box::new(status)) }
             }
         };

@@ -30,6 +30,18 @@ struct Version {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+impl Spec {
+    /// The release is at rest: it is parsed again for its next run. What has to be corrected in it is kept.
+    pub fn settle(&mut self) {
+        self.last.take_if(|(_, parsed)| parsed.is_ok());
+    }
+
+    /// Whether something is kept that is not needed at rest.
+    pub fn is_unsettled(&self) -> bool {
+        self.last.as_ref().is_some_and(|(_, parsed)| parsed.is_ok())
+    }
+}
+
 impl Version {
     fn of(seen: &ObservedRelease) -> Self {
         let metadata = &seen.resource.metadata;
@@ -49,6 +61,12 @@ pub struct Parsed {
 }
 
 impl Parsed {
+    /// Whether a release, as its run has completed it, is what its spec says, so that nothing of it has to be kept
+    /// between its runs. A large spec takes long to parse.
+    pub fn is_all_of(&self, complete: &Arc<Release>) -> bool {
+        self.share.is_none() && Arc::ptr_eq(complete, &self.release)
+    }
+
     /// The release, as its run has completed it, for the time between its runs: without its large
     /// parts, if it has any, and without what its inputs contain.
     pub fn at_rest(&self, complete: &Arc<Release>, redaction: &Arc<Redaction>) -> Arc<Release> {

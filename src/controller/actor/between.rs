@@ -118,7 +118,7 @@ impl Actor {
             match session.write_status(&self.id, &release.uid, &status).await {
                 Ok(()) => {
                     metrics.release_reported(&self.id, release.suspend, &status);
-                    report::publish_health(session, release, &last, &status);
+                    report::publish_health(session, &release, &last, &status);
                     self.status = Arc::new(status).into();
                     self.tell();
                 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use super::Actor;
 use crate::api::status::ReleaseStatus;
+use crate::controller::health_watch::RestingRelease;
+use crate::controller::specs::Parsed;
 use crate::domain::observed::{KeptRelease, ObservedRelease, Packed};
+use crate::domain::release::Release;
 
 /// How long after its last work a release is at rest: several changes in a row are handled without packing in between.
 pub(super) const SETTLES_AFTER: Duration = Duration::from_secs(1);
@@ -70,15 +73,24 @@ impl Actor {
         }
     }
 
+    /// What is kept of a release, as its run has completed it, until its next run.
+    pub(super) fn resting(&self, parsed: &Parsed, complete: &Arc<Release>) -> RestingRelease {
+        match &self.opened {
+            Some((kept, _)) if parsed.is_all_of(complete) => RestingRelease::AsSpec(Arc::clone(kept)),
+            _ => RestingRelease::Completed(parsed.at_rest(complete, self.caches.inputs.redaction())),
+        }
+    }
+
     /// Whether something is open that is not needed at rest.
     pub(super) fn is_unsettled(&self) -> bool {
-        self.opened.is_some() || self.status.open.is_some()
+        self.opened.is_some() || self.status.open.is_some() || self.spec.is_unsettled()
     }
 
     /// The release is at rest.
     pub(super) fn settle(&mut self) {
         self.opened = None;
         self.status.pack();
+        self.spec.settle();
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use litemap::LiteMap;
 use serde_json::Value;
 
 use super::early::handling::{FailMode, FailureHandling};
@@ -67,7 +68,7 @@ struct Judged {
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     rules: RuleSet,
-    objects: BTreeMap<ObjectId, Option<Judged>>,
+    objects: LiteMap<ObjectId, Option<Box<Judged>>>,
     /// What the pods of workloads say, while they are watched.
     pods: BTreeMap<ObjectId, PodsVerdict>,
     /// Why the volume of a claim never comes.
@@ -165,19 +166,20 @@ impl Board {
 
     /// The workloads that are not healthy, whose pods may say why.
     pub fn workloads(&self) -> impl Iterator<Item = (&ObjectId, &Workload)> {
-        let judged = self.objects.iter().filter_map(|(id, judged)| Some((id, judged.as_ref()?)));
+        let judged = self.objects.iter().filter_map(|(id, judged)| Some((id, judged.as_deref()?)));
         judged.filter_map(|(id, judged)| Some((id, judged.workload.as_ref()?)))
     }
 
     /// Whether a verdict about the object quotes the log of its pod.
     pub fn shows_log(&self, id: &ObjectId) -> bool {
-        self.objects.get(id).and_then(Option::as_ref).is_some_and(|judged| judged.handling.shows_log)
+        self.objects.get(id).and_then(Option::as_deref).is_some_and(|judged| judged.handling.shows_log)
     }
 
     /// The claims whose class decides, and which class that is.
     pub fn class_questions(&self) -> Vec<(ObjectId, ClassQuestion)> {
-        let asks =
-            |(id, judged): (&ObjectId, &Option<Judged>)| Some((id.clone(), judged.as_ref()?.class.clone()?));
+        let asks = |(id, judged): (&ObjectId, &Option<Box<Judged>>)| {
+            Some((id.clone(), judged.as_ref()?.class.clone()?))
+        };
         self.objects.iter().filter_map(asks).collect()
     }
 
@@ -212,7 +214,7 @@ impl Board {
                 mark ^= mark_of_status(object);
             }
         }
-        self.objects.insert(id.clone(), Some(judged));
+        self.objects.insert(id.clone(), Some(Box::new(judged)));
         self.settle(id, Some(mark), now);
     }
 
@@ -220,11 +222,11 @@ impl Board {
     /// not make it readable, so it is read again after a delay.
     pub fn refused(&mut self, id: &ObjectId, why: &str, now: Timestamp) {
         let mut health = Health::in_progress(format!("cannot read its status: {why}"));
-        let before = self.objects.get(id).and_then(Option::as_ref).map_or(0, |judged| judged.refusals);
+        let before = self.objects.get(id).and_then(Option::as_deref).map_or(0, |judged| judged.refusals);
         let refusals = before.saturating_add(1);
         health.changes_at = now.checked_add(denied(refusals)).ok();
         let judged = Judged { refusals, ..Judged::new(health, u64::MAX, now) };
-        self.objects.insert(id.clone(), Some(judged));
+        self.objects.insert(id.clone(), Some(Box::new(judged)));
     }
 
     /// Remembers that a read of an object was not answered: the last judgement remains,
@@ -233,7 +235,7 @@ impl Board {
         let slot = self.objects.entry(id.clone()).or_default();
         let judged = slot.get_or_insert_with(|| {
             let health = Health::in_progress(format!("cannot read its status: {why}"));
-            Judged { unsure: true, ..Judged::new(health, 0, now) }
+            Box::new(Judged { unsure: true, ..Judged::new(health, 0, now) })
         });
         judged.unsure = true;
         judged.gone = false;
@@ -244,12 +246,12 @@ impl Board {
 
     /// Whether the last read of an object was not answered.
     pub fn is_unsure(&self, id: &ObjectId) -> bool {
-        self.objects.get(id).and_then(Option::as_ref).is_some_and(|judged| judged.unsure)
+        self.objects.get(id).and_then(Option::as_deref).is_some_and(|judged| judged.unsure)
     }
 
     /// The objects whose judgement is missing, or out of date according to `sight`.
     pub fn outdated(&self, sight: impl Fn(&ObjectId) -> Sight, now: Timestamp) -> Vec<ObjectId> {
-        let is_outdated = |id: &ObjectId, judged: &Option<Judged>| {
+        let is_outdated = |id: &ObjectId, judged: &Option<Box<Judged>>| {
             let Some(judged) = judged else { return true };
             if judged.health.changes_at.is_some_and(|at| at <= now) {
                 return true;
@@ -266,7 +268,7 @@ impl Board {
 
     /// Whether the judgement of an object may have changed only because time passed.
     pub fn is_due(&self, id: &ObjectId, now: Timestamp) -> bool {
-        let judged = self.objects.get(id).and_then(Option::as_ref);
+        let judged = self.objects.get(id).and_then(Option::as_deref);
         judged.and_then(|judged| judged.health.changes_at).is_some_and(|at| at <= now)
     }
 
@@ -293,11 +295,11 @@ impl Board {
     pub fn is_healthy(&self) -> bool {
         let is_well =
             |judged: &Judged| (judged.health.state.is_healthy() || judged.is_let_go()) && !judged.unsure;
-        self.objects.values().all(|judged| judged.as_ref().is_some_and(is_well))
+        self.objects.values().all(|judged| judged.as_deref().is_some_and(is_well))
     }
 
     fn in_state(&self, which: impl Fn(&Judged) -> bool) -> impl Iterator<Item = (&ObjectId, &Health)> {
-        let judged = self.objects.iter().filter_map(|(id, judged)| Some((id, judged.as_ref()?)));
+        let judged = self.objects.iter().filter_map(|(id, judged)| Some((id, judged.as_deref()?)));
         judged.filter(move |(_, judged)| which(judged)).map(|(id, judged)| (id, &judged.health))
     }
 
@@ -323,7 +325,7 @@ impl Board {
 
     /// Whether the failure of an object is ignored, as its annotation says.
     pub fn ignores(&self, id: &ObjectId) -> bool {
-        self.objects.get(id).and_then(Option::as_ref).is_some_and(Judged::is_ignored)
+        self.objects.get(id).and_then(Option::as_deref).is_some_and(Judged::is_ignored)
     }
 
     /// An object that did not exist when it was last read.

@@ -1,11 +1,12 @@
 //! Checks the health of objects: one GET for each whose judgement is missing or out of date, and
 //! none for the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use jiff::Timestamp;
+use litemap::LiteMap;
 use serde_json::Value;
 
 use crate::api::reason::Reason;
@@ -30,7 +31,7 @@ const CLASSES: usize = 250;
 pub struct Checkup {
     /// The revision and its options.
     pub key: String,
-    resources: BTreeMap<ObjectId, Arc<Resource>>,
+    resources: LiteMap<ObjectId, Arc<Resource>>,
     /// The judgements.
     pub board: Board,
     /// What Ready says while they are healthy.
