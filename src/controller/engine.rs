@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::actor::{Actor, SharedState};
+use super::latest::Latest;
 use super::options::Options;
 use super::replicas::{Members, Membership, Moved, ReleaseTable};
 use super::specs::Specs;
@@ -61,7 +62,7 @@ struct Handle {
     /// One number for each actor.
     number: u64,
     signals: Arc<Signals>,
-    latest: watch::Sender<Arc<KeptRelease>>,
+    latest: Latest,
 }
 
 /// Evaluates the expressions of dependencies that have changed.
@@ -323,9 +324,7 @@ impl Engine {
         }
         match self.handles.get(&id) {
             Some(handle) => {
-                let wanted = seen.wants_run_after(&handle.latest.borrow());
-                handle.latest.send_replace(seen);
-                if wanted {
+                if seen.wants_run_after(&handle.latest.replace(Arc::clone(&seen))) {
                     handle.signals.supersede();
                 }
             }
@@ -340,8 +339,7 @@ impl Engine {
     /// The trust policy has changed: releases with changed requirements are requeued.
     fn demand(&self, before: &TrustPolicy, after: &TrustPolicy) {
         for handle in self.handles.values() {
-            let latest = Arc::clone(&handle.latest.borrow());
-            let url = latest.open().map(|open| open.resource.spec.url).unwrap_or_default();
+            let url = handle.latest.get().open().map(|open| open.resource.spec.url).unwrap_or_default();
             let Ok(repository) = Repository::parse(&url) else { continue };
             let of = |trust_policy: &TrustPolicy| {
                 trust_policy.demand(repository.registry(), repository.path()).fingerprint()
@@ -365,13 +363,13 @@ fn awaited_here(release: &ObservedRelease) -> Vec<String> {
 fn begin(
     shared: &Arc<SharedState>,
     id: &ReleaseId,
-    latest: &watch::Receiver<Arc<KeptRelease>>,
+    latest: &Latest,
     signals: &Arc<Signals>,
 ) -> JoinHandle<()> {
     let mut caches = Caches::default();
     // A new release is assumed to have no inventory; the first write finds out. One that has
     // run before reads it first.
-    if !latest.borrow().has_begun {
+    if !latest.get().has_begun {
         caches.cluster.remember(&shared.env, id, Stored::default());
     }
     let actor = Actor::new(Arc::clone(shared), latest.clone(), Arc::clone(signals), caches);
@@ -380,12 +378,7 @@ fn begin(
 
 /// Runs an actor, and restarts it after a pause if it crashes: one release must not stop the
 /// others.
-async fn supervise(
-    shared: Arc<SharedState>,
-    id: ReleaseId,
-    latest: watch::Receiver<Arc<KeptRelease>>,
-    signals: Arc<Signals>,
-) {
+async fn supervise(shared: Arc<SharedState>, id: ReleaseId, latest: Latest, signals: Arc<Signals>) {
     loop {
         let life = begin(&shared, &id, &latest, &signals);
         let Err(crash) = life.await else { return };

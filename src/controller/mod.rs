@@ -6,6 +6,7 @@ mod engine;
 mod error;
 mod files;
 mod health_watch;
+mod latest;
 mod lead;
 mod log;
 mod options;

@@ -19,7 +19,7 @@ pub struct Specs {
 /// The spec of one release, as parsed last.
 #[derive(Default)]
 pub struct Spec {
-    last: Option<(Version, Result<Arc<Release>, InvalidSpec>)>,
+    last: Option<Box<(Version, Result<Arc<Release>, InvalidSpec>)>>,
 }
 
 /// What a parsed release depends on.
@@ -33,12 +33,12 @@ struct Version {
 impl Spec {
     /// The release is at rest: it is parsed again for its next run. What has to be corrected in it is kept.
     pub fn settle(&mut self) {
-        self.last.take_if(|(_, parsed)| parsed.is_ok());
+        self.last.take_if(|last| last.1.is_ok());
     }
 
     /// Whether something is kept that is not needed at rest.
     pub fn is_unsettled(&self) -> bool {
-        self.last.as_ref().is_some_and(|(_, parsed)| parsed.is_ok())
+        self.last.as_ref().is_some_and(|last| last.1.is_ok())
     }
 }
 
@@ -95,14 +95,14 @@ impl Specs {
     /// What has to be corrected in the spec.
     pub async fn read(&self, spec: &mut Spec, seen: &Arc<ObservedRelease>) -> Result<Parsed, InvalidSpec> {
         let version = Version::of(seen);
-        if let Some((_, known)) = spec.last.as_ref().filter(|(of, _)| *of == version) {
+        if let Some((_, known)) = spec.last.as_deref().filter(|(of, _)| *of == version) {
             return known.clone().map(|release| Parsed { release, share: None });
         }
         spec.last = None;
         let mut allowance = Allowance::small();
         let parsed = seen.parse_within(&mut allowance).map(Arc::new);
         if !allowance.exhausted() {
-            spec.last = Some((version, parsed.clone()));
+            spec.last = Some(Box::new((version, parsed.clone())));
             return parsed.map(|release| Parsed { release, share: None });
         }
         let share = self.gate.enter(&id_of(&seen.resource).namespace, Allowance::MOST).await;
@@ -121,7 +121,7 @@ impl Specs {
         match parsed {
             Ok(release) => Ok(Parsed { release, share: Some(share) }),
             Err(error) => {
-                spec.last = Some((version, Err(error.clone())));
+                spec.last = Some(Box::new((version, Err(error.clone()))));
                 Err(error)
             }
         }

@@ -363,14 +363,18 @@ pub enum Extent {
 pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, extent: Extent) -> Inventory {
     let mut entries = before.entries.clone();
     entries.retain(|id, _| !matches!(fates.get(id), Some(Fate::Gone | Fate::Dropped)));
-    entries.extend(fates.iter().filter_map(|(id, fate)| match fate {
-        Fate::Applied(entry) => Some((id.clone(), entry.clone())),
-        _ => None,
-    }));
-    for id in fates.iter().filter(|(_, fate)| **fate == Fate::Retained).map(|(id, _)| id) {
-        if let Some(entry) = entries.get_mut(id) {
-            entry.retained = true;
+    let mut added = Vec::new();
+    for (id, fate) in fates {
+        match (fate, entries.get_mut(id)) {
+            (Fate::Applied(entry), Some(before)) => *before = entry.clone(),
+            // All that are applied were written ahead, so there are none in general.
+            (Fate::Applied(entry), None) => added.push((id.clone(), entry.clone())),
+            (Fate::Retained, Some(before)) => before.retained = true,
+            _ => {}
         }
+    }
+    if !added.is_empty() {
+        entries.extend(added);
     }
     let (built, place, chart) = (before.built.clone(), before.place.clone(), before.chart.clone());
     let settled = Inventory { entries, built, place, chart, ..Inventory::default() };

@@ -89,7 +89,7 @@ impl Actor {
             }
             return;
         }
-        let uid = self.latest.borrow().uid.clone().unwrap_or_default();
+        let uid = self.latest.get().uid.clone().unwrap_or_default();
         match self.shared.env.session.write_status(&self.id, &uid, &status).await {
             Ok(()) => {
                 self.status = Arc::new(status).into();

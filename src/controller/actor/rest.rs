@@ -54,13 +54,13 @@ fn read(packed: &Packed) -> Option<ReleaseStatus> {
 impl Actor {
     /// The release as it is now.
     pub(super) fn seen(&self) -> Option<Arc<ObservedRelease>> {
-        let kept = Arc::clone(&self.latest.borrow());
+        let kept = self.latest.get();
         self.open_as(&kept)
     }
 
     /// The same, for a run: it stays open until the release is at rest.
     pub(super) fn look(&mut self) -> Option<Arc<ObservedRelease>> {
-        let kept = Arc::clone(&self.latest.borrow_and_update());
+        let kept = self.latest.get();
         let open = self.open_as(&kept)?;
         self.opened = Some((kept, Arc::clone(&open)));
         Some(open)

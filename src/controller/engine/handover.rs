@@ -4,10 +4,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use tokio::sync::watch;
 
 use super::{Engine, Handle, awaited_here, supervise};
 use crate::api::release::OCIArtifactRelease;
+use crate::controller::latest::Latest;
 use crate::controller::replicas::{MoveResult, Moved, carry_out};
 use crate::domain::identity::ReleaseId;
 use crate::domain::replicas::Duty;
@@ -52,12 +52,12 @@ impl Engine {
             return;
         };
         self.shared.env.metrics.release_appeared(id, spec.suspend, &status.unwrap_or_default());
-        let (latest, receiver) = watch::channel(seen);
+        let latest = Latest::new(seen);
         let signals = Arc::new(Signals::default());
         let shared = Arc::clone(&self.shared);
         self.numbers += 1;
         let number = self.numbers;
-        let life = supervise(shared, id.clone(), receiver, Arc::clone(&signals));
+        let life = supervise(shared, id.clone(), latest.clone(), Arc::clone(&signals));
         let ended = id.clone();
         self.running.insert(number);
         self.shared.env.dependencies.set_elsewhere(id, false);
@@ -142,7 +142,7 @@ impl Engine {
             if self.running.contains(&handle.number) {
                 self.leaving.insert(id.clone(), handle.number);
             }
-            if handle.latest.borrow().deleted_at.is_none() {
+            if handle.latest.get().deleted_at.is_none() {
                 tracing::info!(
                     release = %id,
                     "no longer reconciled: it is gone, or its labels do not match the selector; its objects are kept"

@@ -233,7 +233,7 @@ impl Release {
             substitution,
             substituted_by,
             inputs: Arc::default(),
-            redaction: Arc::default(),
+            redaction: Redaction::default().shared(),
             id: id_of(resource),
             uid: resource.metadata.uid.clone().unwrap_or_default(),
             generation: resource.metadata.generation.unwrap_or_default(),

@@ -68,8 +68,8 @@ impl Default for InputCache {
             identity: None,
             generation: 0,
             last: None,
-            hidden: Default::default(),
-            redaction: Arc::default(),
+            hidden: [Redaction::default().shared(), Redaction::default().shared()],
+            redaction: Redaction::default().shared(),
             held: Held::Nothing,
         }
     }
@@ -86,8 +86,9 @@ impl InputCache {
 
     /// Forgets what was read, except what is never shown.
     pub fn end_watches(&mut self) {
-        let (hidden, held) = (std::mem::take(&mut self.hidden), std::mem::take(&mut self.held));
-        *self = Self { hidden, held, redaction: Arc::clone(&self.redaction), ..Self::default() };
+        let held = std::mem::take(&mut self.held);
+        let (hidden, redaction) = (self.hidden.clone(), Arc::clone(&self.redaction));
+        *self = Self { hidden, held, redaction, ..Self::default() };
     }
 
     /// What reading them again takes, in bytes, as far as is known.
@@ -107,9 +108,9 @@ impl InputCache {
     pub fn set(&mut self, inputs: Option<Arc<RenderInputs>>, redaction: Redaction) {
         if *self.hidden[0] != redaction {
             self.hidden.swap(0, 1);
-            self.hidden[0] = redaction.into();
+            self.hidden[0] = redaction.shared();
         }
-        self.redaction = self.hidden[0].union(&self.hidden[1]).into();
+        self.redaction = self.hidden[0].union(&self.hidden[1]).shared();
         self.last = inputs;
     }
 
@@ -154,8 +155,8 @@ impl InputCache {
         self.forget_contents();
         (self.held, self.last) = (Held::Nothing, None);
         if !self.redaction.is_empty() {
-            self.hidden = Default::default();
-            self.redaction = Redaction::of_everything().into();
+            self.hidden = Self::default().hidden;
+            self.redaction = Redaction::of_everything().shared();
         }
     }
 

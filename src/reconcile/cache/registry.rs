@@ -26,9 +26,9 @@ pub struct RegistryCache {
     /// Access to the registry, from the last run.
     pub access: Option<Arc<Access>>,
     /// Why the last request to the registry failed.
-    pub stale: Option<(Reason, String)>,
+    pub stale: Option<Box<(Reason, String)>>,
     /// What the release does not follow, if the registry offers a downgrade.
-    pub held: Option<Held>,
+    pub held: Option<Box<Held>>,
     /// The revision whose tag names another digest than the spec has with it, and what it names.
     pub stray: Option<(String, String)>,
     /// The generation and the requested run for which the registry last answered or failed.

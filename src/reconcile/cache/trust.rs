@@ -17,14 +17,14 @@ pub struct TrustCache {
     /// The revision that was rejected last.
     pub refused: Option<CachedRejection>,
     /// The container images of the revision that was verified last.
-    pub pinned: Option<Pinned>,
+    pub pinned: Option<Box<Pinned>>,
 }
 
 impl TrustCache {
     /// The container images of a revision, if they were verified with the current demands, and
     /// after the last verification of the artifact.
     pub fn pinned_of(&self, revision: &Revision, demand: Option<&ImageDemand>) -> Option<&Pinned> {
-        self.pinned.as_ref().filter(|pinned| pinned.is_of(revision, demand))
+        self.pinned.as_deref().filter(|pinned| pinned.is_of(revision, demand))
     }
 
     /// Whether such images are known.

@@ -275,7 +275,7 @@ fn fetch_failure(caches: &Caches, outcome: &Outcome) -> Option<Assessment> {
         Verdict::Failed { reason, message } => Some((*reason, message)),
         _ => None,
     };
-    let stale = caches.registry.stale.as_ref().map(|(reason, message)| (*reason, message));
+    let stale = caches.registry.stale.as_deref().map(|(reason, message)| (*reason, message));
     let mut found = stale.into_iter().chain(failed).filter(|(reason, _)| reason.is_about_source());
     let (reason, message) = found.next()?;
     Some(Assessment { status: Some(true), reason, message: message.clone() })

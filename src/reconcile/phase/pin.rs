@@ -101,7 +101,7 @@ async fn verify_and_bind(
 ) -> Result<(), ReconcileError> {
     let Update { session, revision, .. } = *update;
     let trust = memory.trust;
-    let same = trust.pinned.as_ref().filter(|p| p.key == revision.key);
+    let same = trust.pinned.as_deref().filter(|p| p.key == revision.key);
     let known = same.filter(|p| p.answers(demand, objects)).cloned();
     if let Some(pinned) = known.as_ref().filter(|p| p.fresh) {
         return Ok(bind(demand, objects, &pinned.pins())?);
@@ -121,7 +121,7 @@ async fn verify_and_bind(
     if let Some(pinned) = known.filter(|_| !images.failures.is_empty() && unknown) {
         // Verified before, and there is no newer result.
         bind(demand, objects, &pinned.pins())?;
-        trust.pinned = Some(Pinned { fresh: true, ..pinned });
+        trust.pinned = Some(Box::new(Pinned { fresh: true, ..pinned }));
         return Ok(());
     }
     let warning = images.refusal(demand.mode)?;
@@ -130,7 +130,7 @@ async fn verify_and_bind(
         memory.notes.once(Reason::ImageNotVerified, warning.clone(), false);
     }
     let (key, demand, shown) = (revision.key.clone(), demand.name(), images.status());
-    trust.pinned = Some(Pinned { key, demand, fresh: true, shown, warning });
+    trust.pinned = Some(Box::new(Pinned { key, demand, fresh: true, shown, warning }));
     Ok(())
 }
 

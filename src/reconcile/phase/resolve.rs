@@ -130,7 +130,8 @@ fn answered(
             registry.stray = stray.map(|(stray, tag)| (name.clone(), said_of(stray, tag)));
             let revision = follow(scope, ledger, notes, resolved).map_err(|blocker| {
                 let cause = HeldCause::WayBack(release.applied_key(offered.as_str()));
-                registry.held = Some(Held { revision: name, message: blocker.message.clone(), cause });
+                registry.held =
+                    Some(Box::new(Held { revision: name, message: blocker.message.clone(), cause }));
                 Box::<RunFailure>::from(blocker)
             })?;
             let first = match scope.policy.repeats {
@@ -145,7 +146,7 @@ fn answered(
         }
         Err(failed) => failed,
     };
-    registry.stale = Some((failed.reason, failed.message.clone()));
+    registry.stale = Some(Box::new((failed.reason, failed.message.clone())));
     if failed.reason == Reason::RegistryUnavailable {
         // The rest of the run may take long.
         scope.wake_when_registry_is_back(registry.access.as_ref());
@@ -162,7 +163,7 @@ fn answered(
             message: String::new(),
             cause: HeldCause::WayBack(release.applied_key(&known.digest)),
         };
-        registry.held = fallback.as_ref().map(held);
+        registry.held = fallback.as_ref().map(held).map(Box::new);
     })?;
     match kept.filter(|_| ledger.complete.is_some() || !gone) {
         Some(kept) => {
@@ -276,7 +277,7 @@ pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Re
         (Decision::Wait(blocker, _), Ok(last)) => {
             let (message, cause) = (blocker.message, HeldCause::Downgrade);
             let held = Held { revision: revision.name, message, cause };
-            steer(release, ledger, Revision { held: Some(held), ..last })
+            steer(release, ledger, Revision { held: Some(Box::new(held)), ..last })
         }
         _ => Ok(revision),
     }
@@ -312,7 +313,7 @@ fn back_to(
     let revision = known.and_then(|known| revision_of(release, &known).ok());
     let cause = HeldCause::WayBack(entry.key.clone());
     let held = Some(Held { revision: name.to_owned(), message: blocker.message, cause });
-    Ok(revision.map(|revision| Revision { held, ..revision }))
+    Ok(revision.map(|revision| Revision { held: held.map(Box::new), ..revision }))
 }
 
 /// The revision whose rollout is finished before the newest one, which would have to wait.
@@ -342,7 +343,7 @@ fn finished_first(
     }
     let message = format!("revision {} follows when this rollout has ended", newest.name);
     let held = Held { revision: newest.name.clone(), message, cause: HeldCause::Later };
-    Ok(Some(Revision { held: Some(held), ..first }))
+    Ok(Some(Revision { held: Some(Box::new(held)), ..first }))
 }
 
 /// A revision that is kept without an answer of the registry.
@@ -355,7 +356,7 @@ fn kept(
     registry: &RegistryCache,
     known: &KnownRevision,
 ) -> Result<Revision, ReconcileError> {
-    let revision = Revision { stale: registry.stale.clone(), ..revision_of(release, known)? };
+    let revision = Revision { stale: registry.stale.as_deref().cloned(), ..revision_of(release, known)? };
     let back = match ledger.quarantined(release, &known.digest) {
         Some(entry) => back_to(release, Some(entry), &known.name, None),
         // The process that went back may have ended.

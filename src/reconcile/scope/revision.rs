@@ -18,7 +18,7 @@ pub struct Revision {
     /// Why the registry could not be asked, if it failed.
     pub stale: Option<(Reason, String)>,
     /// What the registry offers and the release does not follow, or not yet.
-    pub held: Option<Held>,
+    pub held: Option<Box<Held>>,
     /// That the tag does not name the digest that the spec has with it.
     pub stray: Option<String>,
 }

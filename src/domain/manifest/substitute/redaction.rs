@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::forms::{Forms, LIMITS};
 use super::known::KnownTexts;
@@ -30,7 +30,14 @@ impl fmt::Debug for Redaction {
     }
 }
 
+static NOTHING: LazyLock<Arc<Redaction>> = LazyLock::new(Arc::default);
+
 impl Redaction {
+    /// One that is kept. All that hide nothing are the same one.
+    pub fn shared(self) -> Arc<Self> {
+        if self.is_empty() { Arc::clone(&NOTHING) } else { Arc::new(self) }
+    }
+
     /// Of the values of the Secrets among the inputs.
     pub fn of(inputs: &RenderInputs) -> Self {
         let mut forms = Forms::new(LIMITS);
