@@ -8,7 +8,7 @@ use supercargo_testbed::Operator;
 use super::artifact::{Pusher, app, small_app};
 use super::idle::mib;
 use super::releases::{Releases, Seen, reconcile_at, spec};
-use super::simulate::Measured;
+use super::simulate::{Measured, MeasuredMemory};
 use super::site::{APPS, Site, until_ready};
 use super::table::{Row, Table, median};
 
@@ -18,6 +18,8 @@ const HOUR: &str = "1h";
 /// Long enough for what the operator does behind the last status: events.
 const AFTER: Duration = Duration::from_secs(1);
 const SCRAPES: usize = 20;
+/// Until the memory of what has just been done is given back.
+const SETTLED: Duration = Duration::from_secs(12);
 
 /// 100 of them: created, upgraded, at rest.
 pub async fn hundred(table: &mut Table, steady_for: Duration) {
@@ -44,8 +46,9 @@ pub async fn scale(table: &mut Table, count: usize, wave: usize, steady_for: Dur
     let created = table.last();
     rest(table, &site, &operator, count, steady_for).await;
     upgrade(table, &site, &operator, &releases, wave).await;
-    restart(table, &site, operator, count).await;
+    let alone = restart(table, &site, operator, count).await;
     let restarted = table.last();
+    let memory = MeasuredMemory { alone, ..memory_of_two(table, &site, count).await };
     let each = |cpu: Option<Duration>| cpu.unwrap_or_default() / u32::try_from(count).unwrap_or(u32::MAX);
     Measured {
         releases: count,
@@ -53,6 +56,7 @@ pub async fn scale(table: &mut Table, count: usize, wave: usize, steady_for: Dur
         restarted: restarted.wall.unwrap_or_default(),
         rollout: each(created.cpu),
         check: each(restarted.cpu),
+        memory,
     }
 }
 
@@ -143,7 +147,8 @@ async fn steady(
     });
 }
 
-async fn restart(table: &mut Table, site: &Site, mut before: Operator, count: usize) {
+/// Returns what is resident afterwards, in KiB.
+async fn restart(table: &mut Table, site: &Site, mut before: Operator, count: usize) -> u64 {
     before.stop();
     let cache = before.cache().to_path_buf();
     let mark = site.bed.audit().mark();
@@ -161,6 +166,8 @@ async fn restart(table: &mut Table, site: &Site, mut before: Operator, count: us
     let requests = site.bed.audit().since(mark, &site.account.user());
     let requests: Vec<_> = requests.iter().filter(|r| r.resource != "leases" && r.verb != "watch").collect();
     let usage = operator.usage();
+    tokio::time::sleep(SETTLED).await;
+    let resident = operator.usage().resident;
     table.add(Row {
         work: format!("restart with {count} Ready releases, cache kept → all confirmed"),
         wall: Some(wall),
@@ -169,6 +176,36 @@ async fn restart(table: &mut Table, site: &Site, mut before: Operator, count: us
         writes: Some(requests.iter().filter(|r| r.writes()).count()),
         registry: Some(site.registry.since(registry).len()),
         peak: Some(usage.peak),
-        note: format!("leads after {:.2} s", ready.as_secs_f64()),
+        note: format!("leads after {:.2} s; {:.0} MiB afterwards", ready.as_secs_f64(), mib(resident)),
     });
+    resident
+}
+
+/// The memory of two replicas that share the releases, and of one without any.
+async fn memory_of_two(table: &mut Table, site: &Site, count: usize) -> MeasuredMemory {
+    let options = |pod: &str| site.options().env("POD_NAME", pod).argument("--shards=auto");
+    let nothing = site.options().env("POD_NAME", "idle").watching(&["default"]).lease("idle").start();
+    until_ready(&nothing).await;
+    let replicas = [options("supercargo-a").start(), options("supercargo-b").start()];
+    let ready = |operator: &Operator| operator.metric("supercargo_releases{ready=\"True\"}").unwrap_or_default();
+    let most = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let start = Instant::now();
+    loop {
+        let have = replicas.each_ref().map(ready);
+        let is_shared = have.iter().all(|have| *have >= most / 4.0);
+        if is_shared && have.iter().sum::<f64>() >= most {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(600), "not shared: {have:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(SETTLED).await;
+    let resident = replicas.each_ref().map(|operator| operator.usage().resident);
+    let (idle, shared) = (nothing.usage().resident, resident.iter().sum::<u64>() / 2);
+    table.add(Row {
+        work: format!("{count} releases on two replicas, at rest"),
+        note: format!("{:.0} MiB each; {:.0} MiB without releases", mib(shared), mib(idle)),
+        ..Row::default()
+    });
+    MeasuredMemory { idle, alone: 0, shared }
 }

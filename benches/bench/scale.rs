@@ -6,7 +6,7 @@ use kube::api::{Api, ListParams};
 use supercargo::api::release::OCIArtifactRelease;
 use supercargo::domain::observed::ObservedRelease;
 
-use super::simulate::{Costs, fit, report};
+use super::simulate::{Costs, MemoryModel, fit, report};
 use super::site::APPS;
 use super::table::Table;
 use super::{floor, many, on};
@@ -28,7 +28,8 @@ pub fn measure(table: &mut Table, steady_for: Duration) {
         drop(floor);
         let small = many::scale(table, SMALL, WAVE, Duration::from_secs(1)).await;
         let large = many::scale(table, LARGE, WAVE, steady_for).await;
-        tokio::task::block_in_place(|| report(table, &fit(costs, &small), &large));
+        let memory = MemoryModel::fit(&small);
+        tokio::task::block_in_place(|| report(table, &fit(costs, &small), &memory, &large));
     });
 }
 

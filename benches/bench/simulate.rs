@@ -59,6 +59,47 @@ pub struct Measured {
     pub rollout: Duration,
     /// The same for each that it has confirmed.
     pub check: Duration,
+    /// The memory at rest.
+    pub memory: MeasuredMemory,
+}
+
+/// What was resident at rest, in KiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MeasuredMemory {
+    /// Of a replica without releases.
+    pub idle: u64,
+    /// Of one replica with all of them.
+    pub alone: u64,
+    /// Of each of two that share them.
+    pub shared: u64,
+}
+
+/// What a replica has resident at rest, in KiB: it knows all releases, and works on some.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemoryModel {
+    idle: f64,
+    known: f64,
+    worked: f64,
+}
+
+impl MemoryModel {
+    /// From what was measured.
+    pub fn fit(small: &Measured) -> Self {
+        let (releases, memory) = (count(small.releases), small.memory);
+        let [idle, alone, shared] = [memory.idle, memory.alone, memory.shared].map(kib);
+        let worked = 2.0 * (alone - shared) / releases;
+        Self { idle, worked, known: (alone - idle) / releases - worked }
+    }
+
+    /// Of the largest share.
+    pub fn of(&self, releases: usize, replicas: usize) -> f64 {
+        self.idle + self.known * count(releases) + self.worked * count(releases.div_ceil(replicas))
+    }
+}
+
+/// Exact up to 2^32.
+fn kib(of: u64) -> f64 {
+    f64::from(u32::try_from(of).unwrap_or(u32::MAX))
 }
 
 /// The costs, as far as they were measured for themselves. One is left: what the registry takes, and everything that
@@ -77,7 +118,7 @@ pub fn fit(mut costs: Costs, small: &Measured) -> Costs {
 }
 
 /// Adds the rows of the model: its error for a large run that was measured, and what does not fit here.
-pub fn report(table: &mut Table, costs: &Costs, large: &Measured) {
+pub fn report(table: &mut Table, costs: &Costs, memory: &MemoryModel, large: &Measured) {
     let found = predict(Plan::here(large.releases), costs);
     let error = |what: &str, model: Duration, measured: Duration| Row {
         work: format!("model: {} releases, {what}", large.releases),
@@ -87,6 +128,27 @@ pub fn report(table: &mut Table, costs: &Costs, large: &Measured) {
     };
     table.add(error("created → all Ready", found.created, large.created));
     table.add(error("restart → all confirmed", found.restarted, large.restarted));
+    let (resident, alone) = (memory.of(large.releases, 1), kib(large.memory.alone));
+    table.add(Row {
+        work: format!("model: {} releases, memory of one replica at rest", large.releases),
+        note: format!(
+            "{:.0} MiB; measured {:.0} MiB: {:+.0} %",
+            resident / 1024.0,
+            alone / 1024.0,
+            (resident / alone - 1.0) * 100.0
+        ),
+        ..Row::default()
+    });
+    table.add(Row {
+        work: "model: 100000 releases on 16 replicas, memory of each at rest".to_owned(),
+        note: format!(
+            "{:.0} MiB: {:.1} KiB for each release that it knows, {:.1} KiB more for each that it works on",
+            memory.of(100_000, 16) / 1024.0,
+            memory.known,
+            memory.worked
+        ),
+        ..Row::default()
+    });
     for cores in [2, 8, 32] {
         let plan = Plan { releases: 100_000, namespaces: 200, replicas: 16, cores: Some(cores) };
         let found = predict(plan, costs);
