@@ -20,6 +20,7 @@ use http::{HeaderName, HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 
 use super::error::ApiError;
+use super::events::EventTurns;
 use super::inventory::InventoryRooms;
 use super::kinds::served::DiscoveryCache;
 use crate::domain::capacity::Capacity;
@@ -88,6 +89,7 @@ pub(super) struct Shared {
     pub(super) discovery: DiscoveryCache,
     in_flight: Arc<Gate>,
     pod_watches: Arc<Gate>,
+    pub(super) event_turns: EventTurns,
     pub(super) inventories: InventoryRooms,
     pub(super) fence: Arc<Fence>,
     remote: Option<Remote>,
@@ -117,6 +119,7 @@ impl Shared {
             discovery: DiscoveryCache::default(),
             in_flight: Gate::new(IN_FLIGHT),
             pod_watches: Gate::new(POD_WATCHES),
+            event_turns: EventTurns::default(),
             inventories: InventoryRooms::new(capacity),
             fence: Arc::default(),
             remote: None,

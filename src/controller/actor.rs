@@ -92,11 +92,7 @@ enum Next {
 impl Actor {
     /// A new release. `caches` may have its inventory already.
     pub fn new(shared: Arc<SharedState>, latest: Latest, signals: Arc<Signals>, caches: Caches) -> Self {
-        let (id, status) = {
-            let kept = latest.get();
-            let status = kept.open().ok().and_then(|open| open.resource.status).unwrap_or_default();
-            (kept.id.clone(), Arc::new(status).into())
-        };
+        let (id, status) = (latest.get().id.clone(), LastStatus::default());
         let (drift, began) = (DriftMode::Correct, Instant::now());
         let (failures, waits, lingered, health_watch) = (0, 0, 0, HealthWatch::default());
         let (spec, place) = (Spec::default(), None);

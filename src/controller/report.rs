@@ -168,6 +168,7 @@ fn send_about(
     let session = session.clone();
     let id: ReleaseId = release.id.clone();
     let uid = release.uid.clone();
+    let now = Timestamp::now();
     let publishing = async move {
         let note = ReleaseEventNote {
             release: &id,
@@ -177,7 +178,7 @@ fn send_about(
             message: &shortened(&message),
             revision: revision.as_deref(),
         };
-        match session.publish(note, Timestamp::now()).await {
+        match session.publish_in_turn(note, now).await {
             Ok(()) => {}
             // A terminating namespace accepts no new events.
             Err(error) if error.is_forbidden() || error.is_not_found() => {

@@ -13,7 +13,8 @@ use crate::domain::release::Release;
 /// How long after its last work a release is at rest: several changes in a row are handled without packing in between.
 pub(super) const SETTLES_AFTER: Duration = Duration::from_secs(1);
 
-/// The status as it was written last.
+/// The status as it was written last. It is empty before the first run: thousands of actors may wait for theirs.
+#[derive(Default)]
 pub(super) struct LastStatus {
     /// While it is in use.
     open: Option<Arc<ReleaseStatus>>,
@@ -32,6 +33,10 @@ impl LastStatus {
     pub(super) fn open(&mut self) -> &Arc<ReleaseStatus> {
         let packed = &self.packed;
         self.open.get_or_insert_with(|| Arc::new(packed.as_ref().and_then(read).unwrap_or_default()))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.open.is_none() && self.packed.is_none()
     }
 
     /// Packs it. One that would not read as it is stays open: nothing of it may be lost.
@@ -63,6 +68,9 @@ impl Actor {
         let kept = self.latest.get();
         let open = self.open_as(&kept)?;
         self.opened = Some((kept, Arc::clone(&open)));
+        if self.status.is_empty() {
+            self.status = Arc::new(open.resource.status.clone().unwrap_or_default()).into();
+        }
         Some(open)
     }
 
@@ -106,10 +114,11 @@ mod tests {
             more_failures: Some(3),
             ..ReleaseStatus::default()
         };
+        assert!(LastStatus::default().is_empty());
         let mut last = LastStatus::from(Arc::new(status.clone()));
         for _ in 0..2 {
             last.pack();
-            assert!(last.open.is_none() && last.packed.is_some());
+            assert!(last.open.is_none() && last.packed.is_some() && !last.is_empty());
             assert_eq!(**last.open(), status);
             assert!(last.open.is_some());
         }
