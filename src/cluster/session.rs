@@ -11,14 +11,15 @@ mod plugin;
 mod remote;
 mod resolver;
 mod transport;
+mod watching;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue, Method, Request, header};
-use hyper::body::Incoming;
 
+use super::collections::refused::RefusedStreams;
 use super::error::ApiError;
 use super::events::EventTurns;
 use super::inventory::InventoryRooms;
@@ -32,10 +33,11 @@ use body::RequestBody;
 use breaker::Remote;
 use connection::{Connection, ConnectionError};
 use fence::{Fence, WriteLimit};
-use transport::{ApiTransport, Lane, Slot};
+use transport::{ApiTransport, Lane};
 
 pub use call::ApiResponse;
 pub(super) use call::{Call, JSON};
+pub(super) use transport::Slot;
 
 /// Concurrent requests of all identities, without watches and the lease. An idle API
 /// server has some 57 seats for all ServiceAccounts (priority level workload-low, which
@@ -87,6 +89,7 @@ impl fmt::Display for Identity {
 pub(super) struct Shared {
     pub(super) transport: Arc<ApiTransport>,
     pub(super) discovery: DiscoveryCache,
+    pub(super) refused_streams: RefusedStreams,
     in_flight: Arc<Gate>,
     pod_watches: Arc<Gate>,
     pub(super) event_turns: EventTurns,
@@ -117,6 +120,7 @@ impl Shared {
         Self {
             transport: transport.into(),
             discovery: DiscoveryCache::default(),
+            refused_streams: RefusedStreams::default(),
             in_flight: Gate::new(IN_FLIGHT),
             pod_watches: Gate::new(POD_WATCHES),
             event_turns: EventTurns::default(),
@@ -361,33 +365,6 @@ impl Session {
         match self.shared.remote {
             Some(_) => self.shared.metrics.remote_api_request(verb),
             None => self.shared.metrics.api_request(verb, answer, asked.elapsed()),
-        }
-    }
-
-    /// Opens a watch and returns its body.
-    pub(super) async fn open(&self, call: Call) -> Result<(Slot, Incoming), ApiError> {
-        self.check_reachable()?;
-        self.open_once(call).await.map_err(|error| self.of_cluster(error))
-    }
-
-    async fn open_once(&self, call: Call) -> Result<(Slot, Incoming), ApiError> {
-        let request = self.request(&call, None)?;
-        let asked = Instant::now();
-        let sent = self.shared.transport.send(Lane::Watch, request);
-        let opened = tokio::time::timeout(REQUEST_TIMEOUT, sent).await;
-        let opened = opened.unwrap_or(Err(ApiError::Timeout(REQUEST_TIMEOUT)));
-        let code = match &opened {
-            Ok((_, response)) => response.status().as_u16(),
-            Err(error) => error.code(),
-        };
-        self.count(Verb::Watch, code, asked);
-        let (slot, response) = opened?;
-        if response.status().is_success() {
-            return Ok((slot, response.into_body()));
-        }
-        match read(response, call.most).await {
-            Ok(_) => Err(ApiError::Answer("the answer to a watch has no stream".into())),
-            Err(error) => Err(error),
         }
     }
 }

@@ -36,6 +36,7 @@ mod interrupted;
 mod inventories;
 mod jobs;
 mod kustomize;
+mod listing;
 mod matrix;
 mod metrics;
 mod notifications;

@@ -221,7 +221,7 @@ async fn drift_while_a_watch_is_cut_or_too_old_is_seen_when_it_is_back() {
     story.kubectl(&["delete", "cm", "c01"], "");
     proxy.listen();
     story.wait_for("the deletion is put back", async || is("c01").await).await;
-    let lists = |seen: &Seen| seen.path.contains("/configmaps?") && seen.path.contains("limit=");
+    let lists = |seen: &Seen| seen.path.contains("/configmaps?") && seen.path.contains("sendInitialEvents");
     assert!(proxy.count(lists) >= 1, "it lists again: {:?}", proxy.seen());
 }
 

@@ -42,7 +42,7 @@ async fn a_crash_while_the_watch_is_cut_and_too_old_is_seen_when_it_is_back() {
     let failed = scene.story.wait_condition("app", "Ready", "False", "HealthCheckFailed").await;
     let said = message(&failed, "Ready");
     assert!(said.ends_with("container web keeps crashing: OOMKilled, at least 2 times"), "{said}");
-    let lists = |seen: &Seen| seen.path.contains("/pods?") && seen.path.contains("limit=");
+    let lists = |seen: &Seen| seen.path.contains("/pods?") && seen.path.contains("sendInitialEvents");
     assert!(proxy.count(lists) >= 1, "it lists again: {:?}", proxy.seen());
 }
 

@@ -4,5 +4,7 @@ pub mod by_name;
 pub mod changes;
 pub mod named;
 pub(super) mod pages;
+pub(super) mod refused;
 pub mod store;
+mod stream;
 pub(super) mod watch;

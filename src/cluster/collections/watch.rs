@@ -1,19 +1,17 @@
-//! An endless list and watch: pages, then events, then again from where it stopped. The
+//! An endless list and watch: what exists, then events, then again from where it stopped. The
 //! observer processes the objects.
+//!
+//! The list comes as the beginning of the watch, which is one request and one object at a time on both
+//! sides. Where the API server cannot do that, it comes in pages.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::TryStreamExt;
-use http_body_util::BodyExt;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use tokio::io::AsyncBufReadExt;
 use tokio::sync::Notify;
-use tokio_util::io::StreamReader;
 
 use super::pages::{self, Listing};
-use crate::cluster::error::{ApiError, Status};
+use super::stream::{StreamedChange, StreamedEvent, WatchStream};
+use crate::cluster::error::ApiError;
 use crate::cluster::kinds::resource::Resource;
 use crate::cluster::session::{Call, Session};
 use crate::domain::schedule::{LONGEST_DENIED, denied};
@@ -22,10 +20,10 @@ use crate::domain::schedule::{LONGEST_DENIED, denied};
 const PAGE: usize = 500;
 /// How long the API server should keep a watch open.
 const WATCH_SECONDS: u64 = 300;
-/// The longest line of a watch; objects are at most 1.5 MiB in etcd.
-const MAX_LINE: u64 = 16 << 20;
-/// The part of its buffer that is kept between two lines.
-const USUAL_LINE: usize = 64 << 10;
+/// How long nothing may come of a list in a stream, and how long all of it may take: a server that does
+/// not know such lists leaves out the bookmark at its end.
+const STREAM_SILENCE: Duration = Duration::from_secs(5);
+const LONGEST_STREAM: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -70,23 +68,35 @@ pub(in crate::cluster) enum Event<'a> {
     Failed(State),
 }
 
-#[derive(Deserialize)]
-struct WatchEvent<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    #[serde(borrow)]
-    object: &'a RawValue,
+/// A complete list, and the watch that continues it if it is open already.
+struct Begun {
+    version: String,
+    stream: Option<WatchStream>,
 }
 
-#[derive(Deserialize)]
-struct Bookmark {
-    metadata: BookmarkMetadata,
+/// Why a list did not come as a stream.
+enum Unstreamed {
+    /// In pages it would fail, too.
+    Failed(ApiError),
+    /// The API server cannot do it for this kind.
+    Unsupported,
+    /// It broke off.
+    BrokenOff,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BookmarkMetadata {
-    resource_version: String,
+impl ListSelection {
+    /// The request of a watch, with more in its query.
+    fn watch(&self, more: &str) -> Call {
+        let Self { path, query, metadata_only } = self;
+        let accept = match metadata_only {
+            true => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+            false => "application/json",
+        };
+        let uri = format!(
+            "{path}?{query}&watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&{more}"
+        );
+        Call { accept, ..Call::get(uri) }
+    }
 }
 
 /// Watches until the future is dropped, and does not report interruptions: the objects seen before are
@@ -156,17 +166,17 @@ async fn while_served(
 ) {
     let (mut pause, mut denials) = (FIRST_PAUSE, 0);
     loop {
-        let begin = Instant::now();
-        let failed = match list(session, selection, observe).await {
-            Ok(version) => {
+        let since = Instant::now();
+        let failed = match begin_watch(session, selection, observe).await {
+            Ok(begun) => {
                 pause = FIRST_PAUSE;
                 observe(Event::Listed);
-                follow(session, selection, version, observe).await
+                follow(session, selection, begun, observe).await
             }
             Err(error) => Some(error),
         };
         // It was allowed for a long time.
-        if begin.elapsed() > LONGEST_DENIED {
+        if since.elapsed() > LONGEST_DENIED {
             denials = 0;
         }
         let wait = match &failed {
@@ -206,6 +216,73 @@ async fn rest(session: &Session, pause: Duration) {
     }
 }
 
+/// Lists, as a stream if the API server can do it.
+async fn begin_watch(
+    session: &Session,
+    selection: &ListSelection,
+    observe: &mut (impl FnMut(Event<'_>) + Send),
+) -> Result<Begun, ApiError> {
+    let refused = &session.shared.refused_streams;
+    if !refused.has(&selection.path, Instant::now()) {
+        match stream(session, selection, observe).await {
+            Ok(begun) => return Ok(begun),
+            Err(Unstreamed::Failed(error)) => return Err(error),
+            Err(Unstreamed::Unsupported) => refused.add(&selection.path, Instant::now()),
+            Err(Unstreamed::BrokenOff) => {}
+        }
+        tracing::debug!(path = selection.path, "the list does not come as a stream");
+    }
+    // It begins again: what a stream has shown is confirmed or gone.
+    let version = list(session, selection, observe).await?;
+    Ok(Begun { version, stream: None })
+}
+
+/// Lists by a watch that begins with the objects that exist.
+async fn stream(
+    session: &Session,
+    selection: &ListSelection,
+    observe: &mut (impl FnMut(Event<'_>) + Send),
+) -> Result<Begun, Unstreamed> {
+    // Without a resource version: the list is as recent as one in pages.
+    let call = selection.watch("sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
+    let opened = session.open_list(call).await;
+    let (_share, slot, body) = opened.map_err(|error| unstreamed(session, error))?;
+    let (mut stream, end) = (WatchStream::new(slot, body), Instant::now() + LONGEST_STREAM);
+    observe(Event::Listing);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let StreamedEvent { version, change } = match stream.next(STREAM_SILENCE.min(left)).await {
+            Ok(Some(event)) => event,
+            Ok(None) | Err(ApiError::Unreachable(_)) => return Err(Unstreamed::BrokenOff),
+            Err(ApiError::Timeout(_)) => return Err(Unstreamed::Unsupported),
+            Err(error) => return Err(unstreamed(session, error)),
+        };
+        match change {
+            StreamedChange::Present(object) => observe(Event::Present(object)),
+            StreamedChange::Absent(object) => observe(Event::Absent(object)),
+            StreamedChange::Bookmark { ends_list: false } => {}
+            StreamedChange::Bookmark { ends_list: true } => {
+                return Ok(Begun { version, stream: Some(stream) });
+            }
+        }
+    }
+}
+
+fn unstreamed(session: &Session, error: ApiError) -> Unstreamed {
+    match &error {
+        ApiError::Status(status) => match status.code {
+            400 | 405 | 406 | 415 | 422 | 501 => Unstreamed::Unsupported,
+            401 | 403 | 404 | 429 => Unstreamed::Failed(error),
+            // Such as a version that its cache does not come to.
+            _ => Unstreamed::BrokenOff,
+        },
+        // Another cluster has answered something of this kind.
+        ApiError::Away { .. } if session.check_reachable().is_ok() => Unstreamed::BrokenOff,
+        ApiError::Answer(_) | ApiError::TooLong(_) => Unstreamed::BrokenOff,
+        _ => Unstreamed::Failed(error),
+    }
+}
+
 /// Lists all pages and returns the version to watch from.
 pub(in crate::cluster) async fn list(
     session: &Session,
@@ -227,13 +304,17 @@ pub(in crate::cluster) async fn list(
 async fn follow(
     session: &Session,
     selection: &ListSelection,
-    mut version: String,
+    Begun { mut version, mut stream }: Begun,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Option<ApiError> {
     let mut pause = FIRST_PAUSE;
     let mut interrupted = false;
     loop {
-        match follow_once(session, selection, &mut version, &mut interrupted, observe).await {
+        let followed = match stream.take() {
+            Some(open) => follow_stream(open, &mut version, observe).await,
+            None => follow_once(session, selection, &mut version, &mut interrupted, observe).await,
+        };
+        match followed {
             Ok(true) => pause = FIRST_PAUSE,
             // Ended without an event: do not retry in a tight loop.
             Ok(false) => rest(session, pause).await,
@@ -259,47 +340,31 @@ async fn follow_once(
     interrupted: &mut bool,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Result<bool, ApiError> {
-    let ListSelection { path, query, .. } = selection;
-    let accept = match selection.metadata_only {
-        true => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
-        false => "application/json",
-    };
-    let uri = format!(
-        "{path}?{query}&watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}"
-    );
-    // The slot keeps the stream's place on its connection until the watch ends.
-    let (_slot, body) = session.open(Call { accept, ..Call::get(uri) }).await?;
+    let (slot, body) = session.open(selection.watch(&format!("resourceVersion={version}"))).await?;
     if std::mem::take(interrupted) {
         observe(Event::Following);
     }
-    let stream = body.into_data_stream().map_err(std::io::Error::other);
-    let mut lines = StreamReader::new(stream);
-    let mut line = Vec::new();
+    follow_stream(WatchStream::new(slot, body), version, observe).await
+}
+
+/// The same of a watch that is open.
+async fn follow_stream(
+    mut stream: WatchStream,
+    version: &mut String,
+    observe: &mut (impl FnMut(Event<'_>) + Send),
+) -> Result<bool, ApiError> {
     let mut any = false;
     // The server ends the watch. A dead connection is found by its keep-alive, over
     // HTTP/1.1 by this timeout.
     let idle = Duration::from_secs(WATCH_SECONDS + 30);
-    loop {
-        line.clear();
-        line.shrink_to(USUAL_LINE);
-        let mut bounded = tokio::io::AsyncReadExt::take(&mut lines, MAX_LINE);
-        let read = tokio::time::timeout(idle, bounded.read_until(b'\n', &mut line)).await;
-        let read = read.map_err(|_| ApiError::Timeout(idle))?.map_err(ApiError::unreachable)?;
-        if read == 0 || !line.ends_with(b"\n") {
-            return Ok(any);
-        }
+    while let Some(event) = stream.next(idle).await? {
         any = true;
-        let event: WatchEvent = serde_json::from_slice(&line).map_err(ApiError::answer)?;
-        if event.kind == "ERROR" {
-            let status: Status = serde_json::from_str(event.object.get()).map_err(ApiError::answer)?;
-            return Err(ApiError::Status(Box::new(status)));
-        }
-        let seen: Bookmark = serde_json::from_str(event.object.get()).map_err(ApiError::answer)?;
-        *version = seen.metadata.resource_version;
-        match event.kind {
-            "ADDED" | "MODIFIED" => observe(Event::Present(event.object.get())),
-            "DELETED" => observe(Event::Absent(event.object.get())),
-            _ => {}
+        *version = event.version;
+        match event.change {
+            StreamedChange::Present(object) => observe(Event::Present(object)),
+            StreamedChange::Absent(object) => observe(Event::Absent(object)),
+            StreamedChange::Bookmark { .. } => {}
         }
     }
+    Ok(any)
 }

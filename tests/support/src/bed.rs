@@ -21,6 +21,7 @@ use crate::{poll_until, ports, repository};
 const READY: Duration = Duration::from_secs(90);
 const ADMIN: &str = "testbed-admin-token";
 const AUTHENTICATION: &str = "authentication.yaml";
+const FLAGS: &str = "flags";
 
 /// One cluster: etcd, API server, controller manager, scheduler and KWOK with
 /// one Node.
@@ -50,17 +51,23 @@ impl Bed {
 
     /// A cluster of one's own, ready after a few seconds.
     pub fn start() -> Bed {
-        Bed::with_authentication(None)
+        Bed::with(None, &[])
+    }
+
+    /// The same; its API server has these flags, too.
+    pub fn with_flags(flags: &[&str]) -> Bed {
+        Bed::with(None, flags)
     }
 
     /// The same; its API server also accepts tokens as an AuthenticationConfiguration (YAML) says. Its
     /// own issuer is another than that of other clusters.
     pub fn trusting(authentication: &str) -> Bed {
-        Bed::with_authentication(Some(authentication))
+        Bed::with(Some(authentication), &[])
     }
 
-    fn with_authentication(authentication: Option<&str>) -> Bed {
+    fn with(authentication: Option<&str>, flags: &[&str]) -> Bed {
         let directory = processes::directory("cluster");
+        std::fs::write(directory.join(FLAGS), flags.join("\n")).expect("write a file");
         if let Some(authentication) = authentication {
             std::fs::write(directory.join(AUTHENTICATION), authentication).expect("write a file");
         }
@@ -438,6 +445,7 @@ fn start_api_server(directory: &Path, etcd_url: &str, port: u16) -> Server {
     if trusts {
         command.arg(flag("--authentication-config", &file(AUTHENTICATION)));
     }
+    command.args(std::fs::read_to_string(file(FLAGS)).expect("read a file").lines());
     command
         .arg(format!("--etcd-servers={etcd_url}"))
         .arg(format!("--secure-port={port}"))

@@ -80,6 +80,8 @@ pub enum Fate {
     /// Forwarded; the body of the answer is replaced, its headers are not, but
     /// for the length.
     ReplaceBody(Bytes),
+    /// Forwarded with this path and query in the place of its own.
+    Rewrite(String),
 }
 
 /// When a request or its answer is held.
@@ -364,7 +366,7 @@ async fn answer(
 ) -> Result<http::Response<Body>, Box<dyn std::error::Error + Send + Sync>> {
     let seen = see(&request);
     shared.seen.lock().expect("lock").push(seen.clone());
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     drop(shared.silent.subscribe().wait_for(|silent| !silent).await);
     let fate = (shared.rule.lock().expect("lock"))(&seen);
@@ -392,6 +394,10 @@ async fn answer(
                 }
             });
             Ok(landed.await.unwrap_or_else(|_| plain(502, "the proxy is ending".to_owned())))
+        }
+        Fate::Rewrite(path) => {
+            parts.uri = path.parse()?;
+            Ok(carry_out(&shared, seen, parts, body).await)
         }
         Fate::ReplaceBody(bytes) => {
             let mut head = forward(&shared, parts, body).await.into_parts().0;
