@@ -15,6 +15,8 @@ pub struct Gate {
     capacity: u64,
     /// The most that one tenant may have.
     most: u64,
+    /// Whether that is a promise, and not only what is fair.
+    is_budget: bool,
     state: Mutex<State>,
 }
 
@@ -41,6 +43,14 @@ struct Waiting {
     reply: oneshot::Sender<Share>,
 }
 
+/// A tenant asks for more than it can ever have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("needs more than the {most} that one tenant can have")]
+pub struct NeverFits {
+    /// What it can have.
+    pub most: u64,
+}
+
 /// What a tenant has of it; given back when dropped.
 #[derive(Debug)]
 pub struct Share {
@@ -57,13 +67,33 @@ impl Gate {
 
     /// The same where one tenant has no more than `most`, also while nobody else wants any.
     pub fn bounded(capacity: u64, most: u64) -> Arc<Self> {
-        Arc::new(Self { capacity, most: most.min(capacity / 2), state: Mutex::default() })
+        let half = capacity / 2;
+        Arc::new(Self { capacity, most: most.min(half), is_budget: most < half, state: Mutex::default() })
     }
 
-    /// Waits until the tenant may have so much more. A caller that asks for more than a
-    /// tenant can ever have gets that, so that nobody waits for ever.
-    pub async fn enter(self: &Arc<Self>, tenant: &str, weight: u64) -> Share {
-        let weight = weight.min(self.most);
+    /// The budget of one tenant, if there is one: what needs more never gets it.
+    pub fn budget(&self) -> Option<u64> {
+        self.is_budget.then_some(self.most)
+    }
+
+    /// Waits until the tenant may have so much more. Half of it is only what is fair: what needs more gets
+    /// all that a tenant can have, alone, so that nobody waits for ever.
+    ///
+    /// # Errors
+    /// When it is more than the budget of the tenant.
+    pub async fn enter(self: &Arc<Self>, tenant: &str, weight: u64) -> Result<Share, NeverFits> {
+        match self.budget() {
+            Some(most) if weight > most => Err(NeverFits { most }),
+            _ => Ok(self.wait(tenant, weight.min(self.most)).await),
+        }
+    }
+
+    /// Waits until the tenant may have one place more.
+    pub async fn place(self: &Arc<Self>, tenant: &str) -> Share {
+        self.wait(tenant, 1.min(self.most)).await
+    }
+
+    async fn wait(self: &Arc<Self>, tenant: &str, weight: u64) -> Share {
         let tenant: Arc<str> = tenant.into();
         loop {
             // Dropped after what it waits with.
@@ -217,7 +247,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_stops_waiting_is_in_nobodys_way() {
         let gate = Gate::new(20);
-        let _held = now(gate.enter("a", 8)).unwrap();
+        let _held = now(gate.enter("a", 8)).unwrap().unwrap();
         assert!(now(gate.enter("a", 8)).is_none());
         drop(now(gate.enter("a", 2)).expect("the first one has stopped"));
         let (mut large, mut small) = (Box::pin(gate.enter("a", 8)), Box::pin(gate.enter("a", 2)));
@@ -230,17 +260,17 @@ mod tests {
     async fn one_tenant_that_holds_on_to_all_it_gets_leaves_others_as_much() {
         let gate = Gate::new(20);
         let mut held = Vec::new();
-        while let Some(share) = now(gate.enter("hog", 1)) {
+        while let Some(share) = now(gate.place("hog")) {
             held.push(share);
         }
         assert_eq!(held.len(), 10);
         let waiting = tokio::spawn({
             let gate = Arc::clone(&gate);
-            async move { join_all((0..100).map(|_| gate.enter("hog", 1))).await.len() }
+            async move { join_all((0..100).map(|_| gate.place("hog"))).await.len() }
         });
         tokio::task::yield_now().await;
         for _ in 0..1000 {
-            let share = now(gate.enter("good", 1)).expect("there is always a place");
+            let share = now(gate.place("good")).expect("there is always a place");
             drop(share);
         }
         assert!(!waiting.is_finished());
@@ -250,12 +280,12 @@ mod tests {
     #[tokio::test]
     async fn tenants_are_served_in_turn_and_the_one_with_the_least_first() {
         let gate = Gate::new(4);
-        let first = gate.enter("a", 1).await;
-        let second = gate.enter("a", 1).await;
-        let mut more = std::pin::pin!(gate.enter("a", 1));
+        let first = gate.place("a").await;
+        let second = gate.place("a").await;
+        let mut more = std::pin::pin!(gate.place("a"));
         assert!(futures::poll!(more.as_mut()).is_pending());
-        let other = now(gate.enter("b", 1)).expect("b has nothing yet");
-        let mut others = std::pin::pin!(gate.enter("b", 1));
+        let other = now(gate.place("b")).expect("b has nothing yet");
+        let mut others = std::pin::pin!(gate.place("b"));
         assert!(futures::poll!(others.as_mut()).is_pending());
         drop(first);
         // Two are taken and two are left, which is no more than one of each would have.
@@ -269,9 +299,9 @@ mod tests {
     async fn of_those_that_have_nothing_the_one_that_waits_for_longest_is_next() {
         // There is one place, and each tenant always wants it.
         let gate = Gate::new(2);
-        let mut held = Some(now(gate.enter("t0", 1)).expect("it is the first"));
+        let mut held = Some(now(gate.place("t0")).expect("it is the first"));
         let names: Vec<String> = (0..20).map(|n| format!("t{n}")).collect();
-        let mut waiting: Vec<_> = names.iter().map(|name| (name, Box::pin(gate.enter(name, 1)))).collect();
+        let mut waiting: Vec<_> = names.iter().map(|name| (name, Box::pin(gate.place(name)))).collect();
         for (_, waits) in &mut waiting {
             assert!(futures::poll!(waits.as_mut()).is_pending());
         }
@@ -280,7 +310,7 @@ mod tests {
                 drop(held.take());
                 held = now(waits.as_mut());
                 assert!(held.is_some(), "{round}: it is the turn of {name}");
-                *waits = Box::pin(gate.enter(name, 1));
+                *waits = Box::pin(gate.place(name));
                 assert!(futures::poll!(waits.as_mut()).is_pending());
             }
         }
@@ -289,12 +319,12 @@ mod tests {
     #[tokio::test]
     async fn one_that_waits_no_more_is_passed_over() {
         let gate = Gate::new(2);
-        let held = gate.enter("a", 1).await;
+        let held = gate.place("a").await;
         {
-            let mut gone = std::pin::pin!(gate.enter("a", 1));
+            let mut gone = std::pin::pin!(gate.place("a"));
             assert!(futures::poll!(gone.as_mut()).is_pending());
         }
-        let mut next = std::pin::pin!(gate.enter("a", 1));
+        let mut next = std::pin::pin!(gate.place("a"));
         assert!(futures::poll!(next.as_mut()).is_pending());
         drop(held);
         drop(tokio::time::timeout(Duration::from_secs(10), next).await.expect("it is its turn"));
@@ -315,11 +345,13 @@ mod tests {
     #[tokio::test]
     async fn one_tenant_alone_has_no_more_than_the_budget_and_its_next_waits_for_its_own() {
         let gate = Gate::bounded(100, 10);
-        let first = now(gate.enter("a", 8)).expect("it is the first");
+        let first = now(gate.enter("a", 8)).expect("it is the first").unwrap();
         let mut second = std::pin::pin!(gate.enter("a", 8));
         assert!(futures::poll!(second.as_mut()).is_pending() && gate.try_enter("a", 1).is_none());
-        let _others = now(gate.enter("b", 1000)).expect("more than it may have is all that it may have");
-        assert_eq!(gate.taken(), 18);
+        // More than that would be counted as less than it is.
+        assert_eq!(now(gate.enter("b", 11)).unwrap().unwrap_err(), NeverFits { most: 10 });
+        let _others = now(gate.enter("b", 10)).unwrap().unwrap();
+        assert_eq!((gate.taken(), gate.budget(), Gate::new(100).budget()), (18, Some(10), None));
         drop(first);
         drop(now(second).expect("it is its turn"));
     }
@@ -327,7 +359,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_needed_is_given_back_at_once() {
         let gate = Gate::new(100);
-        let large = gate.enter("a", 1000).await;
+        let large = gate.enter("a", 1000).await.unwrap();
         assert!(now(gate.enter("b", 40)).is_none(), "half of it is the most that one can have");
         large.shrink(10);
         assert!(now(gate.enter("b", 40)).is_some());

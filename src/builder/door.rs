@@ -146,7 +146,7 @@ impl Builder {
             let identity = program.identity;
             return Ok(BuildOutput { manifests, took: None, identity, capabilities });
         }
-        let _turn = shared.tenants.enter(tenant, 1).await;
+        let _turn = shared.tenants.place(tenant).await;
         let _place = shared.places.acquire().await.map_err(|e| BuildError::Unavailable(e.to_string()))?;
         let asked = prepared.asked().key;
         match self.run(program, prepared, most).await {
@@ -170,7 +170,7 @@ impl Builder {
     /// others: each has its turns, and keeps one as long as the thread works, even when the caller is gone.
     /// These are not the turns of builds: a known output waits for no build.
     async fn look(&self, tenant: &str, source: BuildSource) -> Result<Prepared, BuildError> {
-        let turn = self.0.looks.enter(tenant, 1).await;
+        let turn = self.0.looks.place(tenant).await;
         let looking = move || {
             let prepared = source.prepare();
             drop(turn);
@@ -333,7 +333,7 @@ mod tests {
     async fn a_tenant_whose_trees_are_looked_at_keeps_no_other_from_it() {
         let builder = Builder::new(BuildOptions::default());
         let tree = || Tree { files: Vec::new(), directory: String::new() };
-        let held = [builder.0.looks.enter("hog", 1).await, builder.0.looks.enter("hog", 1).await];
+        let held = [builder.0.looks.place("hog").await, builder.0.looks.place("hog").await];
         assert!(builder.build("hog", tree(), 1).now_or_never().is_none());
         assert!(builder.build("good", tree(), 1).await.is_err());
         drop(held);

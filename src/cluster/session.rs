@@ -339,7 +339,7 @@ impl Session {
             true => (Lane::Lease, None),
             false => {
                 let tenant = self.tenant.as_deref().unwrap_or_else(|| call.namespace());
-                (Lane::Request, Some(self.shared.in_flight.enter(tenant, 1).await))
+                (Lane::Request, Some(self.shared.in_flight.place(tenant).await))
             }
         };
         let limit = if is_write { self.shared.fence.admit().await? } else { None };

@@ -184,7 +184,7 @@ impl Actor {
         let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&self.signals));
         let read = tokio::select! {
             biased;
-            read = shared.specs.read(&mut self.spec, seen) => read,
+            read = shared.specs.read_for_run(&mut self.spec, seen, &shared.pool, &mut self.place) => read,
             () = signals.superseded() => return Next::Wait(Some(Duration::ZERO)),
         };
         let parsed = match read {

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::domain::manifest::substitute::Redaction;
 use crate::domain::observed::ObservedRelease;
 use crate::domain::patch::allowance::Allowance;
 use crate::domain::release::{InvalidSpec, Release, id_of};
 use crate::fair::{Gate, Share};
+use crate::reconcile::scope::slot::{RunPlace, WorkerPool};
 
 /// The memory for all large specs together.
 pub struct Specs {
@@ -88,12 +90,37 @@ impl Specs {
         Self { gate: Gate::bounded(bytes, most) }
     }
 
-    /// Parses the spec of a release, if that was not done yet. A large one waits until there is
-    /// memory for it, and is parsed on a blocking thread. May be dropped at any time.
+    /// The same as [`Specs::read`], for a run that has a place among those that have begun. While others
+    /// have the memory, it gives its place to another run.
     ///
     /// # Errors
     /// What has to be corrected in the spec.
-    pub async fn read(&self, spec: &mut Spec, seen: &Arc<ObservedRelease>) -> Result<Parsed, InvalidSpec> {
+    pub async fn read_for_run(
+        &self,
+        spec: &mut Spec,
+        seen: &Arc<ObservedRelease>,
+        pool: &WorkerPool,
+        place: &mut Option<RunPlace>,
+    ) -> Result<Parsed, InvalidSpec> {
+        let read = self.read(spec, seen, || *place = None).await;
+        if place.is_none() {
+            *place = Some(pool.begin(&id_of(&seen.resource).namespace).await);
+        }
+        read
+    }
+
+    /// Parses the spec of a release, if that was not done yet. A large one waits until there is
+    /// memory for it, and is parsed on a blocking thread. May be dropped at any time. `waits` is called
+    /// if others have the memory now.
+    ///
+    /// # Errors
+    /// What has to be corrected in the spec.
+    pub async fn read(
+        &self,
+        spec: &mut Spec,
+        seen: &Arc<ObservedRelease>,
+        waits: impl FnOnce(),
+    ) -> Result<Parsed, InvalidSpec> {
         let version = Version::of(seen);
         if let Some((_, known)) = spec.last.as_deref().filter(|(of, _)| *of == version) {
             return known.clone().map(|release| Parsed { release, share: None });
@@ -105,14 +132,26 @@ impl Specs {
             spec.last = Some(Box::new((version, parsed.clone())));
             return parsed.map(|release| Parsed { release, share: None });
         }
-        let share = self.gate.enter(&id_of(&seen.resource).namespace, Allowance::MOST).await;
+        // With a budget of the administrator, one spec gets no more than all of its namespace together.
+        let most = self.gate.budget().unwrap_or(Allowance::MOST).min(Allowance::MOST);
+        let namespace = id_of(&seen.resource).namespace;
+        let mut entering = std::pin::pin!(self.gate.enter(&namespace, most));
+        let entered = match futures::poll!(entering.as_mut()) {
+            Poll::Ready(entered) => entered,
+            Poll::Pending => {
+                waits();
+                entering.await
+            }
+        };
+        let Ok(share) = entered else { return parsed.map(|release| Parsed { release, share: None }) };
         let large = Arc::clone(seen);
         // Its memory is reserved as long as the thread works, even when the caller is gone.
         let parsing = tokio::task::spawn_blocking(move || {
-            let mut allowance = Allowance::default();
+            let mut allowance = Allowance::within(most);
             let parsed = large.parse_within(&mut allowance).map(Arc::new);
             share.shrink(allowance.spent());
-            (parsed, share)
+            let is_bounded = allowance.exhausted() && most < Allowance::MOST;
+            (parsed.map_err(|error| if is_bounded { bounded(error, most) } else { error }), share)
         });
         let (parsed, share) = match parsing.await {
             Ok(parsed) => parsed,
@@ -128,6 +167,16 @@ impl Specs {
     }
 }
 
+/// The error of a spec that needs more memory than its namespace has.
+fn bounded(InvalidSpec { field, problem }: InvalidSpec, most: u64) -> InvalidSpec {
+    let problem = format!(
+        "{problem}; the patches of a release get at most {} KiB of memory, because the operator runs with \
+         --max-memory-per-namespace",
+        most >> 10
+    );
+    InvalidSpec { field, problem }
+}
+
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
@@ -135,6 +184,7 @@ mod tests {
 
     use super::*;
     use crate::domain::fair::admits;
+    use crate::observe::metrics::Metrics;
 
     fn seen(namespace: &str, generation: i64, patches: &[String]) -> Arc<ObservedRelease> {
         let patches: Vec<_> = patches.iter().map(|patch| json!({"patch": patch})).collect();
@@ -163,7 +213,7 @@ mod tests {
         let mut spec = Spec::default();
         let patch = &[patch(3)];
         let mut read = async |seen: &Arc<ObservedRelease>| {
-            specs.read(&mut spec, seen).await.expect("it is valid").release
+            specs.read(&mut spec, seen, || ()).await.expect("it is valid").release
         };
         let first = read(&seen("apps", 1, patch)).await;
         assert!(Arc::ptr_eq(&first, &read(&seen("apps", 1, patch)).await));
@@ -176,7 +226,7 @@ mod tests {
         let specs = Specs::new(64 << 20, 32 << 20);
         let (mut first, mut second, mut other) = (Spec::default(), Spec::default(), Spec::default());
         let large = large();
-        let parsed = specs.read(&mut first, &seen("apps", 1, &large)).await.expect("it is valid");
+        let parsed = specs.read(&mut first, &seen("apps", 1, &large), || ()).await.expect("it is valid");
         let taken = specs.gate.taken();
         assert!((1 << 20..Allowance::MOST).contains(&taken), "{taken}");
         assert!(
@@ -185,14 +235,14 @@ mod tests {
         );
         let mut held = vec![parsed];
         while admits(64 << 20, specs.gate.taken(), specs.gate.taken(), Allowance::MOST) {
-            held.push(specs.read(&mut second, &seen("apps", 1, &large)).await.expect("it is valid"));
+            held.push(specs.read(&mut second, &seen("apps", 1, &large), || ()).await.expect("it is valid"));
         }
-        assert!(specs.read(&mut second, &seen("apps", 1, &large)).now_or_never().is_none());
+        assert!(specs.read(&mut second, &seen("apps", 1, &large), || ()).now_or_never().is_none());
         // One tenant that holds on to all it gets leaves room for another.
-        drop(specs.read(&mut other, &seen("other", 1, &large)).await.expect("it is valid"));
+        drop(specs.read(&mut other, &seen("other", 1, &large), || ()).await.expect("it is valid"));
         drop(held);
         assert_eq!(specs.gate.taken(), 0);
-        drop(specs.read(&mut second, &seen("apps", 1, &large)).await.expect("there is room again"));
+        drop(specs.read(&mut second, &seen("apps", 1, &large), || ()).await.expect("there is room again"));
     }
 
     #[tokio::test]
@@ -200,9 +250,51 @@ mod tests {
         let specs = Specs::new(64 << 20, 32 << 20);
         let mut spec = Spec::default();
         let huge = vec![patch(5000); 10];
-        let error = specs.read(&mut spec, &seen("apps", 1, &huge)).await.err().expect("it is too large");
+        let error =
+            specs.read(&mut spec, &seen("apps", 1, &huge), || ()).await.err().expect("it is too large");
         assert!(error.to_string().contains("too large"), "{error}");
         assert!(spec.last.is_some());
+        assert_eq!(specs.gate.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_that_waits_for_memory_gives_its_place_to_another_run() {
+        let specs = Specs::new(64 << 20, 32 << 20);
+        let pool = WorkerPool::new(1, &Arc::new(Metrics::new("1.2.3").unwrap()));
+        let (mut spec, mut place, large) = (Spec::default(), Some(pool.begin("apps").await), large());
+        let held = specs.gate.enter("apps", 32 << 20).await.unwrap();
+        let mut others = Vec::new();
+        while let Some(place) = pool.begin("apps").now_or_never() {
+            others.push(place);
+        }
+        {
+            let large = seen("apps", 1, &large);
+            let mut reading = std::pin::pin!(specs.read_for_run(&mut spec, &large, &pool, &mut place));
+            assert!(futures::poll!(reading.as_mut()).is_pending());
+            others.push(pool.begin("apps").now_or_never().expect("another run begins meanwhile"));
+            drop(held);
+            others.pop();
+            assert!(reading.await.is_ok());
+        }
+        assert!(place.is_some());
+    }
+
+    #[tokio::test]
+    async fn one_that_waits_says_so_and_one_that_the_budget_never_holds_says_whose_limit_it_is() {
+        let specs = Specs::new(64 << 20, 4 << 20);
+        let (mut first, mut second) = (Spec::default(), Spec::default());
+        let (mut waited, large) = (false, vec![patch(1200)]);
+        let read = specs.read(&mut first, &seen("apps", 1, &large), || waited = true).await;
+        let held = specs.gate.taken();
+        assert!(held > 0 && held < 4 << 20, "{held}");
+        assert!(specs.read(&mut second, &seen("apps", 1, &large), || waited = true).now_or_never().is_none());
+        assert!(waited);
+        drop(read);
+        let refused = specs.read(&mut second, &seen("apps", 1, &vec![patch(5000); 2]), || ()).await;
+        let message = refused.err().expect("it is too large").to_string();
+        let says = "the patches of a release get at most 4096 KiB of memory, because the operator runs with \
+                    --max-memory-per-namespace";
+        assert!(message.ends_with(says), "{message}");
         assert_eq!(specs.gate.taken(), 0);
     }
 }

@@ -313,7 +313,7 @@ impl OwnLines {
         taken: &[WaitingNews],
         opened: &mut Option<(NewsReceiver, NewsClient)>,
     ) -> Sent {
-        let _place = self.0.gate.enter(namespace, 1).await;
+        let _place = self.0.gate.place(namespace).await;
         let secrets = Arc::clone(&line.secrets());
         let data = secrets.read(&line.declared.secret).await;
         let receiver = data.and_then(|data| line.declared.opened(&data, &self.0.hosts));

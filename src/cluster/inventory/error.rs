@@ -28,22 +28,39 @@ pub enum StoreError {
     /// It exceeds the limit of one inventory.
     #[error(
         "the inventory {name} is larger than {most} MiB, the limit for one inventory: delete its ConfigMaps that the \
-         operator did not write, or raise the memory limit of the operator"
+         operator did not write, or raise {cure}"
     )]
     TooLong {
         /// `namespace/name` of the ConfigMap.
         name: String,
         /// In MiB.
         most: u64,
+        /// The limit to raise.
+        cure: &'static str,
+    },
+    /// One of its ConfigMaps is longer than any that is read.
+    #[error(
+        "cannot read the inventory, the ConfigMap {name} is larger than {most} KiB: delete it if the operator did not \
+         write it, or raise {cure}"
+    )]
+    LongPart {
+        /// `namespace/name` of the ConfigMap.
+        name: String,
+        /// In KiB.
+        most: u64,
+        /// The limit to raise.
+        cure: &'static str,
     },
     /// The inventories of its namespace use all the memory that is allowed.
     #[error(
         "cannot read the inventory {name}, the inventories of its namespace are too large: delete their ConfigMaps \
-         that the operator did not write, or raise the memory limit of the operator"
+         that the operator did not write, or raise {cure}"
     )]
     NoRoom {
         /// `namespace/name` of the ConfigMap.
         name: String,
+        /// The limit to raise.
+        cure: &'static str,
     },
     /// Its text is broken.
     #[error(
@@ -75,7 +92,7 @@ impl StoreError {
             },
             Self::Changed { .. } => Reason::ApiServerUnavailable,
             Self::Broken { .. } => Reason::InventoryInvalid,
-            Self::TooLong { .. } | Self::NoRoom { .. } => Reason::ArtifactTooLarge,
+            Self::TooLong { .. } | Self::LongPart { .. } | Self::NoRoom { .. } => Reason::ArtifactTooLarge,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::config_map::{ConfigMap, is_of_another, named, part_name, parts_of, path};
 use super::error::StoreError;
-use super::room::{MAX_PART, Taken};
+use super::room::Taken;
 use super::stored::Stored;
 use crate::cluster::collections::pages::{self, Listing};
 use crate::cluster::error::ApiError;
@@ -63,20 +63,27 @@ impl Session {
         let map = part_name(&release.name, part);
         let name = format!("{}/{map}", release.namespace);
         let rooms = &self.shared.inventories;
-        let share = rooms.enter(&release.namespace, &name).await?;
-        let call = Call { most: MAX_PART, ..Call::get(path(&release.namespace, &map)) };
-        let read = match self.call(call).await {
-            Ok(answer) => answer.json().map(Some),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        };
-        let read: Option<ConfigMap> =
-            read.map_err(|source| StoreError::Api { name: name.clone(), verb: "read", source })?;
-        if let Some(map) = &read {
-            let text = map.data.iter().map(|(key, value)| key.len() + value.len()).sum();
-            rooms.keep(taken, share, &name, text)?;
+        for most in rooms.answers() {
+            let share = rooms.enter(&release.namespace, &name, most).await?;
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            let call = Call { most, ..Call::get(path(&release.namespace, &map)) };
+            let read: Result<Option<ConfigMap>, _> = match self.call(call).await {
+                Ok(answer) => answer.json().map(Some),
+                Err(error) if error.is_not_found() => Ok(None),
+                // A longer one needs more room.
+                Err(ApiError::TooLong(_)) => continue,
+                Err(error) => Err(error),
+            };
+            let read = read.map_err(|source| StoreError::Api { name: name.clone(), verb: "read", source })?;
+            // The answer itself is gone.
+            drop(share);
+            if let Some(map) = &read {
+                let text = map.data.iter().map(|(key, value)| key.len() + value.len()).sum();
+                rooms.keep(taken, &release.namespace, &name, text)?;
+            }
+            return Ok(read);
         }
-        Ok(read)
+        Err(rooms.long_part(&name))
     }
 
     /// Reads all inventories of a namespace, or of all, by their labels. Broken ones are

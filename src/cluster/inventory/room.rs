@@ -5,25 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::StoreError;
-use crate::domain::capacity::Capacity;
+use crate::cluster::error::ApiError;
+use crate::domain::capacity::{Capacity, InventoryShares};
 use crate::fair::{Gate, Share};
 
-/// The longest answer that is read of a part. etcd takes 1.5 MiB, and the operator
-/// writes text in which few characters are escaped.
-pub(super) const MAX_PART: usize = 4 << 20;
-/// What a part uses while it is read, as an answer and as text.
-const READING: u64 = 2 * MAX_PART as u64;
-/// Bytes of memory for each byte of text, once it is read.
-const DECODED: u64 = 3;
-/// The text that every inventory can have along with all others.
-const FREE: u64 = 256 << 10;
 /// How long a reader waits for the others.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What to raise where there is too little memory.
+const LIMIT: &str = "the memory limit of the operator";
+const BUDGET: &str = "--max-memory-per-namespace of the operator";
 
 /// The memory for all inventories.
 pub(in crate::cluster) struct InventoryRooms {
-    gate: Arc<Gate>,
-    most: u64,
+    /// Of what is being read. Who has some of it waits for nothing but the API server.
+    reading: Arc<Gate>,
+    /// Of what was read: a release has it as long as it exists.
+    kept: Arc<Gate>,
+    shares: InventoryShares,
+    cure: &'static str,
     patience: Duration,
 }
 
@@ -36,32 +35,58 @@ pub struct Taken {
 
 impl InventoryRooms {
     pub fn new(capacity: &Capacity) -> Self {
-        let gate = Gate::bounded(capacity.inventories, capacity.of_one(capacity.inventories));
-        Self { gate, most: capacity.inventory, patience: PATIENCE }
+        let shares = capacity.inventory_shares();
+        let cure = if capacity.budget.is_some() { BUDGET } else { LIMIT };
+        Self {
+            reading: Gate::bounded(shares.reading, shares.reading_of_one),
+            kept: Gate::bounded(shares.kept, shares.kept_of_one),
+            shares,
+            cure,
+            patience: PATIENCE,
+        }
     }
 
-    /// Reserves memory for a part before it is read.
-    pub(super) async fn enter(&self, tenant: &str, name: &str) -> Result<Share, StoreError> {
-        let entering = self.gate.enter(tenant, READING);
-        let entered = tokio::time::timeout(self.patience, entering).await;
-        entered.map_err(|_| StoreError::NoRoom { name: name.to_owned() })
+    /// The answers that are read of a part: first one of the usual length, then the longest.
+    pub(super) fn answers(&self) -> [u64; 2] {
+        [self.shares.usual_part, self.shares.part]
     }
 
-    /// Keeps the memory that a part uses after it was read.
+    /// Reserves memory for an answer of so many bytes before it is read.
+    pub(super) async fn enter(&self, tenant: &str, name: &str, answer: u64) -> Result<Share, StoreError> {
+        let entering = self.reading.enter(tenant, InventoryShares::reading(answer));
+        match tokio::time::timeout(self.patience, entering).await {
+            Ok(entered) => entered.map_err(|_| self.long_part(name)),
+            Err(_) => {
+                let source = ApiError::Timeout(self.patience);
+                Err(StoreError::Api { name: name.to_owned(), verb: "read", source })
+            }
+        }
+    }
+
+    /// A part that is longer than any that is read.
+    pub(super) fn long_part(&self, name: &str) -> StoreError {
+        StoreError::LongPart { name: name.to_owned(), most: self.shares.part >> 10, cure: self.cure }
+    }
+
+    /// Takes the memory that a part uses after it was read.
     pub(super) fn keep(
         &self,
         taken: &mut Taken,
-        share: Share,
+        tenant: &str,
         name: &str,
         text: usize,
     ) -> Result<(), StoreError> {
-        let before = taken.text.saturating_sub(FREE);
+        let before = InventoryShares::kept(taken.text);
         taken.text = taken.text.saturating_add(text as u64);
-        if taken.text > self.most {
-            return Err(StoreError::TooLong { name: name.to_owned(), most: self.most >> 20 });
+        let (name, most, cure) = (name.to_owned(), self.shares.most >> 20, self.cure);
+        if taken.text > self.shares.most {
+            return Err(StoreError::TooLong { name, most, cure });
         }
-        share.shrink(DECODED * (taken.text.saturating_sub(FREE) - before));
-        taken.shares.push(share);
+        let more = InventoryShares::kept(taken.text) - before;
+        if more > 0 {
+            let share = self.kept.try_enter(tenant, more).ok_or(StoreError::NoRoom { name, cure })?;
+            taken.shares.push(share);
+        }
         Ok(())
     }
 }
@@ -69,53 +94,90 @@ impl InventoryRooms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::capacity::MemoryBudget;
 
-    fn rooms() -> InventoryRooms {
-        InventoryRooms { gate: Gate::new(64 << 20), most: 8 << 20, patience: Duration::ZERO }
+    const MIB: u64 = 1 << 20;
+
+    fn rooms(memory: u64, budget: Option<u64>) -> InventoryRooms {
+        let capacity = Capacity::of(memory * MIB);
+        let within = |bytes| capacity.within(MemoryBudget::Bytes(bytes * MIB)).expect("enough");
+        InventoryRooms { patience: Duration::ZERO, ..InventoryRooms::new(&budget.map_or(capacity, within)) }
+    }
+
+    /// Reads an inventory of this much text in such parts.
+    async fn read(rooms: &InventoryRooms, tenant: &str, text: u64, part: u64) -> Result<Taken, StoreError> {
+        let (mut taken, mut left) = (Taken::default(), text);
+        while left > 0 {
+            let next = left.min(part);
+            let _share = rooms.enter(tenant, "ns/inv-a", rooms.answers()[1]).await?;
+            rooms.keep(&mut taken, tenant, "ns/inv-a", usize::try_from(next).expect("small"))?;
+            left -= next;
+        }
+        Ok(taken)
     }
 
     #[tokio::test]
     async fn small_ones_take_nothing_once_they_are_read_and_large_ones_what_they_come_to() {
-        let rooms = rooms();
-        let mut all = [Taken::default(), Taken::default()];
-        for (which, text) in [(0, FREE), (1, FREE), (1, 1000)] {
-            let taken: &mut Taken = &mut all[which];
-            let share = rooms.enter("a", "inv").await.expect("there is room");
-            assert_eq!(rooms.gate.taken() % READING, 0);
-            rooms.keep(taken, share, "inv", usize::try_from(text).expect("small")).expect("it fits");
-        }
-        assert_eq!(rooms.gate.taken(), DECODED * 1000);
-        drop(all);
-        assert_eq!(rooms.gate.taken(), 0);
+        let rooms = rooms(512, None);
+        let small = read(&rooms, "a", 256 << 10, 256 << 10).await.expect("it fits");
+        assert_eq!((rooms.reading.taken(), rooms.kept.taken()), (0, 0));
+        let large = read(&rooms, "a", (256 << 10) + 1000, 200 << 10).await.expect("it fits");
+        assert_eq!((rooms.reading.taken(), rooms.kept.taken()), (0, 3000));
+        drop((small, large));
+        assert_eq!(rooms.kept.taken(), 0);
     }
 
     #[tokio::test]
     async fn one_that_is_too_long_is_refused_with_all_its_parts() {
-        let rooms = rooms();
-        let mut taken = Taken::default();
-        let refused = loop {
-            let share = rooms.enter("a", "inv").await.expect("there is room");
-            if let Err(refused) = rooms.keep(&mut taken, share, "ns/inv-a", 3 << 20) {
-                break refused;
-            }
-        };
-        assert_eq!(taken.shares.len(), 2);
-        let message = refused.to_string();
-        assert!(message.contains("ns/inv-a") && message.contains("8 MiB"), "{message}");
+        for (budget, says, cure) in [(None, "8 MiB", LIMIT), (Some(32), "2 MiB", BUDGET)] {
+            let rooms = rooms(512, budget);
+            let refused = read(&rooms, "a", 9 << 20, 1 << 20).await.expect_err("it is too long").to_string();
+            assert!(refused.contains("ns/inv-a") && refused.contains(says), "{refused}");
+            assert!(refused.ends_with(&format!("raise {cure}")), "{refused}");
+            assert_eq!((rooms.reading.taken(), rooms.kept.taken()), (0, 0));
+        }
     }
 
     #[tokio::test]
-    async fn a_tenant_without_room_gets_an_error_and_another_has_room() {
-        let rooms = rooms();
-        let mut held = Vec::new();
-        let refused = loop {
-            match rooms.enter("hog", "ns/inv-a").await {
-                Ok(share) => held.push(share),
-                Err(refused) => break refused,
-            }
-        };
-        assert_eq!(held.len(), 4);
-        assert!(matches!(refused, StoreError::NoRoom { .. }), "{refused}");
-        drop(rooms.enter("other", "inv").await.expect("there is room for others"));
+    async fn whatever_a_namespace_keeps_it_reads_small_ones_and_its_largest_is_readable_with_the_least_budget()
+     {
+        for (memory, budget) in [(128, None), (128, Some(32)), (512, None), (512, Some(32)), (512, Some(64))]
+        {
+            let rooms = rooms(memory, budget);
+            let mut kept = Vec::new();
+            let refused = loop {
+                match read(&rooms, "hog", rooms.shares.most, 450 << 10).await {
+                    Ok(taken) => kept.push(taken),
+                    Err(refused) => break refused,
+                }
+            };
+            assert!(!kept.is_empty(), "{memory} {budget:?}");
+            assert!(matches!(refused, StoreError::NoRoom { .. }), "{refused}");
+            // No more than its part, of what is read and of what is being read.
+            let capacity = Capacity::of(memory * MIB);
+            let capacity =
+                budget.map_or(capacity, |b| capacity.within(MemoryBudget::Bytes(b * MIB)).unwrap());
+            let most = capacity.of_one(capacity.inventories);
+            assert!(rooms.kept.taken() + rooms.shares.reading_of_one <= most, "{memory} {budget:?}");
+            drop(read(&rooms, "hog", 256 << 10, 256 << 10).await.expect("a small one is read"));
+            drop(read(&rooms, "other", rooms.shares.most, 1 << 20).await.expect("there is room for others"));
+            // As soon as one is gone, there is room for another.
+            kept.pop();
+            drop(read(&rooms, "hog", rooms.shares.most, 450 << 10).await.expect("there is room again"));
+        }
+    }
+
+    #[tokio::test]
+    async fn readers_take_turns_and_one_that_waits_for_too_long_tries_again_later() {
+        let rooms = rooms(512, Some(32));
+        let [usual, _] = rooms.answers();
+        let held = rooms.enter("a", "ns/inv-a", usual).await.expect("there is room");
+        let waits = rooms.enter("a", "ns/inv-b", usual).await.expect_err("it is one at a time");
+        assert_eq!(waits.reason(), crate::api::reason::Reason::ApiServerUnavailable);
+        drop(rooms.enter("b", "ns/inv-c", usual).await.expect("others do not wait"));
+        drop(held);
+        drop(rooms.enter("a", "ns/inv-b", usual).await.expect("it is its turn"));
+        let long = rooms.enter("a", "ns/inv-a", 100 << 20).await.expect_err("it never fits").to_string();
+        assert!(long.contains("the ConfigMap ns/inv-a is larger than 1"), "{long}");
     }
 }

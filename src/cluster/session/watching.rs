@@ -26,7 +26,7 @@ impl Session {
     ) -> Result<(Share, Slot, Incoming), ApiError> {
         self.check_reachable()?;
         let tenant = self.tenant.as_deref().unwrap_or_else(|| call.namespace());
-        let share = self.shared.in_flight.enter(tenant, 1).await;
+        let share = self.shared.in_flight.place(tenant).await;
         let (slot, body) = self.open(call).await?;
         Ok((share, slot, body))
     }

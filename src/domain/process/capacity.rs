@@ -15,6 +15,18 @@ const MAX_BUILD: u64 = 1 << 30;
 /// An object takes about 200 bytes of it.
 const MAX_INVENTORY: u64 = 64 << 20;
 
+/// The longest answer that is read of a part of an inventory. etcd takes 1.5 MiB, and the operator writes
+/// text in which few characters are escaped.
+const MAX_PART: u64 = 4 << 20;
+/// The same for a part that the operator has written.
+const USUAL_PART: u64 = 1 << 20;
+/// What a part uses while it is read, for each byte of the answer: as an answer and as text.
+const READ: u64 = 2;
+/// Bytes of memory for each byte of the text of an inventory, once it is read.
+const DECODED: u64 = 3;
+/// The text that every inventory can have along with all others.
+const FREE: u64 = 256 << 10;
+
 /// The least that one namespace needs: less would not do for an inventory of the usual size.
 pub const LEAST_BUDGET: u64 = 32 << 20;
 /// The most text of an inventory, as a part of the room that its namespace has for inventories.
@@ -68,6 +80,38 @@ pub struct Capacity {
     pub outputs: u64,
     /// The most that one namespace may take of all rooms together; absent: half of each.
     pub budget: Option<u64>,
+}
+
+/// How the room of inventories is divided. What is being read has a room of its own: else the inventories
+/// that a namespace keeps would leave it none to read another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InventoryShares {
+    /// The longest answer that is read of a part, in bytes.
+    pub part: u64,
+    /// The same for a part of the usual size, which is tried first.
+    pub usual_part: u64,
+    /// The room of all parts that are being read, and what one namespace gets of it.
+    pub reading: u64,
+    /// See [`InventoryShares::reading`].
+    pub reading_of_one: u64,
+    /// The room of all inventories that were read, and what one namespace gets of it.
+    pub kept: u64,
+    /// See [`InventoryShares::kept`].
+    pub kept_of_one: u64,
+    /// The most bytes of the text of one inventory.
+    pub most: u64,
+}
+
+impl InventoryShares {
+    /// What an answer of so many bytes uses while it is read.
+    pub const fn reading(answer: u64) -> u64 {
+        READ * answer
+    }
+
+    /// What an inventory with so many bytes of text uses.
+    pub const fn kept(text: u64) -> u64 {
+        DECODED * text.saturating_sub(FREE)
+    }
 }
 
 impl Default for Capacity {
@@ -150,6 +194,24 @@ impl Capacity {
         let all = rooms.into_iter().map(u128::from).sum::<u128>().max(1);
         let part = u128::from(room) * u128::from(budget) / all;
         u64::try_from(part).map_or(half, |part| part.min(half))
+    }
+
+    /// How the room of inventories is divided. One namespace can read any part, whatever it keeps, and
+    /// keep its largest inventory.
+    pub fn inventory_shares(&self) -> InventoryShares {
+        let (all, of_one, most) = (self.inventories, self.of_one(self.inventories), self.inventory);
+        let part = (of_one.saturating_sub(InventoryShares::kept(most)) / READ).min(MAX_PART);
+        let reading_of_one = InventoryShares::reading(part).max(of_one / 4);
+        let reading = (all / 4).max(2 * reading_of_one);
+        InventoryShares {
+            part,
+            usual_part: part.min(USUAL_PART),
+            reading,
+            reading_of_one,
+            kept: all.saturating_sub(reading),
+            kept_of_one: of_one.saturating_sub(reading_of_one),
+            most,
+        }
     }
 
     /// How many of the builds at once may be of one namespace: all of them, or as the budget is to the
@@ -255,6 +317,26 @@ mod tests {
         check(512, mib(1 << 20), [32, 8, 222, 8]);
         check(4096, Some(MemoryBudget::Percent(1)), [8, 2, 40, 1]);
         check(128, mib(32), [6, 2, 31, 2]);
+    }
+
+    #[test]
+    fn one_namespace_can_read_and_keep_an_inventory_of_the_largest_size() {
+        for memory in [128, 256, 512, 1024, 4096, 16384, 65536] {
+            let capacity = Capacity::of(memory * MIB);
+            let budgets = (32..memory).step_by(7).map(|budget| MemoryBudget::Bytes(budget * MIB));
+            let all = budgets.map(|budget| capacity.within(budget).unwrap()).chain([capacity]);
+            for capacity in all.chain([Capacity::default()]) {
+                let shares = capacity.inventory_shares();
+                let InventoryShares { part, reading, reading_of_one, kept, kept_of_one, most, .. } = shares;
+                let says = format!("{memory} {:?} {shares:?}", capacity.budget);
+                // What the operator writes can be read, and one part at a time is possible.
+                assert!(2 * part >= 3 * MIB && InventoryShares::reading(part) <= reading_of_one, "{says}");
+                assert!(InventoryShares::kept(most) <= kept_of_one.min(kept / 2), "{says}");
+                // Two namespaces do so at once, and one has no more than what is its own.
+                assert!(2 * reading_of_one <= reading && reading + kept <= capacity.inventories, "{says}");
+                assert!(reading_of_one + kept_of_one <= capacity.of_one(capacity.inventories), "{says}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use crate::domain::capacity::Capacity;
-use crate::fair::{Gate, Share};
+use crate::fair::{Gate, NeverFits, Share};
+use crate::oci::error::OciError;
 use crate::oci::limits::LEAST_ROOM;
 
 /// The memory for artifacts in this process.
@@ -100,6 +101,10 @@ impl Room {
     }
 }
 
+fn too_large(NeverFits { most }: NeverFits) -> OciError {
+    OciError::too_large(format!("it needs more memory than the {most} bytes that its namespace can have"))
+}
+
 impl Rooms {
     pub fn new(capacity: Capacity) -> Self {
         Self {
@@ -125,15 +130,22 @@ impl Rooms {
     }
 
     /// For a layer before it is pulled.
-    pub async fn layer(&self, tenant: &str, bytes: u64) -> Share {
-        self.pulled.enter(tenant, bytes.max(LEAST_ROOM)).await
+    ///
+    /// # Errors
+    /// When it needs more than its namespace can have.
+    pub async fn layer(&self, tenant: &str, bytes: u64) -> Result<Share, OciError> {
+        self.pulled.enter(tenant, bytes.max(LEAST_ROOM)).await.map_err(too_large)
     }
 
     /// For the unpacked and decoded content. A holder never waits for another.
-    pub async fn content(&self, tenant: &str, size: Size) -> Room {
+    ///
+    /// # Errors
+    /// When it needs more than its namespace can have.
+    pub async fn content(&self, tenant: &str, size: Size) -> Result<Room, OciError> {
         let most = self.most(size);
         let gate = if size == Size::Usual { &self.usual } else { &self.large };
-        Room { most, share: Some(Arc::new(gate.enter(tenant, most).await)) }
+        let share = gate.enter(tenant, most).await.map_err(too_large)?;
+        Ok(Room { most, share: Some(Arc::new(share)) })
     }
 }
 
@@ -156,17 +168,20 @@ mod tests {
                 async move {
                     let mut taken = Vec::new();
                     while let Some(room) = rooms.content("a", size).now_or_never() {
-                        taken.push(room);
+                        taken.push(room.expect("it fits"));
                     }
                     taken.len()
                 }
             };
             let found = (count(Size::Usual).await, count(Size::Large).await, rooms.most(Size::Large) >> 20);
             assert_eq!(found, expected, "{budget:?}");
+            // The layers of the largest artifact fit, too: they are at most half of it.
+            assert!(rooms.layer("b", rooms.most(Size::Large) / 2).await.is_ok(), "{budget:?}");
             let lowered = rooms.bounded_most().map(|most| most >> 20);
             assert_eq!(lowered, (expected.2 < 32).then_some(expected.2), "{budget:?}");
         };
         check(None, (8, 1, 32)).await;
+        check(Some(MemoryBudget::Bytes(32 << 20)), (1, 1, 6)).await;
         check(Some(MemoryBudget::Bytes(64 << 20)), (2, 1, 13)).await;
         check(Some(MemoryBudget::Bytes(200 << 20)), (7, 1, 32)).await;
         check(Some(MemoryBudget::Percent(100)), (8, 1, 32)).await;
@@ -178,7 +193,7 @@ mod tests {
         let queue = Queue::default();
         let mut taken = Vec::new();
         while let Some(room) = rooms.content("a", Size::Large).now_or_never() {
-            taken.push(room);
+            taken.push(room.unwrap());
         }
         let mut waiting = std::pin::pin!(queue.wait(rooms.content("a", Size::Large)));
         assert!(queue.waits().is_none());

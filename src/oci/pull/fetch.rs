@@ -87,7 +87,7 @@ impl Registry {
                 };
                 return Err(OciError::TooLarge { subject, why });
             }
-            let pulled = queue.wait(rooms.layer(tenant, size)).await;
+            let pulled = queue.wait(rooms.layer(tenant, size)).await.map_err(about)?;
             let mut stored = Vec::with_capacity(layers.len());
             for Layer { digest, size, title, position, name, hint } in layers.clone() {
                 let bytes = self.blob(repository, &digest, size, access).await?;
@@ -102,7 +102,7 @@ impl Registry {
         };
         composition.settle(&layers, others.len());
         let checksum = notes.checksum.filter(|_| layers.first().is_some_and(|first| first.position == 1));
-        let room = queue.wait(rooms.content(tenant, selection.size)).await;
+        let room = queue.wait(rooms.content(tenant, selection.size)).await.map_err(about)?;
         let order = Order { path, checksum, limits, is_merged: selection.all_layers && !is_chart };
         let keys = selection.identities.clone();
         let reading = match keys {

@@ -47,7 +47,7 @@ impl Paces {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        let entered = tokio::time::timeout(most, pace.places.enter(&hex::encode(who), 1)).await;
+        let entered = tokio::time::timeout(most, pace.places.place(&hex::encode(who))).await;
         let share = entered.map_err(|_| {
             unavailable("it is slow to answer the pending requests with the same credentials")
         })?;

@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
-use crate::fair::{Gate, Share};
+use crate::domain::release::inputs::MAX_INPUT_BYTES;
+use crate::fair::{Gate, NeverFits, Share};
 
 /// What reading takes at first, in bytes: most inputs are small.
 pub const USUAL: u64 = 64 << 10;
 /// What inputs of so many bytes take: as read, as rendered from, and as texts that are never shown.
 pub const fn weight_of(bytes: usize) -> u64 {
-    8 * bytes as u64
+    WEIGHT * bytes as u64
 }
+
+const WEIGHT: u64 = 8;
 
 /// The memory of all inputs.
 #[derive(Debug)]
@@ -37,8 +40,18 @@ impl InputRoom {
         Self { used: Gate::bounded(bytes / 2, most / 2), kept: Gate::bounded(bytes / 2, most / 2) }
     }
 
+    /// The most bytes that the inputs of one release may have because of the budget of a namespace; absent:
+    /// what any release may have.
+    pub fn bounded_most(&self) -> Option<usize> {
+        let most = usize::try_from(self.used.budget()? / WEIGHT).ok()?;
+        (most < MAX_INPUT_BYTES).then_some(most)
+    }
+
     /// Waits until the inputs of a release may take so much for a run.
-    pub async fn enter(&self, namespace: &str, bytes: u64) -> Share {
+    ///
+    /// # Errors
+    /// When it is more than a namespace can have.
+    pub async fn enter(&self, namespace: &str, bytes: u64) -> Result<Share, NeverFits> {
         self.used.enter(namespace, bytes).await
     }
 
@@ -53,7 +66,6 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::domain::release::inputs::MAX_INPUT_BYTES;
 
     const MOST: u64 = weight_of(MAX_INPUT_BYTES);
 
@@ -69,6 +81,24 @@ mod tests {
         }
         assert_eq!(used.len(), 2);
         assert!(room.enter("good", MOST).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn inputs_that_the_budget_of_a_namespace_never_holds_are_not_waited_for() {
+        let check = async |bytes: u64, most: u64, expected: Option<usize>| {
+            let room = InputRoom::bounded(bytes, most);
+            assert_eq!(room.bounded_most(), expected, "{bytes} {most}");
+            let largest = weight_of(expected.unwrap_or(MAX_INPUT_BYTES));
+            assert!(room.enter("a", largest).now_or_never().unwrap().is_ok());
+            if expected.is_some() {
+                assert!(room.enter("a", largest + WEIGHT).now_or_never().unwrap().is_err());
+            }
+        };
+        check(64 << 20, 32 << 20, None).await;
+        check(64 << 20, 4 << 20, Some(256 << 10)).await;
+        check(512 << 20, 100 << 20, None).await;
+        // Half of it is no budget: the largest inputs are possible, one at a time.
+        check(16 << 20, 8 << 20, None).await;
     }
 
     #[tokio::test]

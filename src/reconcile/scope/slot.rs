@@ -1,6 +1,7 @@
 //! The pool of workers: a limited number of runs work at once, any number can wait.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -33,7 +34,7 @@ impl WorkerPool {
             return RunPlace { _share: share };
         }
         let _waiting = self.metrics.waits_for_a_place();
-        RunPlace { _share: self.begun.enter(namespace, 1).await }
+        RunPlace { _share: self.begun.place(namespace).await }
     }
 }
 
@@ -97,6 +98,18 @@ impl WorkerSlot {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Waits for memory before it has a worker. If others have it, another run may begin meanwhile.
+    pub async fn wait_for_memory<T>(&self, room: impl Future<Output = T>) -> T {
+        let mut room = std::pin::pin!(room);
+        match futures::poll!(room.as_mut()) {
+            Poll::Ready(room) => room,
+            Poll::Pending => {
+                self.step_aside();
+                room.await
+            }
+        }
+    }
+
     fn permit(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
         self.permit.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,6 +141,25 @@ mod tests {
         drop(next.await);
         drop(slots.pop());
         drop(pool.begin("apps").await);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_memory_keeps_no_one_from_beginning() {
+        let metrics = Arc::new(Metrics::new("1.2.3").unwrap());
+        let (pool, memory) = (WorkerPool::new(1, &metrics), Gate::new(8));
+        let mut slots = Vec::new();
+        for _ in 0..BEGUN / 2 {
+            slots.push(WorkerSlot::new(&pool).with_place(Some(pool.begin("apps").await)));
+        }
+        let mut next = std::pin::pin!(pool.begin("apps"));
+        // What is there is not waited for.
+        let held = slots[0].wait_for_memory(memory.enter("apps", 4)).await.unwrap();
+        assert!(futures::poll!(next.as_mut()).is_pending());
+        let mut waits = std::pin::pin!(slots[1].wait_for_memory(memory.enter("apps", 4)));
+        assert!(futures::poll!(waits.as_mut()).is_pending());
+        drop(next.await);
+        drop(held);
+        assert!(waits.await.is_ok());
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ use crate::reconcile::env::input_room::{InputRoom, weight_of};
 use crate::reconcile::error::{ReconcileError, RunFailure, failure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::signals::Signals;
+use crate::reconcile::scope::slot::WorkerSlot;
 
 /// All inputs of the release; `None` when it has none. They are watched from now on, if that is
 /// allowed: a change runs the release again. Those that it has already, such as files of the command
@@ -46,13 +47,13 @@ pub async fn read_inputs(
     let (room, namespace) = (&scope.env.inputs, &release.id.namespace);
     let mut weight = caches.inputs.weight();
     let (share, mut inputs) = loop {
-        let share = enter(room, namespace, weight, scope.signals).await?;
+        let share = enter(room, (namespace, weight), scope.signals, scope.slot).await?;
         match read_all(scope, &session, caches, &references, weight).await? {
             Ok(inputs) => break (share, inputs),
             // They are larger than was assumed: what was read is given back first.
             Err(bytes) => {
                 caches.inputs.forget_contents();
-                weight = weight_of(bytes).max(2 * weight);
+                weight = weight_of(bytes);
             }
         }
     };
@@ -70,18 +71,34 @@ pub async fn read_inputs(
     Ok(Some(inputs))
 }
 
-/// Waits until they may take so much memory: not longer than the run is wanted.
+/// Waits until they may take so much memory: not longer than the run is wanted, and not in the way of
+/// other runs.
 async fn enter(
     room: &InputRoom,
-    namespace: &str,
-    weight: u64,
+    (namespace, weight): (&str, u64),
     signals: &Signals,
+    slot: &WorkerSlot,
 ) -> Result<Share, ReconcileError> {
     tokio::select! {
         biased;
-        share = room.enter(namespace, weight) => Ok(share),
+        share = slot.wait_for_memory(room.enter(namespace, weight)) => Ok(share.map_err(|_| too_large(room))?),
         () = signals.superseded() => Err(ReconcileError::SUPERSEDED),
     }
+}
+
+/// The failure of inputs that are larger than any release, or any of the namespace, may have.
+fn too_large(room: &InputRoom) -> Box<RunFailure> {
+    let (most, why) = match room.bounded_most() {
+        Some(most) => {
+            let why = ", because the operator runs with --max-memory-per-namespace";
+            (format!("{} KiB", most >> 10), why)
+        }
+        None => (format!("{} MiB", MAX_INPUT_BYTES >> 20), ""),
+    };
+    let message = format!(
+        "the ConfigMaps and Secrets that the spec names as inputs have more than {most} together{why}"
+    );
+    failure(Reason::SubstitutionFailed, message)
 }
 
 /// Reads them; how large they are, in bytes, when they need more memory than that.
@@ -122,14 +139,10 @@ async fn read_all(
                 return Err(failure(not_found(reference.kind), message).into());
             }
         }
-        if bytes > MAX_INPUT_BYTES {
-            let message = format!(
-                "the ConfigMaps and Secrets that the spec names as inputs have more than {} MiB together",
-                MAX_INPUT_BYTES >> 20
-            );
+        if bytes > scope.env.inputs.bounded_most().unwrap_or(MAX_INPUT_BYTES) {
             // Nor do the watches keep them.
             caches.inputs.end_watches();
-            return Err(failure(Reason::SubstitutionFailed, message).into());
+            return Err(too_large(&scope.env.inputs).into());
         }
         // What a watch has, and what is rendered from.
         if fits && 2 * bytes as u64 > memory {
@@ -188,12 +201,16 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::observe::metrics::Metrics;
     use crate::reconcile::env::input_room::USUAL;
+    use crate::reconcile::scope::slot::WorkerPool;
 
     #[tokio::test]
     async fn a_release_that_waits_for_memory_is_stopped_at_once() {
         let (room, signals) = (InputRoom::new(8 * USUAL), Signals::default());
-        let enter = || enter(&room, "a", 2 * USUAL, &signals).now_or_never();
+        let pool = WorkerPool::new(1, &Arc::new(Metrics::new("1.2.3").unwrap()));
+        let slot = WorkerSlot::new(&pool);
+        let enter = || enter(&room, ("a", 2 * USUAL), &signals, &slot).now_or_never();
         let held = enter().unwrap().unwrap();
         assert!(enter().is_none());
         signals.stop();
@@ -201,5 +218,16 @@ mod tests {
         drop(held);
         // What is free is not waited for.
         assert!(enter().unwrap().is_ok());
+    }
+
+    #[test]
+    fn inputs_that_are_too_large_say_which_limit_that_is() {
+        let check = |most: u64, expected: &str| {
+            let message = &too_large(&InputRoom::bounded(64 << 20, most)).message;
+            let start = "the ConfigMaps and Secrets that the spec names as inputs have more than ";
+            assert_eq!(message.strip_prefix(start), Some(expected));
+        };
+        check(32 << 20, "1 MiB together");
+        check(4 << 20, "256 KiB together, because the operator runs with --max-memory-per-namespace");
     }
 }

@@ -80,6 +80,47 @@ async fn without_a_budget_a_namespace_has_up_to_half_of_what_there_is() {
 }
 
 #[story]
+async fn a_large_inventory_is_read_within_the_least_budget() {
+    let scene = Scene::builder("memory-inventory").await.argument(MEMORY).argument(BUDGET).start();
+    let labels = json!({
+        "app.kubernetes.io/component": "inventory", "app.kubernetes.io/created-by": "supercargo",
+        "app.kubernetes.io/name": "app",
+    });
+    // Two MiB are the most. While the second part is read, the first one is kept.
+    let filler = "x".repeat(950_000);
+    for name in ["inv-app", "inv-app.2"] {
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels},
+            "data": {"resources": "[]", "parts": "2", "filler": filler},
+        });
+        scene.story.create("v1", "configmaps", &map);
+    }
+    scene.install("app", &config_map("app", "one"), json!({})).await;
+    // What it keeps is in no one's way.
+    scene.install("small", &config_map("small", "one"), json!({})).await;
+}
+
+#[story]
+async fn inputs_that_the_budget_never_holds_are_refused_with_the_name_of_the_setting() {
+    let scene = Scene::builder("memory-inputs").await.argument(MEMORY).argument(BUDGET).start();
+    let input = |length: usize| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "vars"},
+            "data": {"VALUE": "one", "file.txt": "x".repeat(length)}})
+    };
+    scene.story.create("v1", "configmaps", &input(500_000));
+    scene.push("app", "1", &config_map("app", "one"));
+    let from = json!([{"kind": "ConfigMap", "name": "vars"}]);
+    scene.create("app", json!({"postBuild": {"substituteFrom": from}}));
+    let message = scene.wait_reason("app", "Ready", "False", "SubstitutionFailed").await;
+    let says = "have more than 294 KiB together, because the operator runs with --max-memory-per-namespace";
+    assert!(message.contains(says), "{message}");
+    // Smaller ones are used at once.
+    let smaller = json!({"data": {"file.txt": "x".repeat(200_000)}});
+    scene.story.patch("v1", "configmaps", "vars", &smaller);
+    scene.story.wait_ready("app", "1@").await;
+}
+
+#[story]
 fn a_budget_with_which_nothing_works_ends_the_start() {
     let check = |budget: &str, says: &str| {
         let mut command = processes::command(BINARY);

@@ -48,6 +48,12 @@ impl Allowance {
         Self { decoded: Budget::new(SMALL_DECODED), expressions: Budget::new(SMALL_REGEXES) }
     }
 
+    /// The same parts of so many bytes, if these are less.
+    pub fn within(bytes: u64) -> Self {
+        let of = |part: u64| Budget::new(part * bytes.min(Self::MOST) / Self::MOST);
+        Self { decoded: of(MAX_DECODED), expressions: of(MAX_REGEXES_BYTES) }
+    }
+
     /// Whether it was used up.
     pub fn exhausted(&self) -> bool {
         self.decoded.exhausted() || self.expressions.exhausted()

@@ -194,7 +194,7 @@ impl<'a> PodWatches<'a> {
             let (session, namespace) = (self.session.clone(), id.namespace.clone());
             let (seen, news, budget) = (Arc::clone(&seen), Arc::clone(&self.news), workload.budget);
             tokio::spawn(async move {
-                let _share = gate.enter(&tenant, 1).await;
+                let _share = gate.place(&tenant).await;
                 let selector = selection.selector.clone();
                 let observe = move |event: PodEvent| {
                     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
