@@ -1,6 +1,9 @@
 //! How the operator lists what exists: with the watch that follows it where the API server can do that, in
 //! pages where it cannot, and in both cases without losing or inventing an object.
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use supercargo_testbed::proxy::{Fate, Seen};
 use supercargo_testbed::{Bed, Profiles, Proxy, Story, story};
@@ -78,6 +81,33 @@ async fn what_exists_comes_with_its_watch_and_what_a_broken_stream_has_shown_pro
     let [_, _, config_maps] = lists(&proxy);
     assert_eq!(config_maps, (1, 1), "{:?}", proxy.seen());
     drifts(&scene, "app").await;
+}
+
+#[story]
+async fn an_api_server_that_is_too_busy_for_a_list_is_asked_again_when_it_says() {
+    let story = Story::begin("listing-busy").await;
+    let proxy = Proxy::before_api_server(story.bed());
+    let scene = Scene::of(story).start_with(|options| options.through(&proxy));
+    let times: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let noted = Arc::clone(&times);
+    proxy.rule(move |seen| {
+        if !is_of(seen, "configmaps") || !is_stream(seen) {
+            return Fate::Pass;
+        }
+        let mut times = noted.lock().expect("lock");
+        times.push(Instant::now());
+        let busy = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"TooManyRequests",
+            "code":429,"message":"too many requests","details":{"retryAfterSeconds":2}}"#;
+        if times.len() < 3 { Fate::Answer(429, busy.to_owned()) } else { Fate::Pass }
+    });
+    install(&scene, "app").await;
+    drifts(&scene, "app").await;
+    let times = times.lock().expect("lock").clone();
+    assert!(times.len() >= 3, "{times:?}");
+    for pair in times.windows(2) {
+        assert!(pair[1] - pair[0] >= Duration::from_secs(2), "{:?}", pair[1] - pair[0]);
+    }
+    assert_eq!(lists(&proxy)[2].1, 0, "no page is asked for");
 }
 
 #[story]

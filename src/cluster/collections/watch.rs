@@ -191,7 +191,9 @@ async fn while_served(
             Some(error) if error.is_transient() => {
                 tracing::debug!(path = selection.path, %error, "watch interrupted");
                 observe(Event::Failed(State::Syncing));
-                pause
+                // A server that is too busy says when to ask again.
+                let asked = error.status().map_or(0, |status| status.details.retry_after_seconds);
+                pause.max(Duration::from_secs(asked)).min(LONGEST_PAUSE)
             }
             // An error that waiting does not cure, such as an unreadable answer.
             Some(error) => {

@@ -88,16 +88,17 @@ async fn enter(
 
 /// The failure of inputs that are larger than any release, or any of the namespace, may have.
 fn too_large(room: &InputRoom) -> Box<RunFailure> {
-    let (most, why) = match room.bounded_most() {
-        Some(most) => {
-            let why = ", because the operator runs with --max-memory-per-namespace";
-            (format!("{} KiB", most >> 10), why)
-        }
-        None => (format!("{} MiB", MAX_INPUT_BYTES >> 20), ""),
+    let message = match room.bounded_most() {
+        Some(most) => format!(
+            "the ConfigMaps and Secrets that the spec names as inputs have more than {} KiB together, because the \
+             operator runs with --max-memory-per-namespace",
+            most >> 10
+        ),
+        None => format!(
+            "the ConfigMaps and Secrets that the spec names as inputs have more than {} MiB together",
+            MAX_INPUT_BYTES >> 20
+        ),
     };
-    let message = format!(
-        "the ConfigMaps and Secrets that the spec names as inputs have more than {most} together{why}"
-    );
     failure(Reason::SubstitutionFailed, message)
 }
 
@@ -140,8 +141,8 @@ async fn read_all(
             }
         }
         if bytes > scope.env.inputs.bounded_most().unwrap_or(MAX_INPUT_BYTES) {
-            // Nor do the watches keep them.
-            caches.inputs.end_watches();
+            // Nor do the watches keep them, which still see when they are smaller.
+            caches.inputs.forget_contents();
             return Err(too_large(&scope.env.inputs).into());
         }
         // What a watch has, and what is rendered from.
