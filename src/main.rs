@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use supercargo::cli::{CliCommand, ControllerArgs};
+use supercargo::cluster::inventory::InventoryRooms;
 use supercargo::cluster::session::Session;
 use supercargo::domain::allowed::Allowed;
-use supercargo::domain::capacity::Capacity;
 use supercargo::domain::quota::Quota;
 use supercargo::domain::remote::kubeconfig::{RemoteReach, RemoteSettings};
 use supercargo::domain::replicas::LeaseTimes;
@@ -69,14 +69,17 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
             format!("{}-plan-key", arguments.leader_election_name),
         ),
     });
+    let capacity = controller::capacity(arguments.memory_limit, arguments.max_memory_per_namespace)?;
+    let inventories = InventoryRooms::new(&capacity);
+    let memory = inventories.clone();
     let options = controller::Options {
         concurrency: arguments.concurrency.into(),
         metrics_addr: arguments.metrics_addr,
         health_addr: arguments.health_addr,
         cache_dir: arguments.cache_dir,
         cache_max_size: arguments.cache_max_size,
-        memory_limit: arguments.memory_limit,
-        memory_of_one: arguments.max_memory_per_namespace,
+        capacity,
+        inventories,
         leader_election_namespace: arguments.leader_election_namespace,
         leader_election_name: arguments.leader_election_name,
         shards: match arguments.shards.as_str() {
@@ -124,7 +127,7 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
     let runtime = runtime.enable_all().thread_stack_size(STACK).build()?;
     let ended: Result<(), Box<dyn std::error::Error>> = runtime.block_on(async {
         let page = match page {
-            Some(page) => Some(serve_page(page).await?),
+            Some(page) => Some(serve_page(page, memory).await?),
             None => None,
         };
         let ended = controller::run(options).await;
@@ -141,10 +144,13 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
 }
 
 /// Serves the page in the cluster, until the task is aborted. It has its own connections to the API server, so that
-/// many readers do not delay a run.
-async fn serve_page(options: PageOptions) -> Result<tokio::task::JoinHandle<()>, Box<dyn std::error::Error>> {
+/// many readers do not delay a run, and shares the memory for inventories.
+async fn serve_page(
+    options: PageOptions,
+    inventories: InventoryRooms,
+) -> Result<tokio::task::JoinHandle<()>, Box<dyn std::error::Error>> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
-    let session = Session::infer(metrics, &Capacity::default()).await?;
+    let session = Session::infer(metrics, inventories).await?;
     let page = Page::bind_in_cluster(options, session).await?;
     Ok(tokio::spawn(page.serve(std::future::pending())))
 }

@@ -88,7 +88,7 @@ impl fmt::Display for Identity {
 /// What all identities share.
 pub(super) struct Shared {
     pub(super) transport: Arc<ApiTransport>,
-    pub(super) discovery: DiscoveryCache,
+    pub(super) discovery: Arc<DiscoveryCache>,
     pub(super) refused_streams: RefusedStreams,
     in_flight: Arc<Gate>,
     pod_watches: Arc<Gate>,
@@ -114,17 +114,17 @@ impl Shared {
     fn new(
         transport: impl Into<Arc<ApiTransport>>,
         metrics: Arc<Metrics>,
-        capacity: &Capacity,
+        inventories: InventoryRooms,
         own: Arc<Identity>,
     ) -> Self {
         Self {
             transport: transport.into(),
-            discovery: DiscoveryCache::default(),
+            discovery: Arc::default(),
             refused_streams: RefusedStreams::default(),
             in_flight: Gate::new(IN_FLIGHT),
             pod_watches: Gate::new(POD_WATCHES),
             event_turns: EventTurns::default(),
-            inventories: InventoryRooms::new(capacity),
+            inventories,
             fence: Arc::default(),
             remote: None,
             mark: None,
@@ -151,13 +151,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// The process's own identity, as the kubeconfig or the pod gives it.
+    /// The process's own identity, as the kubeconfig or the pod gives it, with this memory for inventories.
     ///
     /// # Errors
     /// When neither exists, or it is invalid.
-    pub async fn infer(metrics: Arc<Metrics>, capacity: &Capacity) -> Result<Self, ApiError> {
+    pub async fn infer(metrics: Arc<Metrics>, inventories: InventoryRooms) -> Result<Self, ApiError> {
         let config = Connection::default().config().await.map_err(ApiError::configuration)?;
-        Self::new(config, metrics, Identity::Controller, Vec::new(), capacity)
+        Self::new(config, metrics, Identity::Controller, Vec::new(), inventories)
     }
 
     /// The cluster that the flags select.
@@ -167,7 +167,8 @@ impl Session {
     pub async fn connect(connection: &Connection, metrics: Arc<Metrics>) -> Result<Self, ConnectionError> {
         let config = connection.config().await?;
         let acting = connection.impersonation(&config)?;
-        Ok(Self::new(config, metrics, Identity::User, acting, &Capacity::default())?)
+        let inventories = InventoryRooms::new(&Capacity::default());
+        Ok(Self::new(config, metrics, Identity::User, acting, inventories)?)
     }
 
     fn new(
@@ -175,14 +176,14 @@ impl Session {
         metrics: Arc<Metrics>,
         own: Identity,
         acting: Vec<(HeaderName, HeaderValue)>,
-        capacity: &Capacity,
+        inventories: InventoryRooms,
     ) -> Result<Self, ApiError> {
         let own = Arc::new(own);
         let shared = Shared {
             acting,
             namespace: config.default_namespace.clone(),
             server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
-            ..Shared::new(ApiTransport::new(config, None)?, metrics, capacity, Arc::clone(&own))
+            ..Shared::new(ApiTransport::new(config, None)?, metrics, inventories, Arc::clone(&own))
         };
         Ok(Self { shared: Arc::new(shared), identity: own, user: None, tenant: None })
     }
@@ -207,10 +208,13 @@ impl Session {
     }
 
     /// The same, for a release of a namespace: a request that hangs uses the share of
-    /// that namespace.
+    /// that namespace. A person uses their own.
     #[must_use]
     pub fn on_behalf_of(self, namespace: &str) -> Self {
-        Self { tenant: Some(namespace.into()), ..self }
+        match self.reader() {
+            Some(_) => self,
+            None => Self { tenant: Some(namespace.into()), ..self },
+        }
     }
 
     /// The process's own identity.
@@ -254,6 +258,11 @@ impl Session {
     /// The URL of the API server, for people; empty for that of another cluster.
     pub fn api_server(&self) -> &str {
         &self.shared.server
+    }
+
+    /// The person of a token, who takes a share of what all tenants use; absent for everyone else.
+    pub(super) fn reader(&self) -> Option<&str> {
+        self.tenant.as_deref().filter(|_| self.shared.bearer.is_some())
     }
 
     /// The bound on the watches of pods, which all waits in this cluster share.

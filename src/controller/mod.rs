@@ -19,4 +19,4 @@ mod start;
 
 pub use error::{ControllerError, FileError};
 pub use options::{BuildFlags, Options, Shards, WebhookOptions};
-pub use start::run;
+pub use start::{capacity, run};

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::builder::BuildSwitch;
+use crate::cluster::inventory::InventoryRooms;
 use crate::domain::allowed::Allowed;
-use crate::domain::capacity::MemoryBudget;
+use crate::domain::capacity::Capacity;
 use crate::domain::notify::hosts::HostPattern;
 use crate::domain::patch::selector::Selector;
 use crate::domain::quota::Quota;
@@ -26,11 +27,10 @@ pub struct Options {
     pub cache_dir: PathBuf,
     /// How many bytes of it are kept.
     pub cache_max_size: u64,
-    /// How much memory the process may take, in bytes; what the system allows when
-    /// absent.
-    pub memory_limit: Option<u64>,
-    /// How much of it one namespace may take; half of each part when absent.
-    pub memory_of_one: Option<MemoryBudget>,
+    /// How much of the memory of the process artifacts and inventories may take.
+    pub capacity: Capacity,
+    /// The part of it that is for inventories, which the page shares.
+    pub inventories: InventoryRooms,
     /// The namespace of the lease; the pod's own when absent.
     pub leader_election_namespace: Option<String>,
     /// The name of the lease.

@@ -13,7 +13,7 @@ use super::lead::{Work, until};
 use super::options::Options;
 use super::receiver::{HookListener, Hooks, ListedReleases, WebhookFile};
 use crate::cluster::session::Session;
-use crate::domain::capacity::{Capacity, limit_of_group, memory_of_machine};
+use crate::domain::capacity::{Capacity, MemoryBudget, limit_of_group, memory_of_machine};
 use crate::domain::notify::hosts::AllowedHosts;
 use crate::notify::{Notifier, OwnLines};
 use crate::observe::metrics::Metrics;
@@ -28,12 +28,8 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(ControllerError::Metrics)?);
     metrics.each_release(options.release_metrics);
     let trust = trust(&options, &metrics).await?;
-    let capacity = capacity(options.memory_limit);
-    let capacity = match options.memory_of_one {
-        Some(budget) => capacity.within(budget).map_err(ControllerError::Budget)?,
-        None => capacity,
-    };
-    let session = Session::infer(Arc::clone(&metrics), &capacity).await.map_err(ControllerError::Cluster)?;
+    let session = Session::infer(Arc::clone(&metrics), options.inventories.clone()).await;
+    let session = session.map_err(ControllerError::Cluster)?;
     let readiness = Readiness::default();
     let server = Server::bind(Port::Metrics, &options.metrics_addr).await.map_err(ControllerError::Server)?;
     let probes = match &options.health_addr {
@@ -61,7 +57,14 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     tokio::spawn(listen(stopping.clone())?);
 
     let news = notifier(&options, &metrics).await?;
-    let work = Work { options: &options, capacity, session, metrics: &metrics, news, readiness: &readiness };
+    let work = Work {
+        options: &options,
+        capacity: options.capacity,
+        session,
+        metrics: &metrics,
+        news,
+        readiness: &readiness,
+    };
     let ended = work.lead(trust, stopped).await;
     readiness.set(false);
     stopping.send_replace(true);
@@ -153,11 +156,21 @@ async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<TrustSetting
     Ok(trust)
 }
 
-/// How much of the process's memory artifacts may take.
-fn capacity(limit: Option<u64>) -> Capacity {
-    if let Some(limit) = limit {
-        return Capacity::of(limit);
+/// How much of the process's memory artifacts and inventories may take: of `limit` bytes, or of what the system
+/// allows. One namespace gets no more than `budget`.
+///
+/// # Errors
+/// When the budget is too small to work with.
+pub fn capacity(limit: Option<u64>, budget: Option<MemoryBudget>) -> Result<Capacity, ControllerError> {
+    let capacity = limit.map_or_else(found, Capacity::of);
+    match budget {
+        Some(budget) => capacity.within(budget).map_err(ControllerError::Budget),
+        None => Ok(capacity),
     }
+}
+
+/// What the system allows.
+fn found() -> Capacity {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     // A container sees its own group at the root, in either version.
     let groups = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];

@@ -12,7 +12,6 @@ mod write;
 pub use error::StoreError;
 pub use plan::{SECRET_BYTES, StoredPlan, plan_name};
 pub use read::Listed;
-pub(in crate::cluster) use room::InventoryRooms;
-pub use room::Taken;
+pub use room::{InventoryRooms, Taken};
 pub use stored::Stored;
 pub use write::FinalizerPolicy;

@@ -63,8 +63,9 @@ impl Session {
         let map = part_name(&release.name, part);
         let name = format!("{}/{map}", release.namespace);
         let rooms = &self.shared.inventories;
+        let reader = self.reader().unwrap_or(&release.namespace);
         for most in rooms.answers() {
-            let share = rooms.enter(&release.namespace, &name, most).await?;
+            let share = rooms.enter(reader, &name, most).await?;
             let most = usize::try_from(most).unwrap_or(usize::MAX);
             let call = Call { most, ..Call::get(path(&release.namespace, &map)) };
             let read: Result<Option<ConfigMap>, _> = match self.call(call).await {
@@ -79,7 +80,7 @@ impl Session {
             drop(share);
             if let Some(map) = &read {
                 let text = map.data.iter().map(|(key, value)| key.len() + value.len()).sum();
-                rooms.keep(taken, &release.namespace, &name, text)?;
+                rooms.keep(taken, reader, &name, text)?;
             }
             return Ok(read);
         }

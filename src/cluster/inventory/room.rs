@@ -15,8 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LIMIT: &str = "the memory limit of the operator";
 const BUDGET: &str = "--max-memory-per-namespace of the operator";
 
-/// The memory for all inventories.
-pub(in crate::cluster) struct InventoryRooms {
+/// The memory for all inventories. A clone shares it.
+#[derive(Clone, Debug)]
+pub struct InventoryRooms {
     /// Of what is being read. Who has some of it waits for nothing but the API server.
     reading: Arc<Gate>,
     /// Of what was read: a release has it as long as it exists.
@@ -34,6 +35,7 @@ pub struct Taken {
 }
 
 impl InventoryRooms {
+    /// The part of the memory that is for inventories.
     pub fn new(capacity: &Capacity) -> Self {
         let shares = capacity.inventory_shares();
         let cure = if capacity.budget.is_some() { BUDGET } else { LIMIT };

@@ -6,27 +6,27 @@ use http::HeaderValue;
 
 use super::{Identity, Session, Shared};
 use crate::cluster::error::ApiError;
-use crate::domain::capacity::Capacity;
 
 /// The API server without any credentials, until a token is given. There is no request without one.
 #[derive(Clone)]
 pub struct PersonSessions(Arc<Shared>);
 
 impl PersonSessions {
-    /// For the API server of a session.
+    /// For the API server of a session, whose memory for inventories they share.
     ///
     /// # Errors
     /// When the certificates of the API server are invalid.
     pub fn of(session: &Session) -> Result<Self, ApiError> {
         let transport = session.shared.transport.without_credentials()?;
         let metrics = Arc::clone(&session.shared.metrics);
-        let shared = Shared::new(transport, metrics, &Capacity::default(), Arc::new(Identity::User));
+        let inventories = session.shared.inventories.clone();
+        let shared = Shared::new(transport, metrics, inventories, Arc::new(Identity::User));
         let (namespace, server) = (session.shared.namespace.clone(), session.shared.server.clone());
         Ok(Self(Arc::new(Shared { namespace, server, ..shared })))
     }
 
-    /// The session of the person of this name who has this token. All of them share connections, and one bound on their
-    /// requests, of which nobody gets more than half.
+    /// The session of the person of this name who has this token. All of them share connections, what is known of the
+    /// kinds of the cluster, and the bounds on requests and on memory, of which nobody gets more than half.
     ///
     /// # Errors
     /// When the token cannot be part of a request.
@@ -39,14 +39,54 @@ impl PersonSessions {
             namespace: nobody.namespace.clone(),
             server: nobody.server.clone(),
             in_flight: Arc::clone(&nobody.in_flight),
+            discovery: Arc::clone(&nobody.discovery),
             bearer: Some(bearer),
             ..Shared::new(
                 Arc::clone(&nobody.transport),
                 Arc::clone(&nobody.metrics),
-                &Capacity::default(),
+                nobody.inventories.clone(),
                 Arc::clone(&identity),
             )
         };
-        Ok(Session { shared: Arc::new(shared), identity, user: None, tenant: Some(name.into()) })
+        // No namespace has such a name: a person takes nothing of the share of one.
+        let tenant = format!("person {name}");
+        Ok(Session { shared: Arc::new(shared), identity, user: None, tenant: Some(tenant.into()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::cluster::inventory::InventoryRooms;
+    use crate::domain::capacity::Capacity;
+    use crate::observe::metrics::Metrics;
+
+    #[tokio::test]
+    async fn persons_share_the_room_of_the_process() {
+        let rooms = InventoryRooms::new(&Capacity::of(512 << 20));
+        let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        let metrics = Arc::new(Metrics::new("1.2.3").unwrap());
+        let operator =
+            Session::new(config, metrics, Identity::Controller, Vec::new(), rooms.clone()).unwrap();
+        let persons = PersonSessions::of(&operator).unwrap();
+        let [one, again, other] = [("a", "amara"), ("b", "amara"), ("c", "apps")]
+            .map(|(token, name)| persons.with_token(token, name).unwrap());
+        let enter = |session: &Session| {
+            let tenant = session.reader().unwrap().to_owned();
+            let rooms = session.shared.inventories.clone();
+            async move { rooms.enter(&tenant, "inv").await }.boxed().now_or_never()
+        };
+        let mut held = Vec::new();
+        while let Some(share) = enter(&one) {
+            held.push(share.unwrap());
+        }
+        assert_eq!(held.len(), 8, "half of the room");
+        assert!(enter(&again).is_none(), "another token is no other person");
+        let namespace = rooms.enter("apps", "inv").now_or_never().expect("a namespace has its own share");
+        held.push(namespace.unwrap());
+        held.push(enter(&other).expect("so has a person who is called like it").unwrap());
+        assert!(operator.reader().is_none());
     }
 }

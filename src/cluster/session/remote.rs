@@ -16,7 +16,6 @@ use super::breaker::Remote;
 use super::transport::{ApiTransport, Lane};
 use super::{Call, Identity, Session, Shared};
 use crate::cluster::error::ApiError;
-use crate::domain::capacity::Capacity;
 use crate::domain::message::chain;
 use crate::domain::remote::kubeconfig::{RemoteAccess, RemoteReach};
 
@@ -62,7 +61,7 @@ impl Session {
             mark: Some(mark.into()),
             // Another replica that leads writes there, too.
             fence: Arc::clone(&self.shared.fence),
-            ..Shared::new(transport, Arc::clone(&self.shared.metrics), &Capacity::default(), own)
+            ..Shared::new(transport, Arc::clone(&self.shared.metrics), self.shared.inventories.clone(), own)
         };
         Ok(Self {
             shared: Arc::new(shared),
