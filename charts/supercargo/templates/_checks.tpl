@@ -60,6 +60,16 @@
 {{- if and .ingress.enabled (not .hosts) -}}
 {{- fail "ui.ingress.enabled needs ui.hosts: the page refuses requests for other hosts" -}}
 {{- end -}}
+{{- $limited := and $.Values.networkPolicy.enabled $.Values.networkPolicy.uiFrom -}}
+{{- if and .enabled .anonymous (not $limited) (not .allowAnonymousFromEverywhere) -}}
+{{- fail "ui.anonymous asks nobody who they are, and nothing limits who reaches the page: set networkPolicy.uiFrom to your proxy, or ui.allowAnonymousFromEverywhere to true if everyone may read the statuses of all releases" -}}
+{{- end -}}
+{{- if and .ingress.enabled (not .ingress.tlsSecret) (not .allowPlainHTTP) -}}
+{{- fail "ui.ingress.enabled needs ui.ingress.tlsSecret: tokens would be readable on the way. Set it, or ui.allowPlainHTTP to true if TLS ends elsewhere" -}}
+{{- end -}}
+{{- if and .enabled (ne .service.type "ClusterIP") (not .allowPlainHTTP) -}}
+{{- fail (printf "ui.service.type is %s, and the page speaks plain HTTP: tokens would be readable on the way. Use ClusterIP with an Ingress, or set ui.allowPlainHTTP to true if TLS ends before the Service" .service.type) -}}
+{{- end -}}
 {{- $taken := list 8080 8081 (ternary (int $.Values.webhook.port) 0 $.Values.webhook.enabled) -}}
 {{- if and .enabled (has (int .port) $taken) -}}
 {{- fail (printf "ui.port is %d, the port of the metrics, the probes or the webhook: use another port" (int .port)) -}}

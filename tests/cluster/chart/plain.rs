@@ -54,6 +54,7 @@ fn check(overlay: &str, values: &str) {
 fn the_chart_and_config_install_the_same() {
     check("default", "");
     check("cluster-admin", "clusterAdmin: true");
+    check("page", "ui: {enabled: true}");
 }
 
 #[story]

@@ -86,6 +86,20 @@ fn values_that_contradict_each_other_are_refused() {
         "cache: {sizeLimit: 1000Mi}",
         "cache.maxSize (1Gi) must be at most four fifths of cache.sizeLimit (1000Mi)",
     );
+    let nobody = "ui.anonymous asks nobody who they are, and nothing limits who reaches the page";
+    check("ui: {enabled: true, anonymous: true}", nobody);
+    check(
+        "{ui: {enabled: true, anonymous: true}, networkPolicy: {enabled: false, uiFrom: [{podSelector: {}}]}}",
+        nobody,
+    );
+    check(
+        "ui: {enabled: true, hosts: [page.example.com], ingress: {enabled: true}}",
+        "ui.ingress.enabled needs ui.ingress.tlsSecret",
+    );
+    check(
+        "ui: {enabled: true, service: {type: LoadBalancer}}",
+        "ui.service.type is LoadBalancer, and the page speaks plain HTTP",
+    );
     check("webhook: {enabled: true}", "webhook.enabled needs receivers");
     check(
         "webhook: {enabled: true, secret: a, receivers: [{b: c}]}",

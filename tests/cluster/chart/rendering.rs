@@ -195,7 +195,7 @@ const CASES: &[Case] = &[
         ],
     ),
     (
-        "{ui: {enabled: true, hosts: [page.example.com], service: {type: LoadBalancer, annotations: {a: b}}, ingress: {enabled: true, className: nginx, annotations: {c: d}, tlsSecret: page-tls}}, networkPolicy: {uiFrom: [{ipBlock: {cidr: 10.0.0.0/8}}]}}",
+        "{ui: {enabled: true, hosts: [page.example.com], allowPlainHTTP: true, service: {type: LoadBalancer, annotations: {a: b}}, ingress: {enabled: true, className: nginx, annotations: {c: d}, tlsSecret: page-tls}}, networkPolicy: {uiFrom: [{ipBlock: {cidr: 10.0.0.0/8}}]}}",
         &[
             ("Service/supercargo-page", "/spec/type", "LoadBalancer"),
             ("Service/supercargo-page", "/spec/ports/0/port", "9494"),
@@ -214,7 +214,7 @@ const CASES: &[Case] = &[
         ],
     ),
     (
-        "{ui: {enabled: true, port: 9595, anonymous: true}}",
+        "{ui: {enabled: true, port: 9595, anonymous: true, allowAnonymousFromEverywhere: true}}",
         &[
             ("ClusterRole/supercargo-controller", "/rules/9", "null"),
             ("Ingress/supercargo-page", "", "null"),
@@ -513,7 +513,10 @@ const FLAGS: &[(&str, &str)] = &[
     ("{webhook: {enabled: true, secret: a}}", "--webhook-config=/etc/supercargo/webhook/receivers.yaml"),
     ("{ui: {enabled: true, port: 9595}}", "--ui-addr=0.0.0.0:9595"),
     ("{ui: {enabled: true, hosts: [a.example, b.example]}}", "--ui-hosts=a.example,b.example"),
-    ("{ui: {enabled: true, anonymous: true}}", "--ui-anonymous"),
+    (
+        "{ui: {enabled: true, anonymous: true}, networkPolicy: {uiFrom: [{podSelector: {}}]}}",
+        "--ui-anonymous",
+    ),
     ("{notifications: {secret: a}}", "--notify-config=/etc/supercargo/notifications/receivers.yaml"),
     (
         "{notifications: {releaseHosts: [hooks.slack.com, '*.b.example']}}",
