@@ -23,6 +23,11 @@ impl TokenUser {
     pub fn name(&self) -> &str {
         text(&self.0, "/username")
     }
+
+    /// All that the API server says of them: two of the same have the same rights.
+    pub fn identity(&self) -> String {
+        self.0.to_string()
+    }
 }
 
 impl Session {

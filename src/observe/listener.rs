@@ -59,7 +59,7 @@ struct Connections {
 
 struct Connection {
     peer: IpAddr,
-    /// The time of its last read.
+    /// The time of its last read or write.
     heard: Instant,
     end: CancellationToken,
 }
@@ -225,7 +225,12 @@ impl AsyncWrite for Guarded {
         if self.end.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        // A client that only listens is not silent: others are given up before it.
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.open.heard(self.number);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

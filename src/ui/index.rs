@@ -53,6 +53,19 @@ impl Sync {
     }
 }
 
+/// What of all releases is not among the rows of a person, because of their rights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Whether the person may not list the releases of all namespaces.
+    pub is_partial: bool,
+    /// Namespaces of which it is not known yet.
+    pub unchecked: usize,
+    /// Namespaces of which it is never asked, because there are too many.
+    pub beyond: usize,
+    /// Whether the API server does not say it now.
+    pub is_stuck: bool,
+}
+
 /// The rows at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
@@ -60,6 +73,8 @@ pub struct Rows {
     pub rows: Arc<BTreeMap<ReleaseId, Arc<Row>>>,
     /// Whether they are current.
     pub sync: Sync,
+    /// What is not among them.
+    pub coverage: Coverage,
 }
 
 /// One watch: of a namespace, or of all.
@@ -85,6 +100,8 @@ impl Watched {
 #[derive(Debug, Default)]
 struct State {
     rows: Arc<BTreeMap<ReleaseId, Arc<Row>>>,
+    /// The namespaces of the rows.
+    namespaces: Arc<BTreeSet<Arc<str>>>,
     watched: Vec<Watched>,
 }
 
@@ -106,7 +123,11 @@ impl State {
             WatchEvent::Present(release) => return self.present(from, &release),
             WatchEvent::Absent(release) => {
                 let id = id(&release);
-                self.rows.contains_key(&id) && Arc::make_mut(&mut self.rows).remove(&id).is_some()
+                let was = self.rows.contains_key(&id) && Arc::make_mut(&mut self.rows).remove(&id).is_some();
+                if was && !has_any(&self.rows, &id.namespace) {
+                    Arc::make_mut(&mut self.namespaces).remove(id.namespace.as_str());
+                }
+                was
             }
             WatchEvent::Listed => {
                 let count = self.rows.len();
@@ -114,7 +135,13 @@ impl State {
                     Arc::make_mut(&mut self.rows).retain(|id, _| !watched.has(id) || listed.contains(id));
                 }
                 watched.sync = Sync::Following;
-                count != self.rows.len()
+                let is_other = count != self.rows.len();
+                if is_other {
+                    let rows = &self.rows;
+                    let left = self.namespaces.iter().filter(|namespace| has_any(rows, namespace)).cloned();
+                    self.namespaces = Arc::new(left.collect());
+                }
+                is_other
             }
             WatchEvent::Resumed => {
                 watched.sync = Sync::Following;
@@ -143,9 +170,18 @@ impl State {
         if self.rows.get(&row.id).is_some_and(|known| **known == row) {
             return false;
         }
+        if !self.namespaces.contains(row.id.namespace.as_str()) {
+            Arc::make_mut(&mut self.namespaces).insert(row.id.namespace.as_str().into());
+        }
         Arc::make_mut(&mut self.rows).insert(row.id.clone(), Arc::new(row));
         true
     }
+}
+
+/// Whether a namespace has any release.
+fn has_any(rows: &BTreeMap<ReleaseId, Arc<Row>>, namespace: &str) -> bool {
+    let first = ReleaseId { namespace: namespace.to_owned(), name: String::new() };
+    rows.range(first..).next().is_some_and(|(id, _)| id.namespace == namespace)
 }
 
 /// The rows, and a signal when they change.
@@ -162,14 +198,19 @@ impl ReleaseIndex {
         if watched.is_empty() {
             watched.push(Watched::default());
         }
-        let state = State { rows: Arc::default(), watched };
+        let state = State { watched, ..State::default() };
         Self { state: RwLock::new(state), changed: watch::Sender::new(0) }
     }
 
     /// The rows now.
     pub fn rows(&self) -> Rows {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        Rows { rows: Arc::clone(&state.rows), sync: state.sync() }
+        Rows { rows: Arc::clone(&state.rows), sync: state.sync(), coverage: Coverage::default() }
+    }
+
+    /// The namespaces that have releases.
+    pub fn namespaces(&self) -> Arc<BTreeSet<Arc<str>>> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).namespaces)
     }
 
     /// A signal of changes.
@@ -263,6 +304,24 @@ mod tests {
         check(vec![WatchEvent::Absent(release("c", "True"))], false, &["b"], Sync::Following);
         check(vec![WatchEvent::Absent(release("b", "True"))], true, &[], Sync::Following);
     }
+
+    #[test]
+    fn the_namespaces_are_those_that_have_releases() {
+        let index = ReleaseIndex::new(&[]);
+        let release = |namespace: &str, name: &str| json!({"metadata": {"namespace": namespace, "name": name}, "spec": {"url": "oci://r/a"}});
+        let check = |events: Vec<WatchEvent>, expected: &[&str]| {
+            index.apply(0, events, Timestamp::UNIX_EPOCH);
+            let found = index.namespaces();
+            assert_eq!(found.iter().map(|name| &**name).collect::<Vec<_>>(), expected);
+        };
+        let present = |namespace, name| WatchEvent::Present(release(namespace, name));
+        let absent = |namespace, name| WatchEvent::Absent(release(namespace, name));
+        check(vec![present("b", "1"), present("a", "1"), present("a", "2")], &["a", "b"]);
+        check(vec![absent("a", "1")], &["a", "b"]);
+        check(vec![absent("a", "2"), absent("c", "1")], &["b"]);
+        check(vec![WatchEvent::Listing, present("ab", "1"), WatchEvent::Listed], &["ab"]);
+    }
+
     #[test]
     fn namespaces_are_followed_apart_and_the_worst_state_is_said() {
         let index = ReleaseIndex::new(&["apps".to_owned(), "other".to_owned()]);

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::Stream;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::answer::parameter;
@@ -16,13 +17,13 @@ use super::delta::{Blocks, Delta, OpenPage};
 use super::entry::gate::END;
 use super::entry::token::EntryRefusal;
 use super::entry::viewer::Viewer;
-use super::index::Rows;
 use super::look::{ViewRequest, look};
 use super::row::Row;
 use super::site::Site;
-use super::view::frame::sync;
+use super::view::frame::{AROUND, around};
 use super::view::release::gone;
 use crate::domain::identity::ReleaseId;
+use crate::fair::Share;
 
 /// Changes that come soon after another are sent together.
 const TOGETHER: Duration = Duration::from_millis(250);
@@ -45,13 +46,15 @@ struct Feed {
     viewer: Viewer,
     wanted: ViewRequest,
     shown: OpenPage,
-    changes: tokio::sync::watch::Receiver<u64>,
+    changes: watch::Receiver<u64>,
     /// What the page shows by its own account; none after the first look.
     seen: Option<u64>,
     release: Option<ReadRelease>,
     /// When the release should be read again.
     due: Option<Instant>,
     is_over: bool,
+    /// Its place among the streams.
+    _place: Share,
 }
 
 impl Feed {
@@ -82,6 +85,7 @@ impl Feed {
             let due = self.due.unwrap_or_else(|| Instant::now() + ALIVE * 2);
             tokio::select! {
                 changed = self.changes.changed() => changed.ok()?,
+                () = other_rights(self.viewer.changes.as_mut()) => {}
                 () = stop.cancelled() => return None,
                 () = sleep_until(due) => continue,
                 () = sleep(ALIVE) => return Some((Ok(Bytes::from_static(ALIVE_LINE)), self)),
@@ -125,13 +129,13 @@ impl Feed {
             }
         }
         let read = self.release.as_ref()?;
-        Some(with_sync(&rows, &read.blocks))
+        Some(around(&rows, read.blocks.iter().cloned()))
     }
 
     async fn blocks(&self, id: &ReleaseId) -> Option<Vec<Blocks>> {
         let wanted = ViewRequest::Release(id.clone());
         match look(&self.site, &self.viewer, &wanted, None).await {
-            Ok(view) => Some(view.lists.into_iter().filter(|list| list.name != SYNC).collect()),
+            Ok(view) => Some(view.lists.into_iter().filter(|list| !AROUND.contains(&list.name)).collect()),
             Err(problem) if [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN].contains(&problem.status) => {
                 Some(vec![gone(problem.title, &problem.why)])
             }
@@ -140,13 +144,32 @@ impl Feed {
     }
 }
 
-const ALIVE_LINE: &[u8] = b": alive\n\n";
-/// The list with the state of the watch.
-const SYNC: &str = "sync";
-
-fn with_sync(rows: &Rows, blocks: &[Blocks]) -> Vec<Blocks> {
-    std::iter::once(sync(rows)).chain(blocks.iter().cloned()).collect()
+/// Waits until a person sees more or less.
+async fn other_rights(changes: Option<&mut watch::Receiver<u64>>) {
+    let is_over = match changes {
+        Some(changes) => changes.changed().await.is_err(),
+        None => true,
+    };
+    if is_over {
+        std::future::pending().await
+    }
 }
+
+/// Says why a page does not follow changes.
+fn busy(headers: &HeaderMap) -> Response {
+    let is_stream = headers.get(header::ACCEPT).is_some_and(|kind| kind.as_bytes() == EVENTS.as_bytes());
+    match is_stream {
+        // A script sees no code of an answer.
+        true => ([(header::CONTENT_TYPE, EVENTS)], format!("event: busy\ndata: {BUSY}\n\n")).into_response(),
+        false => (StatusCode::TOO_MANY_REQUESTS, BUSY).into_response(),
+    }
+}
+
+/// What it says.
+const BUSY: &str = "Too many pages are open: this one does not follow changes. Close others, or reload it.";
+const EVENTS: &str = "text/event-stream";
+
+const ALIVE_LINE: &[u8] = b": alive\n\n";
 
 /// Answers with the stream of a view.
 pub fn stream(
@@ -155,6 +178,7 @@ pub fn stream(
     wanted: ViewRequest,
     (headers, query): (&HeaderMap, Option<&str>),
 ) -> Response {
+    let Some(place) = site.streams.try_enter(viewer.tenant(), 1) else { return busy(headers) };
     let changes = site.index.changes();
     let feed = Feed {
         site,
@@ -166,9 +190,10 @@ pub fn stream(
         release: None,
         due: None,
         is_over: false,
+        _place: place,
     };
     let body = Body::from_stream(updates(feed));
-    ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+    ([(header::CONTENT_TYPE, EVENTS)], body).into_response()
 }
 
 /// What the page shows: a browser that connects again says what it got last, and the address what the page began with.

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -34,13 +34,17 @@ use super::view::fleet::TimeSpan;
 use super::view::problem;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
+use crate::fair::Gate;
 use crate::observe::listener::{MAX_CONNECTIONS, bind};
 use crate::observe::server::answer;
 
 /// Connections at a time: those of a few open pages.
 const CONNECTIONS: usize = 64;
-/// The largest form, in bytes: a sign-in has a token.
-const MAX_FORM: usize = 16 << 10;
+/// Streams of changes at a time, and of one person: the other connections are for pages.
+const STREAMS: u64 = 192;
+const STREAMS_OF_ONE: u64 = 32;
+/// The same where all are of one person, or where nobody is known.
+const STREAMS_OF_LINK: u64 = 48;
 /// How long a stream of changes lasts; a page then opens another.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
@@ -155,7 +159,7 @@ impl Page {
             true => Entrance::Open(operator.clone()),
             false => {
                 let home = (key.0.unwrap_or_else(|| operator.default_namespace().to_owned()), key.1);
-                Entrance::Tokens(TokenDoor::new(operator.clone(), home).map_err(PageError::Api)?)
+                Entrance::Tokens(Box::new(TokenDoor::new(operator.clone(), home).map_err(PageError::Api)?))
             }
         };
         let place = Place { server: operator.api_server().to_owned(), ..Place::default() };
@@ -192,8 +196,18 @@ impl Page {
     }
 }
 
+/// One whom all streams belong to may have all of them; a gate gives one tenant half.
+fn streams(entrance: &Entrance) -> Arc<Gate> {
+    match entrance {
+        Entrance::Link(..) => Gate::new(2 * STREAMS_OF_LINK),
+        Entrance::Open(_) => Gate::new(2 * STREAMS),
+        Entrance::Tokens(_) => Gate::bounded(STREAMS, STREAMS_OF_ONE),
+    }
+}
+
 fn site(entrance: Entrance, index: ReleaseIndex, hosts: PageHosts, place: Place) -> SharedSite {
     Arc::new(Site {
+        streams: streams(&entrance),
         entrance,
         index,
         cures: AdviceBook::default(),
@@ -210,11 +224,10 @@ fn routes(site: &SharedSite) -> Router {
             move || async move { ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text) },
         )
     };
-    let form = || DefaultBodyLimit::max(MAX_FORM);
     Router::new()
         .route("/enter", get(enter))
-        .route("/sign-in", get(sign_in::ask).post(sign_in::enter).layer(form()))
-        .route("/sign-out", post(sign_in::leave).layer(form()))
+        .route("/sign-in", get(sign_in::ask).post(sign_in::enter))
+        .route("/sign-out", post(sign_in::leave))
         .route("/", get(first))
         .route("/releases", get(all))
         .route("/fleet", get(fleet))
@@ -222,7 +235,7 @@ fn routes(site: &SharedSite) -> Router {
         .route("/release/{namespace}/{name}", get(one))
         .route("/release/{namespace}/{name}/diff", get(compare))
         .route("/release/{namespace}/{name}/confirm", get(confirm))
-        .route("/release/{namespace}/{name}/act", post(act).layer(form()))
+        .route("/release/{namespace}/{name}/act", post(act))
         .route("/live/wrong", get(live_first))
         .route("/live/releases", get(live_all))
         .route("/live/release/{namespace}/{name}", get(live_one))

@@ -1,8 +1,8 @@
 //! What every answer of the page is made from.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -14,13 +14,14 @@ use super::entry::tokens::TokenDoor;
 use super::entry::viewer::{EntryProof, Place, Viewer};
 use super::index::ReleaseIndex;
 use crate::cluster::session::Session;
+use crate::fair::Gate;
 
 /// Who may look, and by what they are known.
 pub enum Entrance {
     /// The person who has started the page, by the link that was printed: with the rights of that person.
     Link(Visitors, Session),
     /// Everyone with a token of the cluster, each with their own rights.
-    Tokens(TokenDoor),
+    Tokens(Box<TokenDoor>),
     /// Everyone, without a name: statuses only, as the operator reads them.
     Open(Session),
 }
@@ -39,6 +40,8 @@ pub struct Site {
     pub place: Place,
     /// Lets few comparisons run at a time.
     pub comparisons: Arc<Semaphore>,
+    /// Lets each person have some streams of changes, and leaves some for others.
+    pub streams: Arc<Gate>,
     /// Ends the streams when the process ends.
     pub stop: CancellationToken,
 }
@@ -56,11 +59,13 @@ impl Site {
             (Entrance::Link(visitors, session), EntryProof::Visitor(visitor)) if visitors.knows(visitor) => {
                 Ok(Viewer::of_link(session.clone(), self.place.clone(), visitor.clone()))
             }
-            (Entrance::Tokens(door), EntryProof::Token(token)) => {
-                let namespaces: BTreeSet<String> =
-                    self.index.rows().rows.keys().map(|id| id.namespace.clone()).collect();
-                let person = door.person(token, &namespaces).await?.ok_or(EntryRefusal::Unknown)?;
-                Ok(Viewer::of_token(&person, self.place.clone(), token))
+            (Entrance::Tokens(door), EntryProof::Token(token, ends)) => {
+                if ends.is_some_and(|ends| ends <= Timestamp::now()) {
+                    return Err(EntryRefusal::Unknown);
+                }
+                let person = door.person(token).await?.ok_or(EntryRefusal::Unknown)?;
+                let namespaces = self.index.namespaces();
+                Ok(Viewer::of_token(door, person, &namespaces, self.place.clone(), (token, *ends)).await)
             }
             (Entrance::Open(session), _) => Ok(Viewer::anonymous(session.clone(), self.place.clone())),
             _ => Err(EntryRefusal::Unknown),

@@ -114,12 +114,16 @@
   const connection = document.getElementById("connection");
   let source = null;
   let current = seen;
+  const lost = connection.textContent;
 
   function listen() {
     if (source || !live || document.hidden) return;
     const separator = live.includes("?") ? "&" : "?";
     source = new EventSource(`${live}${separator}seen=${current}`);
-    source.onopen = () => { connection.hidden = true; };
+    source.onopen = () => {
+      connection.hidden = true;
+      connection.textContent = lost;
+    };
     source.onerror = () => {
       connection.hidden = false;
       // A browser tries again by itself unless there was another answer, such as that of a proxy.
@@ -132,6 +136,14 @@
       current = event.lastEventId;
       if (!pressed) show();
     };
+    // There is no place for this page among the streams now.
+    source.addEventListener("busy", (event) => {
+      connection.textContent = event.data;
+      connection.hidden = false;
+      source.close();
+      source = null;
+      setTimeout(listen, 30 * SECOND);
+    });
     // The sign-in has ended.
     source.addEventListener("end", () => location.reload());
   }

@@ -4,6 +4,9 @@
 //! name that resolves to loopback is refused), a request that changes anything has to come from the page itself, and
 //! no other page may show it in a frame, load its parts or read its answers.
 
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -11,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::hosts::PageHosts;
-use super::sign_in::{own_path, token_of_cookies, token_of_header};
+use super::sign_in::{cookies, own_path, token_of_header};
 use super::token::EntryRefusal;
 use super::viewer::{EntryProof, Viewer};
 use crate::cluster::error::ApiError;
@@ -38,6 +41,11 @@ const HEADERS: [(HeaderName, &str); 8] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
+/// The largest form, in bytes: a sign-in has a token.
+const MAX_FORM: usize = 16 << 10;
+/// How long it may take.
+const FORM_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What anyone may load: it tells nothing.
 const OPEN: [&str; 6] =
     ["/assets/icon.svg", "/assets/page.css", "/assets/page.js", "/enter", "/sign-in", "/sign-out"];
@@ -53,7 +61,10 @@ pub async fn guard(State(site): State<SharedSite>, request: Request, next: Next)
             if let Some(viewer) = viewer {
                 parts.extensions.insert(viewer);
             }
-            next.run(Request::from_parts(parts, body)).await
+            match form(&parts.method, body).await {
+                Ok(body) => next.run(Request::from_parts(parts, body)).await,
+                Err((status, why)) => (status, why).into_response(),
+            }
         }
         Err(refused) => *refused,
     };
@@ -61,6 +72,19 @@ pub async fn guard(State(site): State<SharedSite>, request: Request, next: Next)
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// The form of a request, which has to come whole and soon: a client that sends a byte at a time would keep its
+/// connection for an hour.
+async fn form(method: &Method, body: Body) -> Result<Body, (StatusCode, &'static str)> {
+    if is_read(method) {
+        return Ok(Body::empty());
+    }
+    match tokio::time::timeout(FORM_PATIENCE, to_bytes(body, MAX_FORM)).await {
+        Ok(Ok(form)) => Ok(form.into()),
+        Ok(Err(_)) => Err((StatusCode::PAYLOAD_TOO_LARGE, "the form is too long, or not complete")),
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the form has not come in time")),
+    }
 }
 
 /// What a request may see; none where anyone may come.
@@ -101,18 +125,16 @@ async fn credential(entrance: &Entrance, headers: &HeaderMap, host: &str) -> Res
     Ok(match entrance {
         Entrance::Open(_) => EntryProof::None,
         Entrance::Link(visitors, _) => {
-            let mut cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-            let visitor = cookies.find_map(|cookies| visitors.visitor(cookies));
+            let mut all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+            let visitor = all.find_map(|cookies| visitors.visitor(cookies));
             visitor.map_or(EntryProof::None, EntryProof::Visitor)
         }
         Entrance::Tokens(door) => {
-            let token = match token_of_header(headers) {
-                None if headers.contains_key(header::COOKIE) => {
-                    token_of_cookies(headers, host, door.key().await?)
-                }
-                token => token,
-            };
-            token.map_or(EntryProof::None, EntryProof::Token)
+            if let Some(token) = token_of_header(headers) {
+                return Ok(EntryProof::Token(token, None));
+            }
+            let sealed = door.keys.open(&cookies(headers, host), host).await?;
+            sealed.map_or(EntryProof::None, |sealed| EntryProof::Token(sealed.token, Some(sealed.ends)))
         }
     })
 }

@@ -30,7 +30,8 @@ pub fn is_local(host: &str) -> bool {
     LOCAL.iter().any(|local| local.eq_ignore_ascii_case(without_port(host)))
 }
 
-fn without_port(host: &str) -> &str {
+/// The name of a host.
+pub fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

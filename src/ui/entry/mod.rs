@@ -2,6 +2,9 @@
 
 pub(super) mod gate;
 pub(super) mod hosts;
+pub(super) mod keys;
+pub(super) mod refused;
+pub(super) mod rights;
 pub(super) mod seal;
 pub(super) mod session;
 pub(super) mod sign_in;

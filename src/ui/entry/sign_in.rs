@@ -4,11 +4,11 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::hosts::is_local;
-use super::seal::{MAX_TOKEN, SealKey};
+use super::seal::{MAX_TOKEN, Sealed};
 use super::token::{EntryRefusal, Token};
-use super::viewer::EntryProof;
 use crate::domain::message::chain;
 use crate::ui::answer::{field, parameter};
 use crate::ui::site::{Entrance, SharedSite};
@@ -17,6 +17,8 @@ use crate::ui::view::problem::{nothing_here, sign_in_form};
 /// The cookie: over TLS no other host can set it, on this machine there is no TLS.
 const SECURE_COOKIE: &str = "__Host-supercargo";
 const LOCAL_COOKIE: &str = "supercargo";
+/// The cookies of this name that are tried.
+const MAX_COOKIES: usize = 4;
 
 /// The cookie of a host that is reached by HTTPS, or of this machine.
 fn cookie_of(host: &str) -> (&'static str, &'static str) {
@@ -26,13 +28,13 @@ fn cookie_of(host: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// The token that the cookies of a request have.
-pub fn token_of_cookies(headers: &HeaderMap, host: &str, key: &SealKey) -> Option<Token> {
+/// The cookies of the page that a request to this host has.
+pub fn cookies<'h>(headers: &'h HeaderMap, host: &str) -> Vec<&'h str> {
     let (name, _) = cookie_of(host);
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut ours = pairs.filter(|(found, _)| *found == name);
-    ours.find_map(|(_, value)| key.open(value))
+    let ours = pairs.filter(|(found, _)| *found == name);
+    ours.map(|(_, value)| value).take(MAX_COOKIES).collect()
 }
 
 /// The token of an `Authorization` header, which a proxy sends.
@@ -72,9 +74,9 @@ pub async fn enter(State(site): State<SharedSite>, headers: HeaderMap, body: Byt
     let Some(token) = Token::parse(&field(&body, "token").unwrap_or_default()) else {
         return again(StatusCode::BAD_REQUEST, "This is no token: paste one line without spaces.");
     };
-    match site.viewer(&EntryProof::Token(token.clone())).await {
-        Ok(_) => {}
-        Err(EntryRefusal::Unknown) => {
+    match door.person(&token).await {
+        Ok(Some(_)) => {}
+        Ok(None) | Err(EntryRefusal::Unknown) => {
             let why =
                 "The API server does not accept this token: it has expired, or it is for another audience.";
             return again(StatusCode::UNAUTHORIZED, why);
@@ -85,22 +87,26 @@ pub async fn enter(State(site): State<SharedSite>, headers: HeaderMap, body: Byt
             return again(StatusCode::SERVICE_UNAVAILABLE, NO_ANSWER);
         }
     }
-    let sealed = match door.key().await {
-        Ok(key) => key.seal(&token),
+    let (sealed, host) = (Sealed::of(token, Timestamp::now()), host_of(&headers));
+    if sealed.ends <= Timestamp::now() {
+        return again(StatusCode::UNAUTHORIZED, "The token has expired, by the clock of the operator.");
+    }
+    let cookie = match door.keys.seal(&sealed, host).await {
+        Ok(cookie) => cookie,
         Err(error) => {
             tracing::warn!(error = chain(&error), "cannot read the key for the cookies of the page");
             return again(StatusCode::SERVICE_UNAVAILABLE, NO_ANSWER);
         }
     };
-    let Some(sealed) = sealed else {
+    let Some(value) = cookie else {
         let why = format!(
             "The token is longer than {MAX_TOKEN} bytes, and a browser would not keep it. Let a proxy in front of the \
              page send it in the Authorization header."
         );
         return again(StatusCode::BAD_REQUEST, &why);
     };
-    let (name, attributes) = cookie_of(host_of(&headers));
-    let cookie = format!("{name}={sealed}; {attributes}");
+    let (name, attributes) = cookie_of(host);
+    let cookie = format!("{name}={value}; {attributes}");
     (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, to.to_owned())]).into_response()
 }
 
@@ -137,20 +143,17 @@ mod tests {
 
     #[test]
     fn a_cookie_is_of_its_host() {
-        let key = SealKey::of(&[3; 32]).unwrap();
-        let token = Token::parse("eyJ.a.b").unwrap();
-        let sealed = key.seal(&token).unwrap();
-        let check = |host: &str, cookies: &str, expected: bool| {
+        let check = |host: &str, text: &str, expected: &[&str]| {
             let mut headers = HeaderMap::new();
-            headers.insert(header::COOKIE, cookies.parse().unwrap());
-            assert_eq!(token_of_cookies(&headers, host, &key).is_some(), expected, "{host} {cookies}");
+            headers.insert(header::COOKIE, text.parse().unwrap());
+            assert_eq!(cookies(&headers, host), expected, "{host} {text}");
         };
-        check("page.example.com", &format!("a=b; __Host-supercargo={sealed}; c"), true);
-        check("page.example.com", &format!("supercargo={sealed}"), false);
-        check("localhost:8090", &format!("supercargo={sealed}"), true);
-        check("localhost:8090", &format!("supercargo=AAAA; supercargo={sealed}"), true);
-        check("localhost:8090", "supercargo=eyJ.a.b", false);
-        check("localhost:8090", "", false);
+        check("page.example.com", "a=b; __Host-supercargo=x; c", &["x"]);
+        check("page.example.com", "supercargo=x", &[]);
+        check("localhost:8090", "supercargo=x", &["x"]);
+        check("localhost:8090", "supercargo=AAAA; supercargo=x", &["AAAA", "x"]);
+        check("localhost:8090", &"supercargo=x;".repeat(100), &["x"; MAX_COOKIES]);
+        check("localhost:8090", "", &[]);
         assert!(cookie_of("page.example.com:443").1.starts_with("Secure; HttpOnly; SameSite=Strict"));
     }
 

@@ -1,8 +1,18 @@
 //! A token of the cluster, by which a request is known, and why a request may see nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::cluster::error::ApiError;
+
+/// What is remembered of a token.
+pub type TokenHash = [u8; 32];
 
 /// A token. It is shown nowhere.
 #[derive(Clone)]
@@ -22,6 +32,21 @@ impl Token {
     /// The token itself.
     pub fn secret(&self) -> &str {
         &self.0
+    }
+
+    /// By what it is remembered.
+    pub fn hash(&self) -> TokenHash {
+        Sha256::digest(self.0.as_bytes()).into()
+    }
+
+    /// When it expires by its own account; none for a token that does not say it. Nothing is verified: the API server
+    /// does that.
+    pub fn expires(&self) -> Option<Timestamp> {
+        let claims = URL_SAFE_NO_PAD.decode(self.0.split('.').nth(1)?).ok()?;
+        let claims: Value = serde_json::from_slice(&claims).ok()?;
+        // It may have a fraction.
+        let since_epoch = Duration::try_from_secs_f64(claims.get("exp")?.as_f64()?).ok()?;
+        Timestamp::from_second(i64::try_from(since_epoch.as_secs()).ok()?).ok()
     }
 }
 
@@ -63,5 +88,23 @@ mod tests {
         check("eyJ\r\nx: y", None);
         check("é", None);
         check(&"a".repeat(20 << 10), None);
+    }
+
+    #[test]
+    fn a_token_says_when_it_expires_or_nothing() {
+        let check = |claims: &str, expected: Option<i64>| {
+            let token = format!("eyJ.{}.c", URL_SAFE_NO_PAD.encode(claims));
+            let found = Token::parse(&token).unwrap().expires().map(Timestamp::as_second);
+            assert_eq!(found, expected, "{claims}");
+        };
+        check(r#"{"exp": 1700000000, "sub": "a"}"#, Some(1_700_000_000));
+        check(r#"{"exp": 1700000000.5}"#, Some(1_700_000_000));
+        check(r#"{"exp": "soon"}"#, None);
+        check(r#"{"exp": 1e300}"#, None);
+        check("{}", None);
+        check("nonsense", None);
+        for token in ["plain", "a.b", "a.!!.c", "a..c"] {
+            assert_eq!(Token::parse(token).unwrap().expires(), None, "{token}");
+        }
     }
 }

@@ -1,41 +1,35 @@
-//! Persons who show a token of the cluster: who they are, and which releases they see, as the API server says.
+//! Persons who show a token of the cluster: who they are, as the API server says.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt, TryStreamExt};
-use sha2::{Digest, Sha256};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::seal::SealKey;
-use super::token::{EntryRefusal, Token};
+use super::keys::CookieKeys;
+use super::refused::RefusedTokens;
+use super::rights::{PersonRights, Reviewer};
+use super::token::{EntryRefusal, Token, TokenHash};
 use crate::cluster::error::ApiError;
-use crate::cluster::inventory::SECRET_BYTES;
 use crate::cluster::review::TokenUser;
 use crate::cluster::session::Session;
 use crate::cluster::session::person::PersonSessions;
-use crate::reconcile::env::plan_keys::random;
 
 /// How long an answer about a token counts: so long a page outlives its token.
 const FRESH: Duration = Duration::from_secs(30);
-/// How long an answer about the rights of a person counts.
-const RIGHTS_FRESH: Duration = Duration::from_secs(120);
 /// How long an answer about a token counts while the API server gives no answer, so that an open page can say so.
 const GRACE: Duration = Duration::from_secs(300);
 /// How long a review may take: an open page has to say soon that there is no news.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Tokens that are remembered; for another one, that which was reviewed first is forgotten.
-const MAX_KNOWN: usize = 1024;
-/// Namespaces that are reviewed for one person who does not see all.
-const MAX_NAMESPACES: usize = 500;
-/// Reviews of one person at a time, and persons who are reviewed at a time.
+const MAX_KNOWN: usize = 512;
+/// Tokens that are reviewed at a time.
 const AT_ONCE: usize = 8;
 /// Tokens that are not known yet, reviewed at a time: anyone can send some.
 const STRANGERS_AT_ONCE: usize = 4;
-
-type Hash = [u8; 32];
+/// Requests with the same token wait for the review of the first one. So many queues, by the hashes of tokens.
+const QUEUES: usize = 64;
 
 /// A person whom the API server knows.
 #[derive(Clone)]
@@ -44,53 +38,79 @@ pub struct KnownPerson {
     pub user: TokenUser,
     /// Their own rights.
     pub session: Session,
+    /// Which releases they may list, for all of their pages.
+    pub rights: Arc<PersonRights>,
     /// When the API server was asked.
     checked: Instant,
-    /// When it was first asked about their rights.
-    judged: Instant,
-    /// Whether they may list the releases of all namespaces.
-    sees_all: bool,
-    /// Of each reviewed namespace: whether they may list its releases.
-    reviewed: BTreeMap<String, bool>,
 }
 
-impl KnownPerson {
-    /// The namespaces whose releases they see; none for all.
-    pub fn namespaces(&self) -> Option<BTreeSet<String>> {
-        let allowed = self.reviewed.iter().filter(|(_, allowed)| **allowed);
-        (!self.sees_all).then(|| allowed.map(|(namespace, _)| namespace.clone()).collect())
-    }
-
-    fn unreviewed(&self, namespaces: &BTreeSet<String>) -> Vec<String> {
-        let left = if self.sees_all { 0 } else { MAX_NAMESPACES.saturating_sub(self.reviewed.len()) };
-        let new = namespaces.iter().filter(|namespace| !self.reviewed.contains_key(*namespace));
-        new.take(left).cloned().collect()
-    }
+/// What is known of a token.
+enum Standing {
+    /// Whose it is, as of a short time ago.
+    Fresh(KnownPerson),
+    /// Whose it was.
+    Stale(KnownPerson),
+    /// It was refused a short time ago.
+    Refused,
+    /// Nothing.
+    Unknown,
 }
 
 /// What is remembered of tokens: hashes of them, and for a short time.
 #[derive(Default)]
-struct Memory(HashMap<Hash, KnownPerson>);
+struct Memory {
+    known: HashMap<TokenHash, KnownPerson>,
+    refused: RefusedTokens,
+    /// The rights of persons, who may have several tokens.
+    rights: HashMap<String, Weak<PersonRights>>,
+}
 
 impl Memory {
-    fn keep(&mut self, key: Hash, person: KnownPerson) {
-        self.0.retain(|_, known| known.checked.elapsed() < GRACE);
-        if !self.0.contains_key(&key) && self.0.len() >= MAX_KNOWN {
-            let oldest = self.0.iter().min_by_key(|(_, person)| person.checked).map(|(key, _)| *key);
-            oldest.and_then(|oldest| self.0.remove(&oldest));
+    fn standing(&mut self, token: &TokenHash) -> Standing {
+        match self.known.get(token) {
+            Some(person) if person.checked.elapsed() < FRESH => Standing::Fresh(person.clone()),
+            Some(person) => Standing::Stale(person.clone()),
+            None if self.refused.has(token, Instant::now()) => Standing::Refused,
+            None => Standing::Unknown,
         }
-        self.0.insert(key, person);
+    }
+
+    fn keep(&mut self, token: TokenHash, person: KnownPerson) {
+        self.known.retain(|_, known| known.checked.elapsed() < GRACE);
+        if !self.known.contains_key(&token) && self.known.len() >= MAX_KNOWN {
+            let oldest = self.known.iter().min_by_key(|(_, person)| person.checked).map(|(key, _)| *key);
+            oldest.and_then(|oldest| self.known.remove(&oldest));
+        }
+        self.known.insert(token, person);
+    }
+
+    fn refuse(&mut self, token: TokenHash) {
+        self.known.remove(&token);
+        self.refused.add(token, Instant::now());
+    }
+
+    /// The rights of a person: those that their other pages use, if they have any.
+    fn rights(&mut self, user: &TokenUser) -> Arc<PersonRights> {
+        if let Some(known) = self.rights.get(user.identity().as_str()).and_then(Weak::upgrade) {
+            return known;
+        }
+        self.rights.retain(|_, rights| rights.strong_count() > 0);
+        let new = PersonRights::of(user.clone());
+        self.rights.insert(user.identity(), Arc::downgrade(&new));
+        new
     }
 }
 
 /// The entrance for everyone with a token.
 pub struct TokenDoor {
+    /// The keys of cookies.
+    pub keys: CookieKeys,
+    /// Asks what persons may list.
+    pub reviewer: Reviewer,
     operator: Session,
     persons: PersonSessions,
-    /// The namespace and the name of the Secret with the key that all replicas share.
-    home: (String, String),
-    key: OnceCell<SealKey>,
     memory: Mutex<Memory>,
+    queues: [tokio::sync::Mutex<()>; QUEUES],
     turns: Semaphore,
     /// The same for tokens that are not known yet.
     strangers: Semaphore,
@@ -102,60 +122,34 @@ impl TokenDoor {
     /// # Errors
     /// When the certificates of the API server are invalid.
     pub fn new(operator: Session, home: (String, String)) -> Result<Self, ApiError> {
-        let persons = PersonSessions::of(&operator)?;
-        let (memory, turns, strangers) =
-            (Mutex::default(), Semaphore::new(AT_ONCE), Semaphore::new(STRANGERS_AT_ONCE));
-        Ok(Self { operator, persons, home, key: OnceCell::new(), memory, turns, strangers })
+        Ok(Self {
+            keys: CookieKeys::new(operator.clone(), home),
+            reviewer: Reviewer::new(operator.clone()),
+            persons: PersonSessions::of(&operator)?,
+            operator,
+            memory: Mutex::default(),
+            queues: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            turns: Semaphore::new(AT_ONCE),
+            strangers: Semaphore::new(STRANGERS_AT_ONCE),
+        })
     }
 
-    /// The key of cookies.
-    ///
-    /// # Errors
-    /// When the Secret cannot be read or created.
-    pub async fn key(&self) -> Result<&SealKey, ApiError> {
-        let read = || async {
-            let no_key = || {
-                ApiError::Configuration(format!("Secret {}/{} has no key", self.home.0, self.home.1).into())
-            };
-            let new = random::<SECRET_BYTES>().map_err(|_| no_key())?;
-            let secret = self.operator.plan_secret(&self.home.0, &self.home.1, &new).await?;
-            let secret = Some(secret).filter(|secret| secret.len() >= SECRET_BYTES);
-            secret.and_then(|secret| SealKey::of(&secret)).ok_or_else(no_key)
-        };
-        self.key.get_or_try_init(read).await
-    }
-
-    /// Whom a token belongs to, and which of these namespaces they see; none when the API server does not accept it.
+    /// Whom a token belongs to; none when the API server does not accept it.
     ///
     /// # Errors
     /// When that is not known.
-    pub async fn person(
-        &self,
-        token: &Token,
-        namespaces: &BTreeSet<String>,
-    ) -> Result<Option<KnownPerson>, EntryRefusal> {
-        let key: Hash = Sha256::digest(token.secret().as_bytes()).into();
-        let before = self.memory().0.get(&key).cloned();
-        let fresh = before.clone().filter(|person| person.checked.elapsed() < FRESH);
-        if fresh.as_ref().is_some_and(|person| person.unreviewed(namespaces).is_empty()) {
-            return Ok(fresh);
-        }
-        // Tokens that nobody has seen before wait for each other, and not those of known persons for them.
-        let turns = if before.is_some() { &self.turns } else { &self.strangers };
-        let reviewing = tokio::time::timeout(PATIENCE, async {
-            // Never closed.
-            let _turn = turns.acquire().await;
-            self.review(token, before.clone(), namespaces).await
-        });
+    pub async fn person(&self, token: &Token) -> Result<Option<KnownPerson>, EntryRefusal> {
+        let hash = token.hash();
+        let standing = self.memory().standing(&hash);
+        let before = match standing {
+            Standing::Fresh(person) => return Ok(Some(person)),
+            Standing::Refused => return Ok(None),
+            Standing::Stale(person) => Some(person),
+            Standing::Unknown => None,
+        };
+        let reviewing = tokio::time::timeout(PATIENCE, self.review(token, hash, before.is_some()));
         match reviewing.await.unwrap_or(Err(ApiError::Timeout(PATIENCE))) {
-            Ok(Some(person)) => {
-                self.memory().keep(key, person.clone());
-                Ok(Some(person))
-            }
-            Ok(None) => {
-                self.memory().0.remove(&key);
-                Ok(None)
-            }
+            Ok(found) => Ok(found),
             Err(error) => match before.filter(|person| person.checked.elapsed() < GRACE) {
                 Some(person) if error.is_transient() => Ok(Some(person)),
                 _ => Err(error.into()),
@@ -163,43 +157,45 @@ impl TokenDoor {
         }
     }
 
-    /// Asks the API server for what is not known.
+    /// Asks the API server, unless another request with the same token has just done that.
     async fn review(
         &self,
         token: &Token,
-        before: Option<KnownPerson>,
-        namespaces: &BTreeSet<String>,
+        hash: TokenHash,
+        is_known: bool,
     ) -> Result<Option<KnownPerson>, ApiError> {
-        let mut person = match before.clone().filter(|person| person.checked.elapsed() < FRESH) {
-            Some(person) => person,
+        let queue = self.queues.get(usize::from(hash[0]) % QUEUES);
+        let _one = match queue {
+            Some(queue) => Some(queue.lock().await),
+            None => None,
+        };
+        // Of another statement, so that the memory is free while the API server is asked.
+        let standing = self.memory().standing(&hash);
+        let before = match standing {
+            Standing::Fresh(person) => return Ok(Some(person)),
+            Standing::Refused => return Ok(None),
+            Standing::Stale(person) => Some(person),
+            Standing::Unknown => None,
+        };
+        // Tokens that nobody has seen before wait for each other, and not those of known persons for them. Never closed.
+        let turns = if is_known { &self.turns } else { &self.strangers };
+        let _turn = turns.acquire().await;
+        let checked = Instant::now();
+        let Some(user) = self.operator.user_of_token(token.secret()).await? else {
+            self.memory().refuse(hash);
+            return Ok(None);
+        };
+        let person = match before.filter(|person| person.user == user) {
+            Some(person) => KnownPerson { checked, ..person },
+            // Other groups may have other rights.
             None => {
-                let checked = Instant::now();
-                let Some(user) = self.operator.user_of_token(token.secret()).await? else { return Ok(None) };
-                // Other groups may have other rights.
-                let is_judged = |p: &KnownPerson| p.user == user && p.judged.elapsed() < RIGHTS_FRESH;
-                match before.filter(is_judged) {
-                    Some(person) => KnownPerson { checked, ..person },
-                    None => self.judged(token, user, checked).await?,
-                }
+                let session = self.persons.with_token(token.secret(), user.name())?;
+                let rights = self.memory().rights(&user);
+                KnownPerson { user, session, rights, checked }
             }
         };
-        let reviews = person.unreviewed(namespaces).into_iter().map(|namespace| {
-            let (operator, user) = (self.operator.clone(), person.user.clone());
-            async move {
-                let allowed = operator.may_list_releases(&user, Some(&namespace)).await?;
-                Ok::<_, ApiError>((namespace, allowed))
-            }
-        });
-        let reviewed: Vec<(String, bool)> =
-            stream::iter(reviews).buffer_unordered(AT_ONCE).try_collect().await?;
-        person.reviewed.extend(reviewed);
+        self.memory().keep(hash, person.clone());
         Ok(Some(person))
-    }
-
-    async fn judged(&self, token: &Token, user: TokenUser, now: Instant) -> Result<KnownPerson, ApiError> {
-        let sees_all = self.operator.may_list_releases(&user, None).await?;
-        let session = self.persons.with_token(token.secret(), user.name())?;
-        Ok(KnownPerson { user, session, checked: now, judged: now, sees_all, reviewed: BTreeMap::new() })
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::rights::{Namespaces, Visibility};
 use super::session::Visitor;
 use super::token::Token;
-use super::tokens::KnownPerson;
+use super::tokens::{KnownPerson, TokenDoor};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
-use crate::ui::index::{ReleaseIndex, Rows};
+use crate::ui::index::{Coverage, ReleaseIndex, Rows};
 use crate::ui::row::Row;
 
 /// Where the page looks, and for whom: what is around every view.
@@ -20,8 +24,6 @@ pub struct Place {
     pub namespace: Option<String>,
     /// Who has signed in, where people do.
     pub person: Option<String>,
-    /// Whether that person may not list the releases of all namespaces.
-    pub is_partial: bool,
 }
 
 /// By what a request is known.
@@ -29,17 +31,10 @@ pub struct Place {
 pub enum EntryProof {
     /// The cookie of a browser that has opened the link.
     Visitor(Visitor),
-    /// A token of the cluster.
-    Token(Token),
+    /// A token of the cluster, and when it counts no more: that of a cookie has an end.
+    Token(Token, Option<Timestamp>),
     /// Nothing.
     None,
-}
-
-/// Which releases a person sees.
-#[derive(Clone, Debug)]
-enum Sight {
-    All,
-    Namespaces(Arc<BTreeSet<String>>),
 }
 
 /// What a person may do besides looking at statuses.
@@ -68,9 +63,11 @@ pub struct Viewer {
     pub place: Place,
     /// By what the request is known: a stream asks again with it.
     pub credential: EntryProof,
+    /// A signal that the person sees more or less than now; none where that does not change.
+    pub changes: Option<watch::Receiver<u64>>,
     /// The browser that has sent it, whose forms may change releases.
     visitor: Option<Visitor>,
-    sight: Sight,
+    visible: Visibility,
 }
 
 impl Viewer {
@@ -81,34 +78,38 @@ impl Viewer {
             can: Abilities { read: true, act: true, compare: true, reach_clusters: true, operate: true },
             place,
             credential: EntryProof::Visitor(visitor.clone()),
+            changes: None,
             visitor: Some(visitor),
-            sight: Sight::All,
+            visible: Visibility::All,
         }
     }
 
-    /// A person who has shown a token.
-    pub fn of_token(person: &KnownPerson, place: Place, token: &Token) -> Self {
+    /// A person who has shown a token, and sees some of the releases of these namespaces.
+    pub async fn of_token(
+        door: &TokenDoor,
+        person: KnownPerson,
+        namespaces: &Namespaces,
+        place: Place,
+        proof: (&Token, Option<Timestamp>),
+    ) -> Self {
+        // Before it is read: no change after that is missed.
+        let changes = Some(person.rights.changes());
+        let visible = person.rights.visible(&door.reviewer, namespaces).await;
         Self {
-            session: person.session.clone(),
             can: Abilities { read: true, act: true, ..Abilities::default() },
-            place: Place {
-                person: Some(person.user.name().to_owned()),
-                is_partial: person.namespaces().is_some(),
-                ..place
-            },
-            credential: EntryProof::Token(token.clone()),
-            visitor: Some(Visitor::of_secret(token.secret())),
-            sight: match person.namespaces() {
-                None => Sight::All,
-                Some(namespaces) => Sight::Namespaces(Arc::new(namespaces)),
-            },
+            place: Place { person: Some(person.user.name().to_owned()), ..place },
+            session: person.session,
+            credential: EntryProof::Token(proof.0.clone(), proof.1),
+            changes,
+            visitor: Some(Visitor::of_secret(proof.0.secret())),
+            visible,
         }
     }
 
     /// Nobody: the session is that of the operator, of which only statuses of releases are shown.
     pub fn anonymous(session: Session, place: Place) -> Self {
         let (can, credential) = (Abilities::default(), EntryProof::None);
-        Self { session, can, place, credential, visitor: None, sight: Sight::All }
+        Self { session, can, place, credential, changes: None, visitor: None, visible: Visibility::All }
     }
 
     /// The rows that this viewer sees.
@@ -118,15 +119,24 @@ impl Viewer {
             // It names the account of the operator, and namespaces that this person may not know.
             all.sync = all.sync.without_words();
         }
-        match &self.sight {
-            Sight::All => all,
-            Sight::Namespaces(namespaces) => Rows { rows: Arc::new(seen(&all.rows, namespaces)), ..all },
+        match &self.visible {
+            Visibility::All => all,
+            Visibility::Some { namespaces, unchecked, beyond, is_stuck } => {
+                let (unchecked, beyond, is_stuck) = (*unchecked, *beyond, *is_stuck);
+                let coverage = Coverage { is_partial: true, unchecked, beyond, is_stuck };
+                Rows { rows: Arc::new(seen(&all.rows, namespaces)), coverage, ..all }
+            }
         }
     }
 
     /// Whether the release itself may be read: nobody sees more than what is in the index.
     pub fn may_open(&self, id: &ReleaseId, rows: &Rows) -> bool {
         self.can.read || rows.rows.contains_key(id)
+    }
+
+    /// Whose share of the streams it takes; empty where persons are not known.
+    pub fn tenant(&self) -> &str {
+        self.place.person.as_deref().unwrap_or_default()
     }
 
     /// What a form of this browser has to send.
@@ -142,9 +152,9 @@ impl Viewer {
 
 fn seen(
     rows: &BTreeMap<ReleaseId, Arc<Row>>,
-    namespaces: &BTreeSet<String>,
+    namespaces: &BTreeSet<Arc<str>>,
 ) -> BTreeMap<ReleaseId, Arc<Row>> {
-    let seen = rows.iter().filter(|(id, _)| namespaces.contains(&id.namespace));
+    let seen = rows.iter().filter(|(id, _)| namespaces.contains(id.namespace.as_str()));
     seen.map(|(id, row)| (id.clone(), Arc::clone(row))).collect()
 }
 
@@ -163,7 +173,7 @@ mod tests {
         let rows = [row("a", "one"), row("b", "two"), row("ab", "three")];
         let rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
         let check = |namespaces: &[&str], expected: &[&str]| {
-            let namespaces = namespaces.iter().map(|&name| name.to_owned()).collect();
+            let namespaces = namespaces.iter().map(|&name| name.into()).collect();
             let seen = seen(&rows, &namespaces);
             assert_eq!(seen.keys().map(|id| id.name.as_str()).collect::<Vec<_>>(), expected);
         };

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::frame::{PageView, Tab, sync};
+use super::frame::{PageView, Tab, around};
 use super::parts::{counted, inner, link, revision, said, single, time};
 use crate::domain::identity::ReleaseId;
 use crate::ui::delta::{Block, Blocks};
@@ -119,7 +119,7 @@ pub fn view(rows: &Rows, span: TimeSpan, now: Timestamp) -> PageView {
         title: "Fleet".to_owned(),
         tab: Tab::Fleet,
         live: format!("/live/fleet?span={}", span.word()),
-        lists: vec![sync(rows), head, picture, list],
+        lists: around(rows, [head, picture, list]),
         content,
         notice: None,
     }
@@ -247,7 +247,7 @@ mod tests {
             )
         };
         let rows: BTreeMap<_, _> = (0..60).map(row).map(|row| (row.id.clone(), Arc::new(row))).collect();
-        let rows = Rows { rows: Arc::new(rows), sync: Sync::Following };
+        let rows = Rows { rows: Arc::new(rows), sync: Sync::Following, ..Rows::default() };
         let html = view(&rows, TimeSpan::Day, now).content.into_string();
         assert!(html.contains("60 rollouts in the last 24 hours, 1 failed"), "{html}");
         assert_eq!(html.matches("<th scope=\"row\">").count(), MAX_LISTED);

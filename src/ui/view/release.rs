@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::frame::{PageView, Tab, sync};
+use super::frame::{PageView, Tab, around};
 use super::parts::{address, badge, command, cure, inner, message, revision, said, time};
 use super::releases::tags;
 use super::sections::{actions, conditions, events, history, objects, plan, signatures, steps, waits};
@@ -59,7 +59,7 @@ pub fn view(
         title: format!("{id}"),
         tab: Tab::Releases,
         live: format!("/live{}", address(id)),
-        lists: vec![sync(rows), list],
+        lists: around(rows, [list]),
         content,
         notice: None,
     }

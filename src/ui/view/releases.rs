@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use super::frame::{PageView, Tab, sync};
+use super::frame::{PageView, Tab, around};
 use super::parts::{badge, counted, inner, link, number, revision, said, single, time};
 use crate::ui::delta::{Block, Blocks};
 use crate::ui::index::{Rows, Sync};
@@ -48,7 +48,7 @@ pub fn view(rows: &Rows, query: &Query) -> PageView {
         title,
         tab: Tab::Releases,
         live,
-        lists: vec![sync(rows), head, list, pager],
+        lists: around(rows, [head, list, pager]),
         content,
         notice: None,
     }
@@ -121,6 +121,7 @@ fn blocks(rows: &Rows, listing: &RowPage) -> Vec<Block> {
     }
     let why = match (&rows.sync, rows.rows.len()) {
         (Sync::Reading, _) => "Reading the releases of the cluster…",
+        (_, 0) if rows.coverage.unchecked > 0 => "There are none in what is checked so far.",
         (_, 0) => "There are no releases yet.",
         _ => "No release is like that.",
     };
@@ -211,7 +212,7 @@ mod tests {
                         "lastTransitionTime": "2026-01-01T00:00:00Z", "message": "a long message about objects. ".repeat(20)}]}}))
         };
         let rows: BTreeMap<_, _> = (0..count).map(row).map(|row| (row.id.clone(), Arc::new(row))).collect();
-        Rows { rows: Arc::new(rows), sync: Sync::Following }
+        Rows { rows: Arc::new(rows), sync: Sync::Following, ..Rows::default() }
     }
 
     #[test]

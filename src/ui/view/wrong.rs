@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::frame::{PageView, Tab, sync};
+use super::frame::{PageView, Tab, around};
 use super::parts::{
     badge, command, counted, cure, inner, link, message, number, revision, said, single, time,
 };
@@ -47,7 +47,7 @@ pub fn view(rows: &Rows, cures: &AdviceBook, page: usize) -> PageView {
         title,
         tab: Tab::Wrong,
         live,
-        lists: vec![sync(rows), head, summary, list, pager],
+        lists: around(rows, [head, summary, list, pager]),
         content,
         notice: None,
     }
@@ -89,6 +89,9 @@ fn blocks(rows: &Rows, listing: &RowPage, cures: &AdviceBook) -> Vec<Block> {
     let html = match (&rows.sync, rows.rows.len()) {
         (Sync::Reading, _) => {
             html! { li.calm data-key="none" { p { "Reading the releases of the cluster…" } } }
+        }
+        _ if rows.coverage.unchecked > 0 => {
+            html! { li.calm data-key="none" { p { "Nothing is wrong in what is checked so far." } } }
         }
         (_, 0) => html! {
             li.calm data-key="none" {

@@ -4,5 +4,6 @@ mod acting;
 mod flows;
 mod guarded;
 mod looks;
+mod persons;
 mod shared;
 mod window;

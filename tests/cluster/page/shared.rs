@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use supercargo_testbed::fetch::{Answer, Trust, send};
-use supercargo_testbed::{Profiles, Story, ports, story};
+use supercargo_testbed::{Profiles, Proxy, Story, ports, story};
 
 use super::window::Window;
 use crate::scene::{Scene, config_map, release};
@@ -10,22 +10,32 @@ use crate::scene::{Scene, config_map, release};
 const PROFILES: Profiles = Profiles::First("the page acts with the rights of a person");
 
 /// What a reader of releases may do, and what else lets them act.
-const READ: &str =
+pub const READ: &str =
     "{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [get, list, watch]}";
 const ACT: &str = "{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [patch]}, \
     {apiGroups: ['', events.k8s.io], resources: [events], verbs: [create, list]}, \
     {apiGroups: [''], resources: [configmaps], verbs: [get]}";
 
 /// An operator with its page, and a release in its namespace and in another one.
-struct Cluster {
-    scene: Scene<'static>,
-    page: String,
+pub struct Cluster {
+    pub scene: Scene<'static>,
+    pub page: String,
     secret: String,
 }
 
 impl Cluster {
-    async fn begin(name: &str, arguments: &[&str]) -> Cluster {
+    pub async fn begin(name: &str, arguments: &[&str]) -> Cluster {
+        Cluster::of(Story::begin(name).await, name, arguments, None).await
+    }
+
+    /// The same, with a proxy before the API server.
+    pub async fn behind_proxy(name: &str) -> (Cluster, Proxy) {
         let story = Story::begin(name).await;
+        let proxy = Proxy::before_api_server(story.bed());
+        (Cluster::of(story, name, &[], Some(&proxy)).await, proxy)
+    }
+
+    async fn of(story: Story<'static>, name: &str, arguments: &[&str], proxy: Option<&Proxy>) -> Cluster {
         let secret = story.another_namespace(&format!("{name}-secret"));
         let port = ports::free();
         let builder = Scene::of(story)
@@ -33,7 +43,10 @@ impl Cluster {
             .chart_values(&["--set=ui.enabled=true".to_owned()])
             .argument(&format!("--ui-addr=127.0.0.1:{port}"));
         let builder = arguments.iter().fold(builder, |builder, argument| builder.argument(argument));
-        let scene = builder.start();
+        let scene = builder.start_with(|options| match proxy {
+            Some(proxy) => options.through(proxy),
+            None => options,
+        });
         scene.install("app", &config_map("a", "one"), json!({"interval": "1h"})).await;
         let theirs =
             release(&secret, "theirs", "oci://127.0.0.1:1/app", json!({"suspend": true})).to_string();
@@ -42,7 +55,7 @@ impl Cluster {
     }
 
     /// A token of a ServiceAccount of the story's namespace with these rights there.
-    fn token(&self, name: &str, rules: &str) -> String {
+    pub fn token(&self, name: &str, rules: &str) -> String {
         let story = &self.scene.story;
         story.apply(&format!(
             "apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}}}\n---\n\
@@ -59,8 +72,17 @@ impl Cluster {
         format!("system:serviceaccount:{}:{name}", self.scene.namespace())
     }
 
-    fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         send("GET", &format!("{}{path}", self.page), headers, b"", Trust::default())
+    }
+
+    /// The cookie that a sign-in gives.
+    pub fn cookie(&self, token: &str) -> String {
+        let entered =
+            self.post("/sign-in", &[("origin", self.page.as_str())], &format!("token={token}&to=%2F"));
+        assert_eq!(entered.code, 303, "{}", entered.text());
+        let cookie = entered.header("set-cookie").and_then(|cookie| cookie.split(';').next());
+        cookie.expect("a cookie").to_owned()
     }
 
     fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -70,7 +92,7 @@ impl Cluster {
     }
 
     /// A browser in which a person has signed in.
-    async fn signed_in(&self, token: &str) -> Window {
+    pub async fn signed_in(&self, token: &str) -> Window {
         let window = Window::open().await;
         window.goto(&format!("{}/releases", self.page)).await;
         window.wait("the page asks for a token", "return !!document.querySelector('#token')").await;
@@ -223,6 +245,16 @@ async fn nobody_gets_in_without_a_token_or_by_another_name() {
         let host = headers.iter().find(|(name, _)| *name == "host").copied();
         let headers: Vec<(&str, &str)> = [("cookie", cookie.as_str())].into_iter().chain(host).collect();
         assert_eq!(cluster.get("/releases", &headers).code, 200);
+        // A cookie is of its host.
+        let value = cookie.split_once('=').expect("a value").1;
+        let elsewhere = match host {
+            Some(_) => cluster.get("/releases", &[("cookie", &format!("supercargo={value}"))]),
+            None => {
+                let cookie = format!("__Host-supercargo={value}");
+                cluster.get("/releases", &[("cookie", &cookie), ("host", "page.example.com")])
+            }
+        };
+        assert_eq!(elsewhere.code, 401);
         // A change needs the form of the page.
         let act = format!("/release/{namespace}/app/act");
         let headers = [headers, vec![("origin", cluster.page.as_str())]].concat();
