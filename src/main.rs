@@ -14,6 +14,7 @@ use supercargo::domain::replicas::LeaseTimes;
 use supercargo::observe::logging::{self, LogFormat};
 use supercargo::observe::metrics::Metrics;
 use supercargo::observe::traces::Traces;
+use supercargo::reconcile::frontend::workshop::Workshop;
 use supercargo::ui::{Page, PageOptions};
 use supercargo::{cli, controller};
 
@@ -58,20 +59,9 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
     let traces = traces?;
     // Panics are caught; their message goes to the log, in the log's format.
     std::panic::set_hook(Box::new(|crash| tracing::error!("caught a panic: {crash}")));
-    let page = arguments.ui_addr.map(|address| PageOptions {
-        address,
-        hosts: arguments.ui_hosts,
-        anonymous: arguments.ui_anonymous,
-        namespaces: arguments.watch_namespaces.clone(),
-        selector: arguments.watch_label_selector.as_ref().map(ToString::to_string),
-        key: (
-            arguments.leader_election_namespace.clone(),
-            format!("{}-plan-key", arguments.leader_election_name),
-        ),
-    });
+    let (address, hosts, anonymous) = (arguments.ui_addr, arguments.ui_hosts, arguments.ui_anonymous);
     let capacity = controller::capacity(arguments.memory_limit, arguments.max_memory_per_namespace)?;
     let inventories = InventoryRooms::new(&capacity);
-    let memory = inventories.clone();
     let options = controller::Options {
         concurrency: arguments.concurrency.into(),
         metrics_addr: arguments.metrics_addr,
@@ -126,11 +116,15 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().thread_stack_size(STACK).build()?;
     let ended: Result<(), Box<dyn std::error::Error>> = runtime.block_on(async {
-        let page = match page {
-            Some(page) => Some(serve_page(page, memory).await?),
+        let parts = controller::prepare(&options).await?;
+        let page = match address {
+            Some(address) => {
+                let page = page(&options, &parts, address, (hosts, anonymous));
+                Some(serve_page(page, options.inventories.clone()).await?)
+            }
             None => None,
         };
-        let ended = controller::run(options).await;
+        let ended = controller::run(options, parts).await;
         // The page stays until the runs have ended: every replica has one.
         if let Some(page) = page {
             page.abort();
@@ -141,6 +135,35 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         traces.end();
     }
     ended
+}
+
+/// How the page is served: for the releases of this operator, with its rules.
+fn page(
+    options: &controller::Options,
+    parts: &controller::SharedParts,
+    address: String,
+    (hosts, anonymous): (Vec<String>, bool),
+) -> PageOptions {
+    let routes = (options.mirrors.clone(), options.token_hosts.clone());
+    let (builder, trust) = (parts.builder.clone(), parts.trust.clone());
+    PageOptions {
+        address,
+        hosts,
+        anonymous,
+        namespaces: options.watch_namespaces.clone(),
+        selector: options.watch_label_selector.as_ref().map(ToString::to_string),
+        key: (
+            options.leader_election_namespace.clone(),
+            format!("{}-plan-key", options.leader_election_name),
+        ),
+        workshop: Workshop::new(
+            &options.capacity,
+            routes,
+            builder,
+            trust,
+            options.allowed_registries.clone(),
+        ),
+    }
 }
 
 /// Serves the page in the cluster, until the task is aborted. It has its own connections to the API server, so that

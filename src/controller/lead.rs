@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::engine::{Coordination, Engine};
 use super::error::ControllerError;
 use super::options::{Options, Shards};
-use super::parts::{builder, registry, report_builds};
+use super::parts::{registry, report_builds};
 use super::replicas::{LeaseCandidate, Loss, Members, ReplicaLease, label_of};
 use super::specs::Specs;
+use crate::builder::Builder;
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
 use crate::domain::capacity::Capacity;
@@ -30,6 +31,8 @@ pub struct Work<'a> {
     pub session: Session,
     /// The metrics.
     pub metrics: &'a Arc<Metrics>,
+    /// The builds.
+    pub builder: Builder,
     /// The receivers of notifications.
     pub news: Notifier,
     /// Whether the process is ready.
@@ -74,16 +77,15 @@ impl Work<'_> {
     }
 
     fn engine(&self, trust: TrustSettings, coordination: Coordination) -> Engine {
-        let Self { options, capacity, session, metrics, .. } = self;
+        let Self { options, capacity, session, metrics, builder, .. } = self;
         let specs = Specs::new(capacity.specs, capacity.of_one(capacity.specs));
         let inputs = InputRoom::bounded(capacity.inputs, capacity.of_one(capacity.inputs));
         let read = (specs, inputs, self.news.clone());
         let registry = registry(options, *capacity, metrics);
-        let builder = builder(&options.builds, *capacity);
         tokio::spawn(report_builds(builder.clone()));
         Engine::start(
             session.clone(),
-            (registry, builder),
+            (registry, builder.clone()),
             trust,
             read,
             Arc::clone(metrics),

@@ -19,4 +19,5 @@ mod start;
 
 pub use error::{ControllerError, FileError};
 pub use options::{BuildFlags, Options, Shards, WebhookOptions};
-pub use start::{capacity, run};
+pub use parts::SharedParts;
+pub use start::{capacity, prepare, run};

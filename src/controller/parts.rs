@@ -8,6 +8,18 @@ use crate::domain::capacity::Capacity;
 use crate::observe::labels::{Answer, CacheResult, Method};
 use crate::observe::metrics::Metrics;
 use crate::oci::{CacheEvent, Registry, RegistryOptions};
+use crate::reconcile::env::TrustSettings;
+
+/// What runs, and the page, share from the start.
+#[derive(Clone)]
+pub struct SharedParts {
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The builds.
+    pub builder: Builder,
+    /// The administrator's requirements for artifacts.
+    pub trust: TrustSettings,
+}
 
 /// The builds.
 pub fn builder(flags: &BuildFlags, capacity: Capacity) -> Builder {

@@ -11,6 +11,7 @@ use super::error::ControllerError;
 use super::files::{File, NotifyFile, TrustPolicyFile, default_root};
 use super::lead::{Work, until};
 use super::options::Options;
+use super::parts::{SharedParts, builder};
 use super::receiver::{HookListener, Hooks, ListedReleases, WebhookFile};
 use crate::cluster::session::Session;
 use crate::domain::capacity::{Capacity, MemoryBudget, limit_of_group, memory_of_machine};
@@ -20,14 +21,23 @@ use crate::observe::metrics::Metrics;
 use crate::observe::server::{Endpoints, Liveness, Port, Readiness, Server};
 use crate::reconcile::env::TrustSettings;
 
+/// Makes what the runs and the page share.
+///
+/// # Errors
+/// Why the controller cannot start.
+pub async fn prepare(options: &Options) -> Result<SharedParts, ControllerError> {
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(ControllerError::Metrics)?);
+    metrics.each_release(options.release_metrics);
+    let trust = trust(options, &metrics).await?;
+    Ok(SharedParts { metrics, builder: builder(&options.builds, options.capacity), trust })
+}
+
 /// Runs the controller until it is stopped.
 ///
 /// # Errors
 /// Why it cannot start or continue.
-pub async fn run(options: Options) -> Result<(), ControllerError> {
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(ControllerError::Metrics)?);
-    metrics.each_release(options.release_metrics);
-    let trust = trust(&options, &metrics).await?;
+pub async fn run(options: Options, parts: SharedParts) -> Result<(), ControllerError> {
+    let SharedParts { metrics, builder, trust } = parts;
     let session = Session::infer(Arc::clone(&metrics), options.inventories.clone()).await;
     let session = session.map_err(ControllerError::Cluster)?;
     let readiness = Readiness::default();
@@ -62,6 +72,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         capacity: options.capacity,
         session,
         metrics: &metrics,
+        builder,
         news,
         readiness: &readiness,
     };

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::act::{Fields, word};
 use super::answer::{named, nowhere, of_problem, parameter, refused};
 use super::entry::viewer::Viewer;
-use super::read::compare::Comparison;
+use super::read::compare::{Comparer, Comparison};
 use super::site::{SharedSite, Site};
 use super::view::parts::address;
 use super::view::{compare as difference, confirm as ask, frame};
@@ -51,10 +51,11 @@ pub async fn compare(
     };
     let revision = |name| parameter(query.as_deref(), name).filter(|revision| !revision.is_empty());
     let revisions = revision("from").zip(revision("to"));
-    let reading = Comparison::read(&viewer.session, &site.comparisons, release.clone(), revisions.clone());
-    let compared = reading.await;
+    let (session, tenant) = (&viewer.session, viewer.tenant());
+    let by = Comparer { session, tenant, turns: &site.comparisons, workshop: site.workshop.as_ref() };
+    let compared = Comparison::read(by, release.clone(), revisions.clone()).await;
     let revisions = revisions.as_ref().map(|(from, to)| (from.as_str(), to.as_str()));
-    let view = difference::view(&id, &release, revisions, &compared);
+    let view = difference::view(&id, &release, (revisions, viewer.can), &compared);
     frame::page(&viewer.place, &viewer.rows(&site.index), &view, 0).into_response()
 }
 

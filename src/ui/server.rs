@@ -11,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{named, nowhere, parameter, show, unknown};
@@ -37,6 +36,7 @@ use crate::cluster::session::Session;
 use crate::fair::Gate;
 use crate::observe::listener::{MAX_CONNECTIONS, bind};
 use crate::observe::server::answer;
+use crate::reconcile::frontend::workshop::Workshop;
 
 /// Connections at a time: those of a few open pages.
 const CONNECTIONS: usize = 64;
@@ -97,7 +97,7 @@ pub fn loopback(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// How the page is served in a cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PageOptions {
     /// `host:port`.
     pub address: String,
@@ -111,6 +111,8 @@ pub struct PageOptions {
     pub selector: Option<String>,
     /// The namespace of the Secret with the key of cookies (the pod's own when absent), and its name.
     pub key: (Option<String>, String),
+    /// What comparisons render with.
+    pub workshop: Workshop,
 }
 
 /// The page, bound and not yet served.
@@ -141,7 +143,7 @@ impl Page {
         let index = ReleaseIndex::new(namespace.as_slice());
         let place = Place { server: session.api_server().to_owned(), namespace, ..Place::default() };
         let hosts = PageHosts::Exact(vec![bound.to_string(), format!("localhost:{}", bound.port())]);
-        let site = site(Entrance::Link(visitors, session.clone()), index, hosts, place);
+        let site = site(Entrance::Link(visitors, session.clone()), index, hosts, place, None);
         let link = format!("http://{bound}/enter?token={token}");
         Ok(Self { listener, site, operator: session, selector: None, connections: CONNECTIONS, link })
     }
@@ -151,7 +153,7 @@ impl Page {
     /// # Errors
     /// When the address is invalid or in use.
     pub async fn bind_in_cluster(options: PageOptions, operator: Session) -> Result<Self, PageError> {
-        let PageOptions { address, hosts, anonymous, namespaces, selector, key } = options;
+        let PageOptions { address, hosts, anonymous, namespaces, selector, key, workshop } = options;
         let wrong = |source| PageError::Bind { address: address.clone(), flag: "--ui-addr", source };
         let listener = bind(&address).await.map_err(wrong)?;
         let bound = listener.local_addr().map_err(wrong)?;
@@ -163,7 +165,8 @@ impl Page {
             }
         };
         let place = Place { server: operator.api_server().to_owned(), ..Place::default() };
-        let site = site(entrance, ReleaseIndex::new(&namespaces), PageHosts::Named(hosts), place);
+        let site =
+            site(entrance, ReleaseIndex::new(&namespaces), PageHosts::Named(hosts), place, Some(workshop));
         tracing::info!(address = %bound, "serving the page");
         if anonymous {
             tracing::warn!(
@@ -205,16 +208,32 @@ fn streams(entrance: &Entrance) -> Arc<Gate> {
     }
 }
 
-fn site(entrance: Entrance, index: ReleaseIndex, hosts: PageHosts, place: Place) -> SharedSite {
+/// The same of comparisons: on the page of the operator each person has one at a time.
+fn comparisons(entrance: &Entrance) -> Arc<Gate> {
+    match entrance {
+        Entrance::Link(..) => Gate::new(2 * AT_ONCE),
+        // A gate leaves another tenant as much as each has.
+        Entrance::Open(_) | Entrance::Tokens(_) => Gate::bounded(AT_ONCE + 1, 1),
+    }
+}
+
+fn site(
+    entrance: Entrance,
+    index: ReleaseIndex,
+    hosts: PageHosts,
+    place: Place,
+    workshop: Option<Workshop>,
+) -> SharedSite {
     Arc::new(Site {
         streams: streams(&entrance),
-        entrance,
         index,
         cures: AdviceBook::default(),
         hosts,
         place,
-        comparisons: Arc::new(Semaphore::new(AT_ONCE)),
+        comparisons: comparisons(&entrance),
+        workshop,
         stop: CancellationToken::new(),
+        entrance,
     })
 }
 

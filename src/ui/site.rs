@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::cure::AdviceBook;
@@ -15,6 +14,7 @@ use super::entry::viewer::{EntryProof, Place, Viewer};
 use super::index::ReleaseIndex;
 use crate::cluster::session::Session;
 use crate::fair::Gate;
+use crate::reconcile::frontend::workshop::Workshop;
 
 /// Who may look, and by what they are known.
 pub enum Entrance {
@@ -39,7 +39,9 @@ pub struct Site {
     /// Where it looks.
     pub place: Place,
     /// Lets few comparisons run at a time.
-    pub comparisons: Arc<Semaphore>,
+    pub comparisons: Arc<Gate>,
+    /// What the page of the operator renders with; absent on that of a person.
+    pub workshop: Option<Workshop>,
     /// Lets each person have some streams of changes, and leaves some for others.
     pub streams: Arc<Gate>,
     /// Ends the streams when the process ends.

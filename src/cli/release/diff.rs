@@ -72,7 +72,8 @@ impl DiffRelease {
             let preview = with_cluster(session, found, self.to.as_deref(), builder).await;
             return show(&preview.map_err(failed)?, self.page.output.as_ref(), printer);
         };
-        let differences = of_revisions(session, found, (from, to), || self.programs.builder()).await;
+        let differences =
+            of_revisions(session, found, (from, to), |local| local.building(self.programs.builder())).await;
         let differences = differences.map_err(failed)?;
         match &self.page.output {
             Some(format) => output::data(printer, format, &differences)?,

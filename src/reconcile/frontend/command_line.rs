@@ -36,6 +36,7 @@ use crate::reconcile::env::target::TargetCluster;
 use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::error::{ReconcileError, chain};
 use crate::reconcile::flow::retry::{InventoryRetry, written_by_other};
+use crate::reconcile::frontend::workshop::Workshop;
 use crate::reconcile::phase::inventory::{ensure_read, refuse_elsewhere, refuse_unusable};
 use crate::reconcile::phase::obtain::Obtained;
 use crate::reconcile::phase::obtain::render::render;
@@ -159,6 +160,18 @@ impl Local {
     #[must_use]
     pub fn building(mut self, builder: Builder) -> Self {
         self.env.builder = builder;
+        self
+    }
+
+    /// Works for a person on the page of the operator: by its rules, and in no other cluster.
+    #[must_use]
+    pub fn equipped(mut self, workshop: &Workshop) -> Self {
+        let Workshop { registry, builder, trust, allowed, inputs } = workshop.clone();
+        let nowhere = RemoteSettings { enabled: false, reach: RemoteReach { local: false } };
+        let env = &mut self.env;
+        env.clusters = Clusters::new(nowhere, &env.metrics);
+        (env.registry, env.builder, env.trust) = (registry, builder, trust);
+        (env.allowed, env.inputs) = (allowed, inputs);
         self
     }
 

@@ -77,7 +77,7 @@ pub async fn with_cluster(
 }
 
 /// What differs between two revisions of a release, each rendered with the present spec. A revision is one of the
-/// history, or a tag or a digest of the repository.
+/// history, or a tag or a digest of the repository. `equip` gives the means of each rendering.
 ///
 /// # Errors
 /// Why one of them cannot be rendered.
@@ -85,7 +85,7 @@ pub async fn of_revisions(
     session: Session,
     release: Value,
     (from, to): (&str, &str),
-    builder: impl Fn() -> Builder,
+    equip: impl Fn(Local) -> Local,
 ) -> Result<Vec<Difference>, CompareError> {
     let history = release.pointer("/status/history").cloned().unwrap_or_default();
     let history: Vec<HistoryEntry> = serde_json::from_value(history).unwrap_or_default();
@@ -93,7 +93,7 @@ pub async fn of_revisions(
     for name in [from, to] {
         let known = named(&history, name).map_or_else(|_| name.to_owned(), |known| known.digest);
         let (release, _) = wanted(release.clone(), Some(&known))?;
-        let mut local = Local::new(session.clone())?.building(builder());
+        let mut local = equip(Local::new(session.clone())?);
         sets.push(local.render_release(&release).await?);
     }
     let changes = subject_changes(&sets[0], &sets[1]);

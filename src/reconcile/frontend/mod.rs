@@ -7,3 +7,4 @@ pub mod objects;
 pub mod operator;
 pub mod published;
 pub mod requests;
+pub mod workshop;

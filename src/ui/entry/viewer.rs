@@ -44,8 +44,10 @@ pub struct Abilities {
     pub read: bool,
     /// Change releases.
     pub act: bool,
-    /// Compare: it renders artifacts, with the memory of this process.
+    /// Compare revisions: it renders artifacts, with the memory of this process.
     pub compare: bool,
+    /// Compare with the cluster: it reads all objects, too.
+    pub compare_cluster: bool,
     /// Read objects in other clusters, from the network of this process.
     pub reach_clusters: bool,
     /// See what the API server says to this process itself.
@@ -75,7 +77,14 @@ impl Viewer {
     pub fn of_link(session: Session, place: Place, visitor: Visitor) -> Self {
         Self {
             session,
-            can: Abilities { read: true, act: true, compare: true, reach_clusters: true, operate: true },
+            can: Abilities {
+                read: true,
+                act: true,
+                compare: true,
+                compare_cluster: true,
+                reach_clusters: true,
+                operate: true,
+            },
             place,
             credential: EntryProof::Visitor(visitor.clone()),
             changes: None,
@@ -96,7 +105,7 @@ impl Viewer {
         let changes = Some(person.rights.changes());
         let visible = person.rights.visible(&door.reviewer, namespaces).await;
         Self {
-            can: Abilities { read: true, act: true, ..Abilities::default() },
+            can: Abilities { read: true, act: true, compare: true, ..Abilities::default() },
             place: Place { person: Some(person.user.name().to_owned()), ..place },
             session: person.session,
             credential: EntryProof::Token(proof.0.clone(), proof.1),

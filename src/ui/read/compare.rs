@@ -5,19 +5,26 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use crate::api::status::HistoryEntry;
 use crate::builder::{BuildOptions, Builder};
 use crate::cluster::session::Session;
 use crate::domain::message::and_more;
 use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::shown::fields::{id, text};
+use crate::domain::shown::revisions::named;
+use crate::fair::Gate;
+use crate::reconcile::frontend::command_line::Local;
 use crate::reconcile::frontend::compare::{CompareError, Difference, of_revisions, with_cluster};
+use crate::reconcile::frontend::workshop::Workshop;
 
 /// How long a comparison may take.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// How long one waits for others.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
 /// Comparisons at a time: each fetches and renders artifacts.
-pub const AT_ONCE: usize = 2;
+pub const AT_ONCE: u64 = 2;
 /// The most failures that are shown.
 const MAX_FAILURES: usize = 20;
 
@@ -30,27 +37,44 @@ pub struct Comparison {
     pub notes: Vec<String>,
 }
 
+/// Who compares, and with what.
+pub struct Comparer<'v> {
+    /// With whose rights everything is read.
+    pub session: &'v Session,
+    /// Whose turn it takes.
+    pub tenant: &'v str,
+    /// Lets few comparisons run at a time.
+    pub turns: &'v Arc<Gate>,
+    /// What the page of the operator renders with; absent: what the person has.
+    pub workshop: Option<&'v Workshop>,
+}
+
 impl Comparison {
     /// Compares a release with its cluster, or two of its revisions.
     ///
     /// # Errors
     /// Why there is no comparison.
     pub async fn read(
-        session: &Session,
-        turns: &Arc<Semaphore>,
+        by: Comparer<'_>,
         release: Value,
         revisions: Option<(String, String)>,
     ) -> Result<Self, String> {
-        // Never closed. The turn ends with the work, also when nobody waits for it any more.
-        let turn = Arc::clone(turns).acquire_owned().await.ok();
-        let (session, runtime) = (session.clone(), Handle::current());
+        if by.workshop.is_some() {
+            check(&release, revisions.as_ref())?;
+        }
+        // The turn ends with the work, also when nobody waits for it any more.
+        let turn = tokio::time::timeout(QUEUE_PATIENCE, by.turns.enter(by.tenant, 1)).await;
+        let turn = turn.map_err(|_| "other comparisons are running; try again soon".to_owned())?;
+        let (session, workshop, runtime) = (by.session.clone(), by.workshop.cloned(), Handle::current());
         // Rendering takes the processor for a while: not on a thread that answers.
         let work = move || {
             let _turn = turn;
             let compared = async {
                 match revisions {
                     None => Self::with_cluster(&session, release).await,
-                    Some((from, to)) => Self::of_revisions(&session, release, (&from, &to)).await,
+                    Some((from, to)) => {
+                        Self::of_revisions(&session, release, (&from, &to), workshop.as_ref()).await
+                    }
                 }
             };
             runtime.block_on(async { tokio::time::timeout(PATIENCE, Box::pin(compared)).await })
@@ -77,10 +101,43 @@ impl Comparison {
         session: &Session,
         release: Value,
         revisions: (&str, &str),
+        workshop: Option<&Workshop>,
     ) -> Result<Self, String> {
-        let differences = of_revisions(session.clone(), release, revisions, builder).await;
+        let equip = |local: Local| match workshop {
+            Some(workshop) => local.equipped(workshop),
+            None => local.building(builder()),
+        };
+        let differences = of_revisions(session.clone(), release, revisions, equip).await;
         Ok(Self { differences: differences.map_err(|e| why(&e))?, notes: Vec::new() })
     }
+}
+
+/// Whether the page of the operator compares that. It reaches registries from where the operator is: so it renders only
+/// what the operator has applied, and nothing that needs the operator's own credentials or another cluster.
+fn check(release: &Value, revisions: Option<&(String, String)>) -> Result<(), String> {
+    let id = id(release);
+    let elsewhere =
+        |why: &str| Err(format!("{why}; use `supercargo diff release {} -n {}`", id.name, id.namespace));
+    let Some((from, to)) = revisions else {
+        return elsewhere("this page compares only revisions of the history with each other");
+    };
+    if release.pointer("/spec/kubeConfig").is_some_and(|config| !config.is_null()) {
+        return elsewhere("its objects are in another cluster, which this page does not reach");
+    }
+    if !["", "generic"].contains(&text(release, "/spec/provider")) {
+        return elsewhere(
+            "its artifacts are pulled with the cloud identity of the operator, which this page does not use",
+        );
+    }
+    let history = release.pointer("/status/history").cloned().unwrap_or_default();
+    let history: Vec<HistoryEntry> = serde_json::from_value(history).unwrap_or_default();
+    for name in [from, to] {
+        let known = named(&history, name)?;
+        if !history.iter().any(|entry| entry.digest == known.digest) {
+            return elsewhere(&format!("revision {name} is not in the history"));
+        }
+    }
+    Ok(())
 }
 
 /// Builds as the operator does, by the programs on the `PATH`.
@@ -100,5 +157,55 @@ fn failed(outcome: &Outcome) -> String {
     match &outcome.verdict {
         Verdict::Failed { message, .. } | Verdict::Waiting { message, .. } => message.clone(),
         _ => "it did not finish".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_operator_compares_only_what_it_has_applied_with_the_rights_of_the_person() {
+        let digest = |letter: &str| format!("sha256:{}", letter.repeat(64));
+        let entry = |letter: &str, tag: &str| {
+            json!({"revision": format!("{tag}@{}", digest(letter)), "digest": digest(letter),
+                "appliedAt": "2026-01-01T00:00:00Z", "outcome": "Healthy", "changes": {"created": 1,
+                "configured": 0, "unchanged": 0, "pruned": 0, "failed": 0}})
+        };
+        let history = json!([entry("a", "2"), entry("b", "1")]);
+        let says = |spec: Value, revisions: Option<(&str, &str)>, expected: Option<&str>| {
+            let release = json!({"metadata": {"namespace": "apps", "name": "web"}, "spec": spec,
+                "status": {"history": history}});
+            let revisions = revisions.map(|(from, to)| (from.to_owned(), to.to_owned()));
+            let found = check(&release, revisions.as_ref());
+            match expected {
+                None => assert_eq!(found, Ok(())),
+                Some(says) => {
+                    let why = found.expect_err(says);
+                    assert!(why.contains(says), "{why}");
+                }
+            }
+        };
+        let plain = json!({"url": "oci://r/a"});
+        says(plain.clone(), Some(("1", "2")), None);
+        says(plain.clone(), Some((&digest("a"), "1")), None);
+        says(
+            plain.clone(),
+            None,
+            Some("only revisions of the history with each other; use `supercargo diff release web -n apps`"),
+        );
+        says(plain.clone(), Some(("1", "3")), Some("revision 3 is not in the history"));
+        let other = digest("c");
+        says(
+            plain,
+            Some(("1", &other)),
+            Some("is not in the history; use `supercargo diff release web -n apps`"),
+        );
+        let there = json!({"url": "oci://r/a", "kubeConfig": {"secretRef": {"name": "there"}}});
+        says(there, Some(("1", "2")), Some("its objects are in another cluster"));
+        let cloud = json!({"url": "oci://r/a", "provider": "aws"});
+        says(cloud, Some(("1", "2")), Some("the cloud identity of the operator"));
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::identity::ReleaseId;
 use crate::domain::message::and_more;
 use crate::domain::shown::fields::text;
 use crate::reconcile::frontend::compare::Difference;
+use crate::ui::entry::viewer::Abilities;
 use crate::ui::read::compare::Comparison;
 
 /// The most lines of all objects together.
@@ -19,7 +20,7 @@ const MAX_LINES: usize = 3000;
 pub fn view(
     id: &ReleaseId,
     release: &Value,
-    revisions: Option<(&str, &str)>,
+    (revisions, can): (Option<(&str, &str)>, Abilities),
     compared: &Result<Comparison, String>,
 ) -> PageView {
     let content = html! {
@@ -33,7 +34,7 @@ pub fn view(
                 }
             }
         }
-        (choice(id, release, revisions))
+        (choice(id, release, (revisions, can)))
         @match compared {
             Err(why) => { section.why.failing { h2 { "No comparison" } p.message { (message(why)) } } },
             Ok(compared) => { (result(compared)) },
@@ -50,7 +51,7 @@ pub fn view(
 }
 
 /// A form for two revisions of the history.
-fn choice(id: &ReleaseId, release: &Value, revisions: Option<(&str, &str)>) -> Markup {
+fn choice(id: &ReleaseId, release: &Value, (revisions, can): (Option<(&str, &str)>, Abilities)) -> Markup {
     let history = release.pointer("/status/history").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let (from, to) = revisions.unwrap_or_default();
     let select = |name: &str, label: &str, chosen: &str| {
@@ -71,7 +72,7 @@ fn choice(id: &ReleaseId, release: &Value, revisions: Option<(&str, &str)>) -> M
             form.filters action={ (address(id)) "/diff" } {
                 (select("from", "From revision", from)) (select("to", "To revision", to))
                 button type="submit" { "Compare" }
-                @if revisions.is_some() { a.clear href={ (address(id)) "/diff" } { "With the cluster" } }
+                @if revisions.is_some() && can.compare_cluster { a.clear href={ (address(id)) "/diff" } { "With the cluster" } }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The page in a real browser.
 
 mod acting;
+mod compared;
 mod flows;
 mod guarded;
 mod looks;

@@ -160,7 +160,7 @@ async fn without_the_right_nothing_changes_and_a_revoked_token_ends_the_page() {
     window.wait_text("cannot patch resource").await;
     assert_eq!(scene.story.release("app").await.expect("the release")["spec"]["suspend"], false);
     window.goto(&format!("{page}/diff")).await;
-    window.wait_text("use the command line").await;
+    window.wait_text("this page compares only revisions of the history").await;
 
     // The token is revoked while the page is open: the page ends by itself.
     window.goto(&format!("{}/releases", cluster.page)).await;
