@@ -4,6 +4,7 @@
 pub(super) mod changes;
 pub(super) mod color;
 pub(super) mod difference;
+pub(super) mod follow;
 pub(super) mod jsonpath;
 pub(super) mod output;
 pub(super) mod printer;

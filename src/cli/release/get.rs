@@ -1,7 +1,5 @@
 //! `supercargo get releases`.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -13,11 +11,11 @@ use crate::api::status::condition;
 use crate::cli::args::{ClusterArgs, Output, OutputArgs};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::print::color::Tone;
+use crate::cli::print::follow::{WatchedTable, follow};
 use crate::cli::print::output;
 use crate::cli::print::table::{Cell, Table};
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
-use crate::cluster::browse::WatchEvent;
 use crate::cluster::session::Session;
 use crate::domain::age::age;
 use crate::domain::artifact::digest::shortened;
@@ -93,7 +91,7 @@ impl GetReleases {
         let session = &connect(cluster).await?;
         let namespace = (!all_namespaces).then(|| session.default_namespace().to_owned());
         if *watch {
-            let following = follow(self, namespace, session, printer);
+            let following = print_changes(self, namespace, session, printer);
             return or_interrupted(following, || "watch stopped".into()).await;
         }
         let (found, missing) = match (names.as_slice(), &namespace) {
@@ -224,7 +222,7 @@ impl Columns {
 }
 
 /// Prints the list, and then a line for every change.
-async fn follow(
+async fn print_changes(
     arguments: &GetReleases,
     namespace: Option<String>,
     session: &Session,
@@ -233,52 +231,19 @@ async fn follow(
     let GetReleases { names, selector, output, .. } = arguments;
     // A kind that is not served is an error, and not something to wait for.
     session.list_releases(namespace.as_deref(), selector.as_deref()).await?;
-    let (mut columns, all) = (None, namespace.is_none());
-    let (sender, mut seen) = mpsc::unbounded_channel();
+    let (mut columns, all, wide) = (None, namespace.is_none(), output.output.is_wide());
+    let (sender, seen) = mpsc::unbounded_channel();
     let watching = session.clone().follow_releases(namespace, selector.clone(), sender);
-    tokio::pin!(watching);
-    let mut shown: BTreeMap<ReleaseId, String> = BTreeMap::new();
-    let (mut first, mut headers, mut widths) = (Some(Vec::new()), !output.no_headers, Vec::new());
-    loop {
-        let event = tokio::select! {
-            () = &mut watching => return Ok(()),
-            event = seen.recv() => event,
-        };
-        let change = match event {
-            None => return Ok(()),
-            Some(WatchEvent::Failed(why)) => return Err(CliError::Failed(why)),
-            Some(WatchEvent::Listing | WatchEvent::Interrupted | WatchEvent::Resumed) => Vec::new(),
-            Some(WatchEvent::Listed) => first.take().unwrap_or_default(),
-            Some(WatchEvent::Absent(release)) => {
-                shown.remove(&id(&release));
-                Vec::new()
-            }
-            Some(WatchEvent::Present(release)) => {
-                let version = text(&release, "/metadata/resourceVersion").to_owned();
-                let wanted = names.is_empty() || names.iter().any(|n| n == text(&release, "/metadata/name"));
-                let news = shown.insert(id(&release), version.clone()).is_none_or(|old| old != version);
-                match &mut first {
-                    Some(first) if wanted && news => {
-                        first.push(release);
-                        Vec::new()
-                    }
-                    None if wanted && news => vec![release],
-                    _ => Vec::new(),
-                }
-            }
-        };
-        if !change.is_empty() {
-            // The columns are those of the list.
-            let wide = output.output.is_wide();
-            let columns = columns.get_or_insert_with(|| Columns::of(all, wide, &change));
-            let table = columns.table(&change, Timestamp::now());
-            table.print_below(printer, std::mem::take(&mut headers), &mut widths)?;
-            printer.finish()?;
-            if printer.is_unread() {
-                return Ok(());
-            }
-        }
-    }
+    let key = |release: &Value| {
+        let is_wanted = names.is_empty() || names.iter().any(|name| name == text(release, "/metadata/name"));
+        is_wanted.then(|| id(release).to_string())
+    };
+    let table = |news: Vec<Value>| {
+        // The columns are those of the list.
+        let columns = columns.get_or_insert_with(|| Columns::of(all, wide, &news));
+        columns.table(&news, Timestamp::now())
+    };
+    follow(watching, seen, WatchedTable { key, table, headers: !output.no_headers }, printer).await
 }
 
 #[cfg(test)]

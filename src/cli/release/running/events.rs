@@ -12,13 +12,13 @@ use crate::api::release::KIND;
 use crate::cli::args::{ClusterArgs, Output, OutputArgs};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::print::color::Tone;
+use crate::cli::print::follow::{WatchedTable, follow};
 use crate::cli::print::output;
 use crate::cli::print::table::{Cell, Table};
 use crate::cli::reach::connect::connect;
 use crate::cli::release::fields::text;
 use crate::cli::release::find::{find, release_named};
 use crate::cli::{CliError, Printer};
-use crate::cluster::browse::WatchEvent;
 use crate::cluster::session::Session;
 use crate::domain::age::age;
 use crate::domain::identity::ReleaseId;
@@ -74,7 +74,7 @@ impl EventsRelease {
         let release = release_named(session, name);
         let found = find(session, &release).await?;
         if *watch {
-            let following = follow(&release, !output.no_headers, session, printer);
+            let following = print_changes(&release, !output.no_headers, session, printer);
             return or_interrupted(following, || "watch stopped".into()).await;
         }
         let mut events = session.events_about(&release.namespace, KIND, &release.name).await?;
@@ -141,49 +141,19 @@ fn table(events: &[Value], now: Timestamp) -> Table {
 }
 
 /// Prints the events, and then each new one.
-async fn follow(
+async fn print_changes(
     release: &ReleaseId,
-    mut headers: bool,
+    headers: bool,
     session: &Session,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
-    let (sender, mut seen) = mpsc::unbounded_channel();
+    let (sender, seen) = mpsc::unbounded_channel();
     let ReleaseId { namespace, name } = release;
     let watching = session.clone().follow_events_about(namespace.clone(), KIND, name.clone(), sender);
-    tokio::pin!(watching);
-    let (mut shown, mut first, mut widths) = (BTreeSet::new(), Some(Vec::new()), Vec::new());
-    loop {
-        let event = tokio::select! {
-            () = &mut watching => return Ok(()),
-            event = seen.recv() => event,
-        };
-        let mut news = match event {
-            None => return Ok(()),
-            Some(WatchEvent::Failed(why)) => return Err(CliError::Failed(why)),
-            Some(WatchEvent::Listed) => first.take().unwrap_or_default(),
-            // What is gone is old.
-            Some(
-                WatchEvent::Listing | WatchEvent::Absent(_) | WatchEvent::Interrupted | WatchEvent::Resumed,
-            ) => Vec::new(),
-            Some(WatchEvent::Present(event)) => {
-                let version = text(&event, "/metadata/resourceVersion").to_owned();
-                match &mut first {
-                    _ if !shown.insert((text(&event, "/metadata/uid").to_owned(), version)) => Vec::new(),
-                    Some(first) => {
-                        first.push(event);
-                        Vec::new()
-                    }
-                    None => vec![event],
-                }
-            }
-        };
-        if !news.is_empty() {
-            news.sort_by_cached_key(last_seen);
-            table(&news, Timestamp::now()).print_below(printer, std::mem::take(&mut headers), &mut widths)?;
-            printer.finish()?;
-            if printer.is_unread() {
-                return Ok(());
-            }
-        }
-    }
+    let key = |event: &Value| Some(text(event, "/metadata/uid").to_owned());
+    let table = |mut news: Vec<Value>| {
+        news.sort_by_cached_key(last_seen);
+        table(&news, Timestamp::now())
+    };
+    follow(watching, seen, WatchedTable { key, table, headers }, printer).await
 }
