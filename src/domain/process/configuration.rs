@@ -1,6 +1,8 @@
 //! Files that the administrator writes: one YAML document of one of our kinds.
 //! Unknown fields are refused, because a misspelled field would have no effect.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::domain::manifest::budget::Budget;
@@ -82,16 +84,20 @@ pub struct ReceiverFields<'a> {
     pub most: usize,
 }
 
-/// The receivers in a file, before they are read. No error has a value: the message of serde would show it,
-/// and a URL or a secret in the field of a file name opens a receiver as well.
+/// The receivers in a file, before they are read. No error has a value but that of a name: the message of serde would
+/// show it, and a URL or a secret in the field of a file name opens a receiver as well.
 ///
 /// # Errors
-/// When there are none or too many, or one has a field that cannot be.
+/// When there are none or too many, or one has a field that cannot be, or the name of another one.
 pub fn receivers<'d>(document: &'d Value, fields: ReceiverFields<'_>) -> Result<&'d [Value], Wrong> {
     let receivers = document.get("receivers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut names = BTreeSet::new();
     for (n, receiver) in receivers.iter().enumerate() {
         let place = format!("receivers[{n}]");
         refuse_unknown(&place, receiver, fields.known)?;
+        if let Some(name) = receiver.get("name").and_then(Value::as_str) {
+            refuse_name(&place, name, !names.insert(name))?;
+        }
         let given = |names: &'_ [&str]| {
             let given =
                 names.iter().filter_map(|name| Some((format!("{place}.{name}"), receiver.get(*name)?)));
@@ -128,14 +134,7 @@ fn is_file_name(name: &str) -> bool {
 const MAX_NAME_BYTES: usize = 63;
 
 /// Refuses a name of a receiver that is no label, or that another one has.
-///
-/// # Errors
-/// When it is not.
-pub fn refuse_name<'n>(
-    place: &str,
-    name: &str,
-    mut others: impl Iterator<Item = &'n str>,
-) -> Result<(), Wrong> {
+fn refuse_name(place: &str, name: &str, is_used: bool) -> Result<(), Wrong> {
     let place = format!("{place}.name");
     let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let ends = [name.bytes().next(), name.bytes().last()];
@@ -148,7 +147,7 @@ pub fn refuse_name<'n>(
         );
         return Err(wrong(place, problem));
     }
-    if others.any(|other| other == name) {
+    if is_used {
         return Err(wrong(place, format!("duplicate receiver name {name:?}")));
     }
     Ok(())

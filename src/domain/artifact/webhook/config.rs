@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::push::Host;
 use super::receiver::{Receiver, Secret, Sender};
 use crate::domain::process::configuration::{
-    ReceiverFields, Wrong, read_document, receivers, refuse_name, refuse_unknown, wrong,
+    ReceiverFields, Wrong, read_document, receivers, refuse_unknown, wrong,
 };
 
 /// The largest configuration, in bytes.
@@ -87,13 +87,8 @@ impl Draft {
     /// # Errors
     /// The first invalid field.
     pub fn complete(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Receiver>, Wrong> {
-        let mut receivers: Vec<Receiver> = Vec::new();
-        for (n, entry) in self.0.iter().enumerate() {
-            let field = format!("receivers[{n}]");
-            refuse_name(&field, &entry.name, receivers.iter().map(|other| other.name.as_str()))?;
-            receivers.push(entry.receiver(&field, files)?);
-        }
-        Ok(receivers)
+        let read = |(n, entry): (usize, &Entry)| entry.receiver(&format!("receivers[{n}]"), files);
+        self.0.iter().enumerate().map(read).collect()
     }
 }
 

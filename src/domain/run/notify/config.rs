@@ -16,7 +16,7 @@ use super::situation::{NewsKind, Severity};
 use super::template::Template;
 use crate::domain::manifest::patch::selector::Selector;
 use crate::domain::process::configuration::{
-    ReceiverFields, Wrong, read_document, receivers, refuse_name, refuse_unknown, wrong,
+    ReceiverFields, Wrong, read_document, receivers, refuse_unknown, wrong,
 };
 use crate::domain::process::zone::Zone;
 use crate::domain::run::schedule::parse_duration;
@@ -179,12 +179,8 @@ impl NotifyDraft {
             );
             return Err(wrong("cluster", problem));
         }
-        let mut receivers: Vec<NewsReceiver> = Vec::new();
-        for (n, entry) in self.0.receivers.iter().enumerate() {
-            let field = format!("receivers[{n}]");
-            refuse_name(&field, &entry.name, receivers.iter().map(|other| other.name.as_str()))?;
-            receivers.push(entry.receiver(&field, files)?);
-        }
+        let read = |(n, entry): (usize, &Entry)| entry.receiver(&format!("receivers[{n}]"), files);
+        let receivers = self.0.receivers.iter().enumerate().map(read).collect::<Result<_, _>>()?;
         Ok(NotifyConfig { cluster: self.0.cluster.clone(), receivers })
     }
 }
