@@ -1,23 +1,23 @@
 //! From watches to releases: each release is an actor, and each event is sent to its actor.
 
 mod handover;
+mod life;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::actor::{Actor, SharedState};
+use super::actor::SharedState;
 use super::latest::Latest;
 use super::options::Options;
 use super::replicas::{Members, Membership, Moved, ReleaseTable};
 use super::specs::Specs;
 use crate::builder::Builder;
 use crate::cluster::changes::WatchChange;
-use crate::cluster::inventory::Stored;
 use crate::cluster::named::{NamedObjects, ObjectKey};
 use crate::cluster::releases::ReleaseEvent;
 use crate::cluster::session::Session;
@@ -30,7 +30,6 @@ use crate::domain::verify::trust_policy::TrustPolicy;
 use crate::notify::Notifier;
 use crate::observe::metrics::Metrics;
 use crate::oci::{Registry, Repository};
-use crate::reconcile::cache::Caches;
 use crate::reconcile::env::clusters::Clusters;
 use crate::reconcile::env::dependencies::{Dependencies, DependencyScope};
 use crate::reconcile::env::input_room::InputRoom;
@@ -43,8 +42,6 @@ use crate::reconcile::scope::slot::WorkerPool;
 
 /// How long runs may take to finish when the process is stopped.
 const DRAIN: Duration = Duration::from_secs(20);
-/// The pause of a release after one of its runs has crashed.
-const AFTER_CRASH: Duration = Duration::from_secs(30);
 
 /// What tells a replica which releases are its own.
 pub struct Coordination {
@@ -83,8 +80,6 @@ pub struct Engine {
     /// The releases that this replica works on.
     handles: HashMap<ReleaseId, Handle>,
     actors: JoinSet<(ReleaseId, u64)>,
-    /// Actors that end because their releases go to other replicas.
-    leaving: HashMap<ReleaseId, u64>,
     numbers: u64,
     /// The actors that have not ended.
     running: HashSet<u64>,
@@ -164,7 +159,6 @@ impl Engine {
             moves: JoinSet::new(),
             handles: HashMap::new(),
             actors: JoinSet::new(),
-            leaving: HashMap::new(),
             numbers: 0,
             running: HashSet::new(),
             unseen: BTreeSet::new(),
@@ -267,11 +261,11 @@ impl Engine {
         for handle in self.handles.values() {
             handle.signals.stop();
         }
-        let drained = async {
-            while self.actors.join_next().await.is_some() {}
-            while self.moves.join_next().await.is_some() {}
-        };
+        let drained = async { while self.actors.join_next().await.is_some() {} };
         let is_drained = tokio::time::timeout(DRAIN, drained).await.is_ok();
+        // A move whose result is not known holds up nobody. Whatever becomes of its write: it is one over a version that
+        // the next owner replaces as well, so only one of the two is carried out, and nobody works on the release here.
+        self.moves.abort_all();
         if !is_drained {
             tracing::warn!("some runs did not finish; they continue at the next start");
             // They must not write after another replica has the releases.
@@ -318,10 +312,6 @@ impl Engine {
         let env = &self.shared.env;
         env.notify(env.dependencies.present(&seen, &open));
         self.table.present(&id, Arc::clone(&seen));
-        if self.leaving.contains_key(&id) {
-            // One before it of the same name has not ended yet.
-            self.table.set_busy(&id, true);
-        }
         match self.handles.get(&id) {
             Some(handle) => {
                 if seen.wants_run_after(&handle.latest.replace(Arc::clone(&seen))) {
@@ -356,39 +346,4 @@ fn awaited_here(release: &ObservedRelease) -> Vec<String> {
     let resource = &release.resource;
     let status = resource.status.as_ref().filter(|_| resource.spec.kube_config.is_none());
     status.map(awaited_objects).unwrap_or_default()
-}
-
-/// Starts an actor. Not in the future of its supervisor, which would keep the place for an actor as long as the
-/// release exists.
-fn begin(
-    shared: &Arc<SharedState>,
-    id: &ReleaseId,
-    latest: &Latest,
-    signals: &Arc<Signals>,
-) -> JoinHandle<()> {
-    let mut caches = Caches::default();
-    // A new release is assumed to have no inventory; the first write finds out. One that has
-    // run before reads it first.
-    if !latest.get().has_begun {
-        caches.cluster.remember(&shared.env, id, Stored::default());
-    }
-    let actor = Actor::new(Arc::clone(shared), latest.clone(), Arc::clone(signals), caches);
-    tokio::spawn(Box::new(actor).live())
-}
-
-/// Runs an actor, and restarts it after a pause if it crashes: one release must not stop the
-/// others.
-async fn supervise(shared: Arc<SharedState>, id: ReleaseId, latest: Latest, signals: Arc<Signals>) {
-    loop {
-        let life = begin(&shared, &id, &latest, &signals);
-        let Err(crash) = life.await else { return };
-        if !crash.is_panic() || signals.is_stopping() {
-            return;
-        }
-        tracing::error!(release = %id, %crash, "a run crashed; restarts after {}s", AFTER_CRASH.as_secs());
-        tokio::select! {
-            () = tokio::time::sleep(AFTER_CRASH) => {}
-            () = signals.stopped() => return,
-        }
-    }
 }

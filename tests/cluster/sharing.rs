@@ -56,10 +56,21 @@ impl Fleet {
     }
 
     fn options(&self, pod: &str) -> Options {
+        self.options_with(pod, LEASE)
+    }
+
+    fn options_with(&self, pod: &str, lease: Duration) -> Options {
         Options::new(BINARY, &self.account)
             .watching(&[self.story.namespace()])
-            .argument(&format!("--lease-duration={}s", LEASE.as_secs()))
+            .argument(&format!("--lease-duration={}s", lease.as_secs()))
             .env("POD_NAME", pod)
+    }
+
+    /// Starts a replica whose Lease lasts as long as this.
+    fn start_with(&mut self, pod: &str, lease: Duration) {
+        let mut operator = self.options_with(pod, lease).argument("--shards=auto").start();
+        operator.wait_ready();
+        self.replicas.insert(pod.to_owned(), operator);
     }
 
     /// Starts replicas that share the work.
@@ -399,11 +410,14 @@ async fn a_lease_that_a_person_deletes_or_shortens_still_lasts_for_who_holds_it(
 #[story]
 async fn one_look_at_the_lease_of_an_owner_is_enough_for_all_its_releases() {
     let mut fleet = Fleet::begin("sharing-look").await;
-    fleet.start(&["a", "b"]);
+    fleet.start(&["a"]);
     fleet.install(24).await;
+    // A roll-out with another --lease-duration: what the holder has said counts, also when its Lease is gone.
+    let (victim, other, longer) = ("b", "a", LEASE * 2);
+    fleet.start_with(victim, longer);
+    let has_some = async || fleet.owners().await.values().any(|pod| pod == victim).then_some(());
+    fleet.story.wait_for("the second replica has its share", has_some).await;
     let owners = fleet.wait_owners(&["a", "b"]).await;
-    let victim = if fleet.leader().await == "a" { "b" } else { "a" };
-    let other = if victim == "a" { "b" } else { "a" };
     let owned = owners.values().filter(|pod| *pod == victim).count();
     fleet.operator(victim).freeze();
     let mark = fleet.story.bed().audit().mark();
@@ -412,13 +426,43 @@ async fn one_look_at_the_lease_of_an_owner_is_enough_for_all_its_releases() {
     fleet.story.kubectl(&["delete", "lease", &lease], "");
     let began = Instant::now();
     fleet.wait_owners(&[other]).await;
-    assert!(began.elapsed() >= LEASE, "{:?}", began.elapsed());
+    assert!(began.elapsed() >= longer, "{:?}", began.elapsed());
     let requests = fleet.story.bed().audit().since(mark, &fleet.account.user());
     let looks = requests.iter().filter(|request| request.verb == "get" && request.name == lease).count();
     // Three in a second.
-    assert!(owned > 3 && looks <= 45, "{looks} looks for {owned} releases");
+    assert!(owned > 3 && looks <= 90, "{looks} looks for {owned} releases");
     fleet.operator(victim).thaw();
     fleet.assert_one_at_a_time(24).await;
+}
+
+#[story]
+async fn moves_in_doubt_do_not_delay_the_end_of_a_replica() {
+    let mut fleet = Fleet::begin("sharing-doubt").await;
+    let proxy = Proxy::before_api_server(fleet.story.bed());
+    fleet.start_behind("a", &proxy);
+    fleet.install(12).await;
+    for n in 0..12 {
+        fleet.story.wait_condition(&format!("r{n}"), "Ready", "True", "ReconciliationSucceeded").await;
+    }
+    // The answers to its moves are lost.
+    proxy.rule(|seen| match seen.path.contains("/status?") && seen.method == "PATCH" {
+        true => Fate::HoldAfter,
+        false => Fate::Pass,
+    });
+    fleet.start(&["b"]);
+    let held = proxy.wait_held(LEASE * 3, Moment::After);
+    assert!(held.is_some(), "a move\n{}", fleet.operator("a").log());
+    let began = Instant::now();
+    assert_eq!(fleet.operator("a").stop(), Some(0));
+    let took = began.elapsed();
+    assert!(took < LEASE, "it does not wait for an answer: {took:?}");
+    // Nobody waits for the end of its Lease.
+    let lease = fleet.story.object(LEASES, "leases", &fleet.lease_of("a")).await.expect("its lease");
+    assert_eq!(text(&lease, "/spec/holderIdentity"), "", "nobody holds it");
+    fleet.wait_owners(&["b"]).await;
+    (0..12).for_each(|n| fleet.push(n, "two"));
+    fleet.all_have(12, "two").await;
+    fleet.assert_one_at_a_time(12).await;
 }
 
 #[story]

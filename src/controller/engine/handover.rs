@@ -1,11 +1,9 @@
 //! Which releases this replica works on, and how it gets and gives them.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures::FutureExt;
-
-use super::{Engine, Handle, awaited_here, supervise};
+use super::life::supervise;
+use super::{Engine, Handle, awaited_here};
 use crate::api::release::OCIArtifactRelease;
 use crate::controller::latest::Latest;
 use crate::controller::replicas::{MoveResult, Moved, carry_out};
@@ -35,8 +33,7 @@ impl Engine {
         if let Some(handle) = self.handles.remove(id) {
             // Its last run ends first.
             handle.signals.stop();
-            self.leaving.insert(id.clone(), handle.number);
-            self.table.set_busy(id, true);
+            self.table.leaves(id, handle.number);
             return;
         }
         if let Some(asked) = self.table.plan_move(id, to.as_ref()) {
@@ -62,10 +59,7 @@ impl Engine {
         self.running.insert(number);
         self.shared.env.dependencies.set_elsewhere(id, false);
         self.actors.spawn(async move {
-            // A release whose actor crashed has ended, too: it is not busy for ever.
-            if AssertUnwindSafe(life).catch_unwind().await.is_err() {
-                tracing::error!(release = %ended, "the work on a release crashed");
-            }
+            life.await;
             (ended, number)
         });
         self.handles.insert(id.clone(), Handle { number, signals, latest });
@@ -74,13 +68,10 @@ impl Engine {
     /// An actor has ended.
     pub(super) fn ended(&mut self, id: &ReleaseId, number: u64) {
         self.running.remove(&number);
-        if self.leaving.get(id) != Some(&number) {
-            return;
+        if self.table.has_left(id, number) {
+            self.let_go(id);
+            self.decide(id);
         }
-        self.leaving.remove(id);
-        self.let_go(id);
-        self.table.set_busy(id, false);
-        self.decide(id);
     }
 
     /// Forgets what the runs of a release have left in the memory of the process.
@@ -101,11 +92,8 @@ impl Engine {
             MoveResult::NotKept | MoveResult::Later => None,
         };
         if !self.table.moved(&id, &uid, owner) {
-            return;
-        }
-        if self.leaving.contains_key(&id) {
-            // It was gone and came back meanwhile: its last run ends first.
-            self.table.set_busy(&id, true);
+            // One after it of the same name may have waited for that.
+            return self.decide(&id);
         }
         match result {
             MoveResult::Done(owner) => {
@@ -132,7 +120,7 @@ impl Engine {
     /// A release is gone.
     pub(super) fn absent(&mut self, id: &ReleaseId) {
         let is_known = self.table.absent(id);
-        let is_leaving = self.leaving.contains_key(id);
+        let is_leaving = self.table.is_left(id);
         let handle = self.handles.remove(id);
         if !is_known && handle.is_none() {
             return;
@@ -140,7 +128,7 @@ impl Engine {
         if let Some(handle) = &handle {
             handle.signals.stop();
             if self.running.contains(&handle.number) {
-                self.leaving.insert(id.clone(), handle.number);
+                self.table.leaves(id, handle.number);
             }
             if handle.latest.get().deleted_at.is_none() {
                 tracing::info!(

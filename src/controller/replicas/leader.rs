@@ -1,6 +1,8 @@
 //! Leadership by a Lease, by the rules of client-go: a lease that was not seen
 //! to be renewed for its duration, by our own clock, is free.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -30,6 +32,8 @@ pub struct LeaseCandidate {
     me: String,
     times: LeaseTimes,
     lease: Lease,
+    /// The longest time that its holder has said it lasts. A person may have shortened it since.
+    said: Duration,
     observed: Instant,
     /// Until when the holder of a Lease that was deleted may not have noticed that.
     deleted: Option<Instant>,
@@ -40,7 +44,8 @@ impl LeaseCandidate {
     /// after a restart of the container: then it continues without waiting.
     pub fn new(session: Session, (namespace, name): (String, String), me: String, times: LeaseTimes) -> Self {
         let (labels, lease, observed) = (Vec::new(), Lease::default(), Instant::now());
-        Self { session, namespace, name, labels, me, times, lease, observed, deleted: None }
+        let (said, deleted) = (Duration::ZERO, None);
+        Self { session, namespace, name, labels, me, times, lease, said, observed, deleted }
     }
 
     /// The lease gets this label.
@@ -78,7 +83,7 @@ impl LeaseCandidate {
 
     /// When the lease that was read last is free, if it is not renewed.
     fn expires(&self) -> Instant {
-        self.observed + self.times.trusted(self.lease.spec.duration())
+        self.observed + self.times.trusted(self.said)
     }
 
     async fn try_acquire(&mut self) -> Result<bool, ApiError> {
@@ -93,6 +98,8 @@ impl LeaseCandidate {
             false => self.deleted = None,
         }
         let is_held = is_others(&lease);
+        let is_the_same = lease.spec.holder() == self.lease.spec.holder();
+        self.said = lease.spec.duration().max(if is_the_same { self.said } else { Duration::ZERO });
         self.lease = lease;
         let free = self.deleted.or_else(|| is_held.then(|| self.expires()));
         if free.is_some_and(|free| Instant::now() < free) {

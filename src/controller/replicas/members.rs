@@ -1,7 +1,7 @@
 //! Which replicas there are: those whose Leases are renewed, by our own clock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, watch};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::lease::{label_of, name_of, pod_of};
 use crate::api::keys;
 use crate::cluster::error::ApiError;
-use crate::cluster::lease::{Lease, LeaseEvent};
+use crate::cluster::lease::{Lease, LeaseEvent, LeaseSpec};
 use crate::cluster::session::Session;
 use crate::domain::replicas::{LeaseTimes, Replica, Replicas};
 use crate::reconcile::error::chain;
@@ -44,6 +44,27 @@ impl SeenLease {
     }
 }
 
+/// How long the Lease of each holder lasts: the longest that it has said. A person may have shortened or deleted it since,
+/// and its holder may not know.
+#[derive(Default)]
+struct Lasting(BTreeMap<String, Duration>);
+
+impl Lasting {
+    fn note(&mut self, spec: &LeaseSpec) {
+        if self.0.len() >= MAX_VOID {
+            self.0.pop_first();
+        }
+        if !spec.holder().is_empty() {
+            let longest = self.0.entry(spec.holder().to_owned()).or_default();
+            *longest = spec.duration().max(*longest);
+        }
+    }
+
+    fn of(&self, holder: &str, times: LeaseTimes) -> Duration {
+        times.trusted(self.0.get(holder).copied().unwrap_or_default())
+    }
+}
+
 /// What is known of the replicas.
 pub struct Members {
     session: Session,
@@ -51,6 +72,7 @@ pub struct Members {
     leader: String,
     times: LeaseTimes,
     leases: watch::Sender<BTreeMap<String, SeenLease>>,
+    lasting: SyncMutex<Lasting>,
     /// What was read of the Leases of holders, and of those that are gone.
     looked: Mutex<Looked>,
 }
@@ -93,8 +115,12 @@ impl Looked {
 impl Members {
     /// Nothing is known yet. `leader` is the name of the Lease for leader election, in a namespace.
     pub fn new(session: Session, (namespace, leader): (String, String), times: LeaseTimes) -> Self {
-        let (leases, looked) = (watch::Sender::default(), Mutex::default());
-        Self { session, namespace, leader, times, leases, looked }
+        let (leases, looked, lasting) = (watch::Sender::default(), Mutex::default(), SyncMutex::default());
+        Self { session, namespace, leader, times, leases, lasting, looked }
+    }
+
+    fn lasting(&self) -> MutexGuard<'_, Lasting> {
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Follows the Leases until the future is dropped. `me` is this replica, as long as it takes
@@ -157,6 +183,7 @@ impl Members {
                 Some(LeaseEvent::Present(name, lease)) => {
                     unseen.remove(&name);
                     let is_election = name == self.leader;
+                    self.lasting().note(&lease.spec);
                     if known.get(&name).is_none_or(|seen| seen.lease.version != lease.version) {
                         known.insert(name, SeenLease { lease, since: Instant::now() });
                     }
@@ -257,7 +284,7 @@ impl Members {
             // Between two looks it may have been there again.
             let since = if last.elapsed() > self.times.retry * 2 { Instant::now() } else { since };
             looked.absent.insert(holder.to_owned(), (since, Instant::now()));
-            return Ok(since.elapsed() >= self.times.duration);
+            return Ok(since.elapsed() >= self.lasting().of(holder, self.times));
         }
         looked.absent.remove(holder);
         if lease.spec.holder() != holder {
@@ -268,8 +295,9 @@ impl Members {
         let before = looked.seen.get(name).map(|seen| (seen.lease.version.clone(), seen.since));
         let same = [watched, before].into_iter().flatten().filter(|(version, _)| *version == lease.version);
         let since = same.map(|(_, since)| since).min().unwrap_or_else(Instant::now);
+        self.lasting().note(&lease.spec);
         let seen = SeenLease { lease, since };
-        if seen.expires(self.times) > Instant::now() {
+        if since + self.lasting().of(holder, self.times) > Instant::now() {
             looked.seen.insert(name.to_owned(), seen);
             return Ok(false);
         }
@@ -304,6 +332,32 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_lease_lasts_as_long_as_its_holder_knows() {
+        let (mut lasting, times) = (Lasting::default(), LeaseTimes::of(SECOND * 15));
+        let check = |lasting: &Lasting, holder: &str, expected: u32| {
+            assert_eq!(lasting.of(holder, times), SECOND * expected, "{holder}");
+        };
+        let said = |holder: &str, seconds: u32| {
+            LeaseSpec::held_by(holder.into(), SECOND * seconds, 0, jiff::Timestamp::UNIX_EPOCH)
+        };
+        check(&lasting, "a_1", 15);
+        for (holder, seconds) in [("a_1", 60), ("b_1", 5), ("c_1", 9000), ("", 60)] {
+            lasting.note(&said(holder, seconds));
+        }
+        // A person shortens it, and deletes it.
+        lasting.note(&said("a_1", 1));
+        check(&lasting, "a_1", 60);
+        check(&lasting, "b_1", 15);
+        check(&lasting, "c_1", 120);
+        check(&lasting, "", 15);
+        check(&lasting, "a_2", 15);
+        for n in 0..MAX_VOID * 2 {
+            lasting.note(&said(&format!("d_{n}"), 60));
+        }
+        assert!(lasting.0.len() <= MAX_VOID);
+    }
 
     #[test]
     fn one_look_at_a_lease_is_the_answer_for_all_that_ask_at_that_time() {

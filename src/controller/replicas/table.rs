@@ -14,6 +14,8 @@ use crate::domain::replicas::{Duty, Replica, ReplicaState, Replicas, ShardKey, d
 #[derive(Default)]
 pub struct ReleaseTable {
     rows: HashMap<ReleaseId, Row>,
+    /// What is in progress. It outlives the row of a release that is gone: one of the same name may come.
+    in_progress: HashMap<ReleaseId, InProgress>,
     membership: Option<Arc<Membership>>,
     /// What this replica is called as an owner; absent: it works only while it leads.
     holder: Option<String>,
@@ -27,6 +29,15 @@ pub struct ReleaseTable {
     is_unkept: bool,
 }
 
+/// What ends with another look at a release. There is only one at a time: while it lasts, nothing begins.
+#[derive(Debug, PartialEq, Eq)]
+enum InProgress {
+    /// The actor of this number ends: its last run is not over.
+    Leaving(u64),
+    /// The release of this uid goes to another owner.
+    Moving(String),
+}
+
 /// A release.
 struct Row {
     seen: Arc<KeptRelease>,
@@ -38,8 +49,6 @@ struct Row {
     last: Option<OwnerStatus>,
     /// The list that it was seen in, or after.
     list: u64,
-    /// Something is in progress that ends with another look at it.
-    is_busy: bool,
 }
 
 impl Row {
@@ -130,7 +139,7 @@ impl ReleaseTable {
                 row.note_owner();
             }
             None => {
-                let mut row = Row { seen, key, term: 0, last: None, list, is_busy: false };
+                let mut row = Row { seen, key, term: 0, last: None, list };
                 row.note_owner();
                 self.rows.insert(id.clone(), row);
             }
@@ -142,17 +151,33 @@ impl ReleaseTable {
         self.rows.remove(id).is_some()
     }
 
-    /// Something is in progress for a release, or has ended.
-    pub fn set_busy(&mut self, id: &ReleaseId, is_busy: bool) {
-        if let Some(row) = self.rows.get_mut(id) {
-            row.is_busy = is_busy;
-        }
+    /// The actor of this number leaves the release: its last run ends first.
+    pub fn leaves(&mut self, id: &ReleaseId, number: u64) {
+        self.in_progress.insert(id.clone(), InProgress::Leaving(number));
     }
 
-    /// A move has ended. Returns whether it was that of this release.
+    /// Whether an actor leaves the release.
+    pub fn is_left(&self, id: &ReleaseId) -> bool {
+        matches!(self.in_progress.get(id), Some(InProgress::Leaving(_)))
+    }
+
+    /// The actor of this number has ended. Returns whether it was to leave the release.
+    pub fn has_left(&mut self, id: &ReleaseId, number: u64) -> bool {
+        self.ends(id, &InProgress::Leaving(number))
+    }
+
+    fn ends(&mut self, id: &ReleaseId, what: &InProgress) -> bool {
+        let is_it = self.in_progress.get(id) == Some(what);
+        if is_it {
+            self.in_progress.remove(id);
+        }
+        is_it
+    }
+
+    /// A move has ended. Returns whether it was that of this release, and not of one before it of the same name.
     pub fn moved(&mut self, id: &ReleaseId, uid: &str, owner: Option<&OwnerStatus>) -> bool {
+        self.ends(id, &InProgress::Moving(uid.to_owned()));
         let Some(row) = self.rows.get_mut(id).filter(|row| row.uid() == uid) else { return false };
-        row.is_busy = false;
         row.term = owner.map_or(0, |owner| owner.term).max(row.term);
         // Its event may have come before the answer.
         row.note_owner();
@@ -162,7 +187,7 @@ impl ReleaseTable {
     /// What this replica has to do about a release; `None` while that is not known, or something is in
     /// progress.
     pub fn duty(&self, id: &ReleaseId, is_at_work: bool) -> Option<Duty> {
-        let row = self.rows.get(id).filter(|row| !row.is_busy)?;
+        let row = self.rows.get(id).filter(|_| !self.in_progress.contains_key(id))?;
         let owner = row.known_owner();
         if row.is_behind() {
             return None;
@@ -193,20 +218,96 @@ impl ReleaseTable {
     /// The move of a release to another replica, or to this one from an owner that is gone.
     pub fn plan_move(&mut self, id: &ReleaseId, to: Option<&Replica>) -> Option<Move> {
         let holder = self.holder.clone().unwrap_or_default();
-        let row = self.rows.get_mut(id)?;
+        let row = self.rows.get(id)?;
         let from = match to {
             Some(_) => None,
             None => Some(row.known_owner()?.holder.clone()),
         };
         let term = row.known_owner().map_or(0, |owner| owner.term).max(row.term) + 1;
-        row.is_busy = true;
         let holder = to.map_or(holder, |replica| replica.holder.clone());
-        Some(Move {
-            id: id.clone(),
-            uid: row.uid().to_owned(),
-            version: row.seen.resource_version.clone().unwrap_or_default(),
-            from,
-            to: OwnerStatus { holder, term },
-        })
+        let uid = row.uid().to_owned();
+        let version = row.seen.resource_version.clone().unwrap_or_default();
+        self.in_progress.insert(id.clone(), InProgress::Moving(uid.clone()));
+        Some(Move { id: id.clone(), uid, version, from, to: OwnerStatus { holder, term } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn id() -> ReleaseId {
+        ReleaseId { namespace: "apps".into(), name: "web".into() }
+    }
+
+    fn seen(uid: &str, owner: &str, term: i64) -> Arc<KeptRelease> {
+        let release = json!({
+            "metadata": {"namespace": "apps", "name": "web", "uid": uid, "resourceVersion": "7"},
+            "spec": {"url": "oci://registry.example/web"},
+            "status": {"owner": {"holder": owner, "term": term}},
+        });
+        Arc::new(KeptRelease::read(&release.to_string()).unwrap())
+    }
+
+    /// The table of the replica `a_1`, which is alone and has the release.
+    fn table() -> ReleaseTable {
+        let replica = Replica { name: "a".into(), holder: "a_1".into() };
+        let membership = Membership {
+            alive: [replica.holder.clone()].into(),
+            replicas: Replicas::new([replica]),
+            is_settled: true,
+        };
+        let mut table = ReleaseTable::new(Some("a_1".into()));
+        table.set_membership(Arc::new(membership));
+        table.present(&id(), seen("u-1", "a_1", 3));
+        table
+    }
+
+    fn other() -> Replica {
+        Replica { name: "b".into(), holder: "b_1".into() }
+    }
+
+    #[test]
+    fn nothing_begins_before_what_is_in_progress_has_ended() {
+        let mut table = table();
+        assert_eq!(table.duty(&id(), false), Some(Duty::Work));
+        table.leaves(&id(), 7);
+        assert!(table.is_left(&id()) && table.duty(&id(), false).is_none());
+        // Another actor, a move of another release, and a new sight of this one do not end it.
+        assert!(!table.has_left(&id(), 6) && !table.moved(&id(), "u-2", None));
+        table.moved(&id(), "u-1", None);
+        table.absent(&id());
+        table.present(&id(), seen("u-1", "a_1", 3));
+        assert_eq!(table.duty(&id(), false), None);
+        assert!(table.has_left(&id(), 7) && !table.has_left(&id(), 7));
+        assert_eq!(table.duty(&id(), false), Some(Duty::Work));
+    }
+
+    #[test]
+    fn a_release_that_comes_back_while_it_moves_is_not_worked_on() {
+        let mut table = table();
+        let planned = table.plan_move(&id(), Some(&other())).unwrap();
+        assert_eq!((planned.uid.as_str(), planned.to.term), ("u-1", 4));
+        // It does not match the selector for a moment, and what is seen then is older than the move.
+        table.absent(&id());
+        table.present(&id(), seen("u-1", "a_1", 3));
+        assert!(table.duty(&id(), false).is_none() && !table.has_left(&id(), 7));
+        assert!(table.moved(&id(), "u-1", Some(&planned.to)));
+        assert_eq!(table.duty(&id(), false), None, "its event is still to come");
+        table.present(&id(), seen("u-1", "b_1", 4));
+        assert_ne!(table.duty(&id(), false), Some(Duty::Work));
+    }
+
+    #[test]
+    fn a_release_of_the_same_name_waits_for_the_move_of_the_one_before() {
+        let mut table = table();
+        let planned = table.plan_move(&id(), Some(&other())).unwrap();
+        table.absent(&id());
+        table.present(&id(), seen("u-2", "a_1", 1));
+        assert_eq!(table.duty(&id(), false), None);
+        assert!(!table.moved(&id(), "u-1", Some(&planned.to)));
+        assert_eq!(table.duty(&id(), false), Some(Duty::Work));
     }
 }
