@@ -14,6 +14,7 @@ pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod domain;
+pub mod egress;
 pub mod fair;
 pub mod notify;
 pub mod observe;

@@ -84,6 +84,8 @@ reasons! {
     StepSucceeded => Wait,
     /// A person has requested something of the release on the page.
     Requested => Wait,
+    /// A receiver of notifications that the release names cannot be notified.
+    NotificationFailed => Wait,
 
     // The spec and what it names.
     /// The spec is contradictory in a way that the schema cannot check.

@@ -10,6 +10,7 @@ use crate::cluster::events::ReleaseEventNote;
 use crate::cluster::session::Session;
 use crate::domain::artifact::digest::shortened;
 use crate::domain::identity::ReleaseId;
+use crate::domain::notify::record::newly_failed;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::Release;
 use crate::observe::labels;
@@ -77,6 +78,7 @@ pub fn publish(
         }
         _ => {}
     }
+    publish_unnotified(session, (&release.id, &release.uid), before, after);
     if let Some(message) = newly_verified(before, after) {
         send(session, release, false, Reason::Verified, message, outcome);
     }
@@ -95,6 +97,18 @@ pub fn publish(
     }
 }
 
+/// The events about receivers of the release that cannot be notified.
+pub fn publish_unnotified(
+    session: &Session,
+    (id, uid): (&ReleaseId, &str),
+    before: &ReleaseStatus,
+    after: &ReleaseStatus,
+) {
+    for message in newly_failed(&before.notification_failures, &after.notification_failures) {
+        send_about(session, (id, uid), true, Reason::NotificationFailed, message, None);
+    }
+}
+
 /// The event about objects that became unhealthy, or healthy again, after their
 /// revision was applied.
 pub fn publish_health(session: &Session, release: &Release, before: &ReleaseStatus, after: &ReleaseStatus) {
@@ -110,7 +124,8 @@ pub fn publish_health(session: &Session, release: &Release, before: &ReleaseStat
     };
     tracing::info!(release = %release.id, reason = reason.as_str(), "{message}");
     let revision = after.last_applied_revision.clone();
-    send_about(session, release, reason != Reason::Healthy, reason, message, revision);
+    let about = (&release.id, release.uid.as_str());
+    send_about(session, about, reason != Reason::Healthy, reason, message, revision);
 }
 
 /// The event message when the artifact is newly verified, or has other signers. A failed
@@ -154,20 +169,18 @@ fn send(
     outcome: &Outcome,
 ) {
     let revision = outcome.artifact.as_ref().map(|a| a.revision.clone());
-    send_about(session, release, warning, reason, message, revision);
+    send_about(session, (&release.id, release.uid.as_str()), warning, reason, message, revision);
 }
 
 fn send_about(
     session: &Session,
-    release: &Release,
+    (id, uid): (&ReleaseId, &str),
     warning: bool,
     reason: Reason,
     message: String,
     revision: Option<String>,
 ) {
-    let session = session.clone();
-    let id: ReleaseId = release.id.clone();
-    let uid = release.uid.clone();
+    let (session, id, uid) = (session.clone(), id.clone(), uid.to_owned());
     let now = Timestamp::now();
     let publishing = async move {
         let note = ReleaseEventNote {

@@ -1,19 +1,17 @@
-//! One Alertmanager: its board, and the task that keeps it up to date.
+//! One Alertmanager: its board, and what is sent of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::board::AlertBoard;
-use super::client::{NewsClient, Sent};
+use super::attempts::Batch;
+use super::board::{AlertBoard, AlertChange, AlertKey, StandingAlert};
 use super::frame::{Frame, NewsLine, serve};
 use super::mailbox::Mailbox;
-use super::trouble::Trouble;
-use crate::domain::notify::format::{Alert, alert_request};
+use crate::domain::notify::format::{Alert, NewsRequest, alert_request};
 use crate::domain::notify::news::News;
 use crate::domain::notify::receiver::NewsReceiver;
-use crate::domain::notify::reply::NewsFate;
 use crate::observe::labels::NewsResult;
 use crate::observe::metrics::Metrics;
 
@@ -41,68 +39,68 @@ impl AlertLine {
     /// This is true of a release now.
     pub fn stand(&self, news: News, mailbox: &Arc<Mailbox>) {
         let (at, now) = (Timestamp::now(), Instant::now());
-        if self.with(|board| board.stand(news, mailbox, at, now)) {
-            self.frame.count(NewsResult::Dropped, 1);
+        match self.with(|board| board.stand(news, mailbox, at, now)) {
+            AlertChange::NoPlace => self.frame.count(NewsResult::Dropped, 1),
+            AlertChange::Changed => self.frame.wake(),
+            AlertChange::Known => {}
         }
-        self.frame.wake();
     }
 
     /// No alert of the release is true any more.
     pub fn clear(&self, uid: &str) {
-        self.with(|board| board.end(uid, None, Timestamp::now(), Instant::now()));
-        self.frame.wake();
+        if self.with(|board| board.end(uid, None, Timestamp::now(), Instant::now())) {
+            self.frame.wake();
+        }
     }
 }
 
 impl NewsLine for AlertLine {
+    type Sent<'l> = DueAlerts<'l>;
+
     fn frame(&self) -> &Frame {
         &self.frame
+    }
+
+    fn wakes_at(&self, group: Duration) -> Option<Instant> {
+        self.with(|board| board.wakes_at(group))
+    }
+
+    fn take<'l>(&'l self, _: &'l NewsReceiver, most: usize) -> Option<DueAlerts<'l>> {
+        let alerts = self.with(|board| board.due(Instant::now(), most));
+        (!alerts.is_empty()).then_some(DueAlerts { line: self, alerts })
+    }
+
+    fn request(receiver: &NewsReceiver, due: &DueAlerts<'_>) -> NewsRequest {
+        let alerts: Vec<Alert<'_>> =
+            due.alerts.iter().map(|(_, alert)| Alert { news: &alert.news, ended: alert.ended }).collect();
+        alert_request(receiver, &alerts, Timestamp::now())
     }
 
     // Its alerts end by themselves.
     fn clear_all(&self) {
         self.with(|board| *board = AlertBoard::default());
     }
+}
 
-    async fn send(&self, receiver: &NewsReceiver) {
-        let Some(client) = NewsClient::of(receiver) else { return std::future::pending().await };
-        let between = Duration::from_secs(60) / receiver.per_minute.max(1);
-        let (mut trouble, mut most) = (Trouble::default(), receiver.kind.most(receiver.batch));
-        loop {
-            self.frame.gathered(|| self.with(|board| board.wakes_at(receiver.group))).await;
-            let due = self.with(|board| board.due(Instant::now(), most));
-            if due.is_empty() {
-                continue;
-            }
-            let alerts: Vec<Alert<'_>> =
-                due.iter().map(|(_, alert)| Alert { news: &alert.news, ended: alert.ended }).collect();
-            let request = alert_request(receiver, &alerts, Timestamp::now());
-            let Sent { fate, problem, .. } = client.send(request).await;
-            match fate {
-                NewsFate::Delivered => {
-                    trouble.over(&receiver.name);
-                    most = receiver.kind.most(receiver.batch);
-                    let news = self.with(|board| board.done(&due, Instant::now()));
-                    self.frame.count(NewsResult::Delivered, news);
-                }
-                NewsFate::Refused if due.len() > 1 => {
-                    // One of them is the reason; the others are delivered without it.
-                    most = due.len() / 2;
-                    self.frame.count(NewsResult::Retried, due.len());
-                }
-                NewsFate::Refused => {
-                    self.with(|board| board.forget(&due));
-                    self.frame.count(NewsResult::Refused, due.len());
-                    for (_, alert) in &due {
-                        trouble.refused(&receiver.name, &alert.news, &problem);
-                    }
-                }
-                NewsFate::Later(asked) => {
-                    self.frame.count(NewsResult::Retried, due.len());
-                    tokio::time::sleep(trouble.pause(&receiver.name, asked, &problem)).await;
-                }
-            }
-            tokio::time::sleep(between).await;
-        }
+/// Alerts that are being sent. They stay on the board meanwhile.
+pub struct DueAlerts<'l> {
+    line: &'l AlertLine,
+    alerts: Vec<(AlertKey, StandingAlert)>,
+}
+
+impl Batch for DueAlerts<'_> {
+    fn count(&self) -> usize {
+        self.alerts.len()
     }
+
+    fn delivered(self) -> usize {
+        self.line.with(|board| board.done(&self.alerts, Instant::now()))
+    }
+
+    fn refused(self, _: &str) -> Vec<Arc<News>> {
+        self.line.with(|board| board.forget(&self.alerts));
+        self.alerts.into_iter().map(|(_, alert)| alert.news).collect()
+    }
+
+    fn delayed(self, _: &str) {}
 }

@@ -1,7 +1,7 @@
 //! The alerts that stand for one Alertmanager. It does not remember over restarts, and neither does
 //! Alertmanager: what stands is sent again and again, and what has ended until it was accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -25,109 +25,165 @@ pub struct StandingAlert {
     pub ended: Option<Timestamp>,
     /// Of whom.
     mailbox: Weak<Mailbox>,
-    /// Since when Alertmanager does not know of the last change, if it does not.
-    changed: Option<Instant>,
-    sent: Option<Instant>,
+    next: NextSend,
     version: u64,
+}
+
+/// When an alert is sent.
+#[derive(Clone, Copy, Debug)]
+enum NextSend {
+    /// As news: Alertmanager does not know of the last change, which came then.
+    News(Instant),
+    /// Again: it was sent then.
+    Again(Instant),
 }
 
 /// Of which release, and what.
 pub type AlertKey = (String, NewsKind);
+
+/// What has become of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertChange {
+    /// It has stood before.
+    Known,
+    /// It is to be sent.
+    Changed,
+    /// There is no place for it.
+    NoPlace,
+}
 
 /// The alerts, by release and outcome.
 #[derive(Debug, Default)]
 pub struct AlertBoard {
     version: u64,
     alerts: BTreeMap<AlertKey, StandingAlert>,
+    /// Those to be sent as news, the oldest first.
+    news: BTreeSet<(Instant, AlertKey)>,
+    /// Those to be sent again, the oldest first.
+    again: BTreeSet<(Instant, AlertKey)>,
 }
 
 impl AlertBoard {
-    /// This is true of a release now, and no other alert is. Returns whether there was no place for it.
-    pub fn stand(&mut self, news: News, mailbox: &Arc<Mailbox>, at: Timestamp, now: Instant) -> bool {
-        let key = (news.uid.clone(), news.kind);
-        self.end(&news.uid, Some(news.kind), at, now);
-        let known = self.alerts.get(&key);
-        let is_known = known.is_some_and(|known| known.ended.is_none());
-        if let Some(known) = known.filter(|known| {
-            is_known && known.news.reason == news.reason && known.news.message == news.message
-        }) {
-            // Another actor of the same release.
-            let mailbox = Arc::downgrade(mailbox);
-            let alert = StandingAlert { mailbox, ..known.clone() };
-            self.alerts.insert(key, alert);
-            return false;
-        }
-        if known.is_none() && self.alerts.len() >= MAX_ALERTS {
-            return true;
-        }
-        // Alertmanager gets new words with the next repetition; only a new alert is urgent.
-        let (changed, sent) = match known.filter(|_| is_known) {
-            Some(known) => (known.changed, known.sent),
-            None => (Some(now), None),
+    fn remove(&mut self, key: &AlertKey) -> Option<StandingAlert> {
+        let alert = self.alerts.remove(key)?;
+        match alert.next {
+            NextSend::News(at) => self.news.remove(&(at, key.clone())),
+            NextSend::Again(at) => self.again.remove(&(at, key.clone())),
         };
-        self.version += 1;
-        let (mailbox, version) = (Arc::downgrade(mailbox), self.version);
-        let alert = StandingAlert { news: Arc::new(news), ended: None, mailbox, changed, sent, version };
-        self.alerts.insert(key, alert);
-        false
+        Some(alert)
     }
 
-    /// No alert of the release is true any more, but for `except`.
-    pub fn end(&mut self, uid: &str, except: Option<NewsKind>, at: Timestamp, now: Instant) {
-        for kind in NewsKind::ALL.into_iter().filter(|kind| Some(*kind) != except) {
-            if let Some(alert) = self.alerts.get_mut(&(uid.to_owned(), kind)).filter(|a| a.ended.is_none()) {
-                self.version += 1;
-                alert.version = self.version;
-                (alert.ended, alert.changed) = (Some(at), alert.changed.or(Some(now)));
+    fn put(&mut self, key: AlertKey, alert: StandingAlert) {
+        self.remove(&key);
+        match alert.next {
+            NextSend::News(at) => self.news.insert((at, key.clone())),
+            NextSend::Again(at) => self.again.insert((at, key.clone())),
+        };
+        self.alerts.insert(key, alert);
+    }
+
+    /// This is true of a release now, and no other alert is.
+    pub fn stand(&mut self, news: News, mailbox: &Arc<Mailbox>, at: Timestamp, now: Instant) -> AlertChange {
+        let key = (news.uid.clone(), news.kind);
+        let has_ended = self.end(&news.uid, Some(news.kind), at, now);
+        let mailbox = Arc::downgrade(mailbox);
+        let is_full = self.alerts.len() >= MAX_ALERTS;
+        let (next, result) = match self.alerts.get_mut(&key) {
+            None if is_full => return AlertChange::NoPlace,
+            Some(known) if known.ended.is_none() => {
+                let is_same = known.news.reason == news.reason && known.news.message == news.message;
+                let result = if has_ended { AlertChange::Changed } else { AlertChange::Known };
+                if is_same {
+                    // It may be another actor of the same release.
+                    known.mailbox = mailbox;
+                    return result;
+                }
+                // Alertmanager gets new words with the next repetition; only a new alert is urgent.
+                (known.next, result)
             }
+            _ => (NextSend::News(now), AlertChange::Changed),
+        };
+        self.version += 1;
+        let (news, version) = (Arc::new(news), self.version);
+        self.put(key, StandingAlert { news, ended: None, mailbox, next, version });
+        result
+    }
+
+    /// No alert of the release is true any more, but for `except`. Returns whether one was.
+    pub fn end(&mut self, uid: &str, except: Option<NewsKind>, at: Timestamp, now: Instant) -> bool {
+        let mut has_ended = false;
+        for kind in NewsKind::ALL.into_iter().filter(|kind| Some(*kind) != except) {
+            let key = (uid.to_owned(), kind);
+            let Some(alert) = self.alerts.get(&key).filter(|alert| alert.ended.is_none()).cloned() else {
+                continue;
+            };
+            self.version += 1;
+            let next = match alert.next {
+                NextSend::News(since) => NextSend::News(since),
+                NextSend::Again(_) => NextSend::News(now),
+            };
+            self.put(key, StandingAlert { ended: Some(at), next, version: self.version, ..alert });
+            has_ended = true;
         }
+        has_ended
     }
 
     /// When the next alerts are to be sent; `None` when there are none.
     pub fn wakes_at(&self, group: Duration) -> Option<Instant> {
-        self.alerts.values().map(|alert| alert.due(group)).min()
+        let news = self.news.first().map(|(at, _)| *at + group);
+        let again = self.again.first().map(|(at, _)| *at + AGAIN);
+        news.into_iter().chain(again).min()
     }
 
-    /// Those that are to be sent now. Those of releases that another replica has, or nobody, are forgotten:
-    /// they end by themselves if nobody sends them.
+    /// Those that are to be sent now: news first, then those that were sent longest ago. Those of releases that
+    /// another replica has, or nobody, are forgotten: they end by themselves if nobody sends them.
     pub fn due(&mut self, now: Instant, most: usize) -> Vec<(AlertKey, StandingAlert)> {
-        self.alerts.retain(|_, alert| alert.ended.is_some() || alert.mailbox.strong_count() > 0);
-        let due = self.alerts.iter().filter(|(_, alert)| alert.due(Duration::ZERO) <= now);
-        due.take(most).map(|(key, alert)| (key.clone(), alert.clone())).collect()
+        let (mut due, mut gone) = (Vec::new(), Vec::new());
+        let again = self.again.iter().take_while(|(at, _)| *at + AGAIN <= now);
+        for (_, key) in self.news.iter().chain(again) {
+            let Some(alert) = self.alerts.get(key) else { continue };
+            if alert.ended.is_none() && alert.mailbox.strong_count() == 0 {
+                gone.push(key.clone());
+                continue;
+            }
+            if due.len() == most {
+                break;
+            }
+            due.push((key.clone(), alert.clone()));
+        }
+        for key in gone {
+            self.remove(&key);
+        }
+        due
     }
 
     /// These were accepted, or will never be. Returns how many of them were news.
     pub fn done(&mut self, sent: &[(AlertKey, StandingAlert)], now: Instant) -> usize {
-        let mut news = 0;
         for (key, sent) in sent {
-            news += usize::from(sent.changed.is_some());
-            match self.alerts.get_mut(key) {
+            match self.alerts.get(key).cloned() {
                 Some(alert) if alert.version != sent.version => {}
-                Some(alert) if alert.ended.is_none() => (alert.changed, alert.sent) = (None, Some(now)),
-                Some(_) => drop(self.alerts.remove(key)),
+                Some(alert) if alert.ended.is_none() => {
+                    self.put(key.clone(), StandingAlert { next: NextSend::Again(now), ..alert });
+                }
+                Some(_) => drop(self.remove(key)),
                 None => {}
             }
         }
-        news
+        sent.iter().filter(|(_, sent)| matches!(sent.next, NextSend::News(_))).count()
     }
 
     /// These are refused: they are not sent again before they change.
     pub fn forget(&mut self, sent: &[(AlertKey, StandingAlert)]) {
-        self.alerts
-            .retain(|key, alert| !sent.iter().any(|(k, sent)| k == key && sent.version == alert.version));
+        for (key, sent) in sent {
+            if self.alerts.get(key).is_some_and(|alert| alert.version == sent.version) {
+                self.remove(key);
+            }
+        }
     }
 
     /// Since when Alertmanager does not know of something.
     pub fn oldest(&self) -> Option<Instant> {
-        self.alerts.values().filter_map(|alert| alert.changed).min()
-    }
-}
-
-impl StandingAlert {
-    fn due(&self, group: Duration) -> Instant {
-        let changed = self.changed.map(|at| at + group);
-        let again = self.sent.map(|at| at + AGAIN);
-        changed.into_iter().chain(again).min().unwrap_or_else(Instant::now)
+        self.news.first().map(|(at, _)| *at)
     }
 }
 
@@ -158,12 +214,16 @@ mod tests {
     fn an_alert_is_sent_while_it_stands_and_once_when_it_has_ended() {
         let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
         let later = |seconds: u64| start + Duration::from_secs(seconds);
-        assert!(!board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start));
+        assert_eq!(board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start), AlertChange::Changed);
         assert_eq!(board.wakes_at(Duration::from_secs(5)), Some(later(5)));
         assert_eq!(shown(&mut board, start), ["u Failed stands"]);
         // A retry is no news, and neither are other words.
-        board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), later(1));
-        board.stand(of("u", NewsKind::Failed, "b"), &mailbox, at(), later(1));
+        for words in ["a", "b"] {
+            assert_eq!(
+                board.stand(of("u", NewsKind::Failed, words), &mailbox, at(), later(1)),
+                AlertChange::Known
+            );
+        }
         assert_eq!((shown(&mut board, later(59)).len(), board.oldest()), (0, None));
         assert_eq!(shown(&mut board, later(60)), ["u Failed stands"]);
         // Another outcome ends it.
@@ -173,8 +233,43 @@ mod tests {
         assert_eq!(board.oldest(), Some(later(62)));
         assert_eq!(shown(&mut board, later(62)), ["u RolledBack ended"]);
         assert_eq!((board.wakes_at(Duration::ZERO), board.alerts.len()), (None, 0));
-        board.end("u", None, at(), later(63));
-        assert_eq!(board.alerts.len(), 0);
+        assert!(!board.end("u", None, at(), later(63)));
+        assert_eq!((board.alerts.len(), board.news.len(), board.again.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn of_more_alerts_than_fit_those_that_wait_for_longest_are_sent_first() {
+        let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
+        let later = |seconds: u64| start + Duration::from_secs(seconds);
+        for (n, uid) in ["d", "c", "b", "a"].into_iter().enumerate() {
+            board.stand(of(uid, NewsKind::Failed, "m"), &mailbox, at(), later(n as u64));
+        }
+        let uids = |board: &mut AlertBoard, now: Instant| {
+            let due = board.due(now, 2);
+            board.done(&due, now);
+            due.iter().map(|((uid, _), _)| uid.clone()).collect::<Vec<_>>().join(" ")
+        };
+        for (seconds, expected) in
+            [(10, "d c"), (20, "b a"), (70, "c d"), (75, ""), (200, "a b"), (201, "c d")]
+        {
+            assert_eq!(uids(&mut board, later(seconds)), expected, "{seconds}");
+        }
+        // What is new comes before what is repeated.
+        board.stand(of("z", NewsKind::Failed, "m"), &mailbox, at(), later(299));
+        assert_eq!(uids(&mut board, later(300)), "z a");
+    }
+
+    /// A change costs no more with many alerts than with few: each release looks at the board after each run.
+    #[test]
+    fn twenty_thousand_alerts_at_once_are_no_work_for_seconds() {
+        let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
+        for n in 0..MAX_ALERTS {
+            board.stand(of(&n.to_string(), NewsKind::Failed, "m"), &mailbox, at(), start);
+            assert!(board.oldest().is_some() && board.wakes_at(Duration::ZERO).is_some());
+        }
+        let full = board.stand(of("more", NewsKind::Failed, "m"), &mailbox, at(), start);
+        assert_eq!((full, board.due(start, 250).len()), (AlertChange::NoPlace, 250));
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 
     #[test]

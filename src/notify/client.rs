@@ -1,5 +1,6 @@
 //! The connection to a receiver. It follows no redirect, reads little of an answer, and connects to no
-//! metadata service, whatever a name resolves to. No error has the URL: it may open the receiver.
+//! metadata service, whatever a name resolves to. Where the administrator has set a proxy, that is what it
+//! connects to. No error has the URL: it may open the receiver.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,13 +8,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, Url};
 
 use crate::domain::message::chain;
 use crate::domain::notify::format::NewsRequest;
 use crate::domain::notify::hosts::Reachable;
 use crate::domain::notify::receiver::{NewsReceiver, ReceiverType};
 use crate::domain::notify::reply::{NewsFate, NewsReply, fate_of};
+use crate::egress::EgressProxy;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -42,14 +44,21 @@ impl NewsClient {
     fn new(receiver: &NewsReceiver) -> Result<Self, String> {
         // Another part of the process may have installed it already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let url = Url::parse(receiver.url.reveal()).ok();
+        let is_proxied = url.is_some_and(|url| EgressProxy::of_process().concerns(&url));
+        // With a proxy, its name is the one that is resolved here.
+        let reach = if is_proxied { Reachable::named_by_administrator() } else { receiver.reach.clone() };
         let mut builder = Client::builder()
             .user_agent(concat!("supercargo/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(CONNECT)
             .timeout(TOTAL)
-            .dns_resolver(Arc::new(Addresses(receiver.reach.clone())))
+            .dns_resolver(Arc::new(Addresses(reach)))
             .pool_max_idle_per_host(1);
+        if !is_proxied {
+            builder = builder.no_proxy();
+        }
         if let Some(pem) = &receiver.ca {
             let certificates =
                 Certificate::from_pem_bundle(pem.as_bytes()).ok().filter(|all| !all.is_empty());

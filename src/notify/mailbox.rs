@@ -1,4 +1,5 @@
-//! What a release hears of its notifications: which were accepted, for its status.
+//! What a release hears of its notifications: which were accepted, and which receivers cannot be notified, for its
+//! status.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::notified::{NotificationFailure, NotifiedEntry};
 use crate::domain::notify::declared::{DeclaredReceiver, is_own_name};
+use crate::domain::notify::news::News;
+use crate::fair::Share;
 
 /// The mailbox of a release. It ends with its actor: notifications of a release that is gone, or that
 /// another replica has, are not sent.
@@ -34,17 +37,39 @@ struct State {
     accepted: Vec<NotifiedEntry>,
     is_asked: bool,
     /// Why receivers of the release cannot be notified.
-    failures: BTreeMap<String, String>,
+    failures: BTreeMap<String, NotificationFailure>,
+    queue: PlaceQueue,
+}
+
+/// Whether the release waits for a place among the receivers for which something waits.
+#[derive(Debug, Default)]
+enum PlaceQueue {
+    #[default]
+    None,
+    Waits,
+    /// It has one, and is about to use it.
+    Has(Share),
 }
 
 impl Mailbox {
+    /// The mailbox of a release whose status says that these receivers cannot be notified.
+    pub(super) fn of(failures: &[NotificationFailure]) -> Self {
+        let mailbox = Self::default();
+        let known = failures.iter().map(|one| (one.receiver.clone(), one.clone())).collect();
+        mailbox.with(|state| state.failures = known);
+        mailbox
+    }
+
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A receiver has accepted a notification.
     pub(super) fn accept(&self, entry: NotifiedEntry) {
-        self.with(|state| state.accepted.push(entry));
+        self.with(|state| {
+            state.failures.remove(&entry.receiver);
+            state.accepted.push(entry);
+        });
         self.notify.notify_one();
     }
 
@@ -72,17 +97,58 @@ impl Mailbox {
         self.lifetime.child_token()
     }
 
-    /// A receiver of the release cannot be notified.
-    pub(super) fn fails(&self, receiver: &str, message: String) {
-        let before = self.with(|state| state.failures.insert(receiver.to_owned(), message.clone()));
-        if before != Some(message) {
+    /// A receiver of the release cannot be notified of this, or of anything.
+    pub(super) fn fails(&self, receiver: &str, message: &str, news: Option<&News>) {
+        let failure = NotificationFailure {
+            receiver: receiver.to_owned(),
+            message: message.to_owned(),
+            outcome: news.map(|news| news.kind.as_str().to_owned()),
+            digest: news.and_then(|news| news.digest.clone()),
+        };
+        let before = self.with(|state| state.failures.insert(receiver.to_owned(), failure.clone()));
+        if before != Some(failure) {
             self.notify.notify_one();
         }
     }
 
-    /// A receiver of the release has been notified.
-    pub(super) fn works(&self, receiver: &str) {
-        self.with(|state| state.failures.remove(receiver));
+    /// The cause of this message is over.
+    pub(super) fn is_over(&self, receiver: &str, message: &str) {
+        let is_it = |failure: &NotificationFailure| failure.message == message;
+        let removed = self.with(|state| match state.failures.get(receiver).is_some_and(is_it) {
+            true => state.failures.remove(receiver),
+            false => None,
+        });
+        if removed.is_some() {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Queues for a place; returns whether the release was not in the queue.
+    pub(super) fn queues(&self) -> bool {
+        self.with(|state| {
+            let is_new = matches!(state.queue, PlaceQueue::None);
+            if is_new {
+                state.queue = PlaceQueue::Waits;
+            }
+            is_new
+        })
+    }
+
+    /// It is the turn of the release: it should say again what it has to say.
+    pub(super) fn gets(&self, place: Share) {
+        self.with(|state| state.queue = PlaceQueue::Has(place));
+        self.ask();
+    }
+
+    /// Takes the place that the release has got, if any.
+    pub(super) fn take_place(&self) -> Option<Share> {
+        self.with(|state| match std::mem::take(&mut state.queue) {
+            PlaceQueue::Has(place) => Some(place),
+            other => {
+                state.queue = other;
+                None
+            }
+        })
     }
 
     /// Forgets the receivers that the release does not name any more.
@@ -101,11 +167,7 @@ impl Mailbox {
 
     /// The receivers of the release that cannot be notified, for the status.
     pub fn failures(&self) -> Vec<NotificationFailure> {
-        let entry = |(receiver, message): (&String, &String)| NotificationFailure {
-            receiver: receiver.clone(),
-            message: message.clone(),
-        };
-        self.with(|state| state.failures.iter().map(entry).collect())
+        self.with(|state| state.failures.values().cloned().collect())
     }
 
     /// What waits for this receiver is to be handed over again.

@@ -2,6 +2,7 @@
 //! is news, and in which words, is decided by `domain::notify`; the release records what was accepted.
 
 mod alerts;
+mod attempts;
 mod board;
 mod client;
 mod frame;
@@ -9,8 +10,9 @@ mod line;
 mod mailbox;
 mod notifier;
 mod own;
+mod own_line;
 mod queue;
-mod trouble;
+mod taken;
 mod view;
 
 pub use mailbox::Mailbox;

@@ -1,41 +1,43 @@
 //! The receivers that releases name themselves. A line exists only while something waits for its receiver.
-//! Tenants share the places for requests, so that a slow receiver of one holds up nobody else.
+//! Tenants share the places for lines and those for requests, so that a slow receiver of one holds up nobody else.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-use super::client::{NewsClient, Sent};
 use super::mailbox::Mailbox;
-use super::queue::{NewsQueue, WaitingNews};
-use super::trouble::Trouble;
+use super::own_line::{OwnLine, OwnWay};
+use super::queue::WaitingNews;
 use super::view::{OwnReceivers, ReleaseView, SecretReader};
 use crate::api::status::ReleaseStatus;
 use crate::domain::notify::declared::DeclaredReceiver;
-use crate::domain::notify::format::request;
 use crate::domain::notify::hosts::AllowedHosts;
 use crate::domain::notify::news::{News, NewsSubject};
-use crate::domain::notify::receiver::NewsReceiver;
-use crate::domain::notify::record::{STALE, announcement};
-use crate::domain::notify::reply::NewsFate;
+use crate::domain::notify::record::announcement;
 use crate::domain::notify::situation::situation;
 use crate::fair::Gate;
-use crate::observe::labels::NewsResult;
 use crate::observe::metrics::Metrics;
 
 /// Requests at the same time. One namespace gets at most half of them.
 const IN_FLIGHT: u64 = 32;
-/// The most receivers of a namespace for which something waits.
-const MAX_LINES: usize = 64;
-/// The most notifications that wait for one receiver.
-const MAX_WAITING: usize = 16;
+/// The most receivers for which something waits, of all namespaces.
+const MAX_LINES: u64 = 2048;
+/// The most of one namespace. It gets no more than it leaves for others.
+const MAX_LINES_OF_ONE: u64 = 64;
+/// A release that waits longer than that for a place says so.
+const LONG: Duration = Duration::from_secs(10);
+/// How long a place is kept for a release that is about to use it. At the end of a run it asks for one again.
+const KEPT: Duration = Duration::from_secs(10);
 
 /// What a release says when its receivers are not allowed.
 const NOT_ALLOWED: &str = "receivers of releases are not allowed (--allow-release-notifications): remove spec.notify, or ask the administrator";
+/// What a release says while there is no place for one of its receivers.
+const NO_PLACE: &str =
+    "notifications wait for too many other receivers; this one is next when one of them is done";
 
 /// Namespace, uid of the release, name of the receiver.
 type LineKey = (String, String, String);
@@ -46,28 +48,13 @@ pub struct OwnLines(Arc<Shared>);
 
 struct Shared {
     lines: Mutex<BTreeMap<LineKey, Arc<OwnLine>>>,
-    gate: Arc<Gate>,
-    hosts: AllowedHosts,
-    metrics: Option<Arc<Metrics>>,
+    places: Arc<Gate>,
+    way: Arc<OwnWay>,
 }
 
-struct OwnLine {
-    declared: DeclaredReceiver,
-    secrets: Mutex<Arc<dyn SecretReader>>,
-    queue: Mutex<NewsQueue>,
-    wake: Notify,
-    stop: CancellationToken,
-}
-
-impl OwnLine {
-    fn with<T>(&self, change: impl FnOnce(&mut NewsQueue) -> T) -> T {
-        change(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn secrets(&self) -> MutexGuard<'_, Arc<dyn SecretReader>> {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// There is no place for another receiver.
+#[derive(Debug, PartialEq, Eq)]
+struct NoPlace;
 
 impl Default for OwnLines {
     fn default() -> Self {
@@ -78,8 +65,9 @@ impl Default for OwnLines {
 impl OwnLines {
     /// Lines to these hosts.
     pub fn new(hosts: AllowedHosts, metrics: Option<Arc<Metrics>>) -> Self {
-        let (lines, gate) = (Mutex::default(), Gate::new(IN_FLIGHT));
-        Self(Arc::new(Shared { lines, gate, hosts, metrics }))
+        let way = Arc::new(OwnWay { in_flight: Gate::new(IN_FLIGHT), hosts, metrics });
+        let places = Gate::bounded(MAX_LINES, MAX_LINES_OF_ONE);
+        Self(Arc::new(Shared { lines: Mutex::default(), places, way }))
     }
 
     fn lines(&self) -> MutexGuard<'_, BTreeMap<LineKey, Arc<OwnLine>>> {
@@ -118,10 +106,11 @@ impl OwnLines {
             mailbox.offer_again(&name);
         }
         mailbox.keep_own(declared);
-        if self.0.hosts.is_empty() {
-            declared.iter().for_each(|one| mailbox.fails(&one.name, NOT_ALLOWED.to_owned()));
+        if self.0.way.hosts.is_empty() {
+            declared.iter().for_each(|one| mailbox.fails(&one.name, NOT_ALLOWED, None));
             return;
         }
+        declared.iter().for_each(|one| mailbox.is_over(&one.name, NOT_ALLOWED));
         let Some(situation) = situation(status) else { return };
         let subject = NewsSubject { release: id, uid, labels, repository: url, cluster };
         for one in *declared {
@@ -130,13 +119,15 @@ impl OwnLines {
                 .filter(|next| one.interest.wants(next.kind));
             let Some(next) = next else {
                 mailbox.withdraw(&one.name);
-                self.withdraw(&id.namespace, uid, &one.name, situation.digest.as_deref());
+                mailbox.is_over(&one.name, NO_PLACE);
+                if let Some(line) = self.line(&id.namespace, uid, &one.name) {
+                    line.withdraw(uid, situation.digest.as_deref());
+                }
                 continue;
             };
             let news = News::new(subject, &situation, &next, status, now);
             if let Some(line) = self.line(&id.namespace, uid, &one.name) {
-                // The release may have another account now: the Secret is read with its rights.
-                *line.secrets() = Arc::clone(secrets);
+                line.set_secrets(secrets);
             }
             if !mailbox.offer(&one.name, &news.id) {
                 continue;
@@ -144,9 +135,12 @@ impl OwnLines {
             let came = Instant::now();
             let weak = Arc::downgrade(mailbox);
             let waiting = WaitingNews { news: Arc::new(news), mailbox: weak, due: came + next.pause, came };
-            if let Err(problem) = self.add(one, secrets, waiting) {
-                mailbox.offer_again(&one.name);
-                mailbox.fails(&one.name, problem.to_owned());
+            match self.add(one, secrets, waiting) {
+                Ok(()) => mailbox.is_over(&one.name, NO_PLACE),
+                Err(NoPlace) => {
+                    mailbox.offer_again(&one.name);
+                    self.queue(&id.namespace, &one.name, mailbox);
+                }
             }
         }
     }
@@ -157,64 +151,77 @@ impl OwnLines {
         self.lines().get(&key).cloned()
     }
 
-    /// Adds a notification; an error when there is no place for it.
+    /// Adds a notification, if there is a place for its receiver.
     fn add(
         &self,
         declared: &DeclaredReceiver,
         secrets: &Arc<dyn SecretReader>,
         one: WaitingNews,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), NoPlace> {
         let namespace = one.news.release.namespace.clone();
         let key = (namespace.clone(), one.news.uid.clone(), declared.name.clone());
         let mut lines = self.lines();
         // One whose actor is gone is about to end, with what it has.
-        lines.retain(|known, line| *known != key || !line.stop.is_cancelled());
-        if let Some(line) = lines.get(&key) {
-            if line.with(|queue| queue.add(one)) {
-                self.count(declared, NewsResult::Dropped, 1);
-            }
-            line.wake.notify_one();
+        if let Some(line) = lines.get(&key).filter(|line| !line.stop.is_cancelled()) {
+            line.add(one);
             return Ok(());
         }
-        let first = (namespace.clone(), String::new(), String::new());
-        let waiting = lines.range(first..).take_while(|(key, _)| key.0 == namespace).count();
-        if waiting >= MAX_LINES {
-            self.count(declared, NewsResult::Dropped, 1);
-            return Err("too many receivers of the namespace have notifications that wait");
-        }
-        let mut queue = NewsQueue::holding(MAX_WAITING);
-        let stop = one.mailbox.upgrade().map(|mailbox| mailbox.lifetime()).unwrap_or_default();
-        queue.add(one);
-        let line = Arc::new(OwnLine {
-            declared: declared.clone(),
-            secrets: Mutex::new(Arc::clone(secrets)),
-            queue: Mutex::new(queue),
-            wake: Notify::new(),
-            stop,
-        });
-        lines.insert(key.clone(), Arc::clone(&line));
+        let kept = one.mailbox.upgrade().and_then(|mailbox| mailbox.take_place());
+        let place = kept.or_else(|| self.0.places.try_enter(&namespace, 1)).ok_or(NoPlace)?;
+        let line = OwnLine::new(declared, secrets, one, place, &self.0.way);
+        let before = lines.insert(key.clone(), Arc::clone(&line));
+        drop(lines);
+        drop(before);
         tokio::spawn(self.clone().serve(key, line));
         Ok(())
     }
 
-    /// Removes what is not true any more.
-    fn withdraw(&self, namespace: &str, uid: &str, receiver: &str, digest: Option<&str>) {
-        if let Some(line) = self.line(namespace, uid, receiver) {
-            line.with(|queue| queue.withdraw(uid, digest));
-            line.wake.notify_one();
+    /// Waits for a place for a receiver of a release. When it is there, the release says again what it has to say: by
+    /// then, that may be something else.
+    fn queue(&self, namespace: &str, receiver: &str, mailbox: &Arc<Mailbox>) {
+        if !mailbox.queues() {
+            return;
         }
-    }
-
-    fn count(&self, declared: &DeclaredReceiver, result: NewsResult, count: usize) {
-        if let Some(metrics) = &self.0.metrics {
-            metrics.news(declared.kind, result, count);
-        }
+        let (places, lifetime, mailbox) =
+            (Arc::clone(&self.0.places), mailbox.lifetime(), Arc::downgrade(mailbox));
+        let (namespace, receiver) = (namespace.to_owned(), receiver.to_owned());
+        let waiting = async move {
+            let mut entering = std::pin::pin!(places.enter(&namespace, 1));
+            let place = tokio::select! {
+                place = &mut entering => place,
+                () = tokio::time::sleep(LONG) => {
+                    if let Some(mailbox) = mailbox.upgrade() {
+                        mailbox.fails(&receiver, NO_PLACE, None);
+                    }
+                    entering.await
+                }
+            };
+            let Some(heard) = mailbox.upgrade() else { return };
+            heard.gets(place);
+            drop(heard);
+            tokio::time::sleep(KEPT).await;
+            drop(mailbox.upgrade().and_then(|mailbox| mailbox.take_place()));
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = waiting => {}
+                () = lifetime.cancelled() => {}
+            }
+        });
     }
 
     async fn serve(self, key: LineKey, line: Arc<OwnLine>) {
-        tokio::select! {
-            () = self.send(&key, &line) => {}
-            () = line.stop.cancelled() => {}
+        let sending = AssertUnwindSafe(line.send(|| self.is_over(&key, &line))).catch_unwind();
+        let has_crashed = tokio::select! {
+            ended = sending => ended.is_err(),
+            () = line.stop.cancelled() => false,
+        };
+        if has_crashed {
+            tracing::error!(
+                namespace = key.0,
+                receiver = key.2,
+                "sending notifications to a receiver of a release crashed"
+            );
         }
         let mut lines = self.lines();
         // Another one of that name may have begun.
@@ -226,119 +233,12 @@ impl OwnLines {
     /// Whether nothing waits. Then the line has ended: what comes next begins another one.
     fn is_over(&self, key: &LineKey, line: &Arc<OwnLine>) -> bool {
         let mut lines = self.lines();
-        let is_empty = line.with(|queue| queue.oldest().is_none());
+        let is_empty = line.is_empty();
         if is_empty && lines.get(key).is_some_and(|known| Arc::ptr_eq(known, line)) {
             lines.remove(key);
         }
         is_empty
     }
-
-    async fn send(&self, key: &LineKey, line: &Arc<OwnLine>) {
-        let (namespace, declared) = (key.0.as_str(), &line.declared);
-        let (mut trouble, mut opened) = (Trouble::default(), None);
-        let mut most = declared.kind.most(false);
-        let group = Duration::from_secs(5);
-        while !self.is_over(key, line) {
-            if let Some(at) = line.with(|queue| queue.wakes_at(group))
-                && at > Instant::now()
-            {
-                tokio::select! {
-                    () = tokio::time::sleep_until(at.into()) => {}
-                    () = line.wake.notified() => {}
-                }
-                continue;
-            }
-            let mut taken = line.with(|queue| queue.take(Instant::now(), most));
-            let count = taken.len();
-            taken.retain(|one| Timestamp::now().duration_since(one.news.at) <= STALE);
-            if count > taken.len() {
-                self.count(declared, NewsResult::Expired, count - taken.len());
-            }
-            if taken.is_empty() {
-                line.with(NewsQueue::done);
-                continue;
-            }
-            let Sent { fate, problem, .. } = self.request(namespace, line, &taken, &mut opened).await;
-            let count = taken.len();
-            let name = format!("{} {}", taken[0].news.release, declared.name);
-            let mailbox = taken.iter().find_map(|one| one.mailbox.upgrade());
-            match fate {
-                NewsFate::Delivered => {
-                    trouble.over(&name);
-                    most = declared.kind.most(false);
-                    self.count(declared, NewsResult::Delivered, count);
-                    line.with(NewsQueue::done);
-                    if let Some(mailbox) = &mailbox {
-                        mailbox.works(&declared.name);
-                        taken.iter().for_each(|one| mailbox.accept(one.news.entry(&declared.name)));
-                    }
-                }
-                NewsFate::Refused if count > 1 => {
-                    most = count / 2;
-                    self.count(declared, NewsResult::Retried, count);
-                    line.with(|queue| queue.put_back(taken));
-                }
-                NewsFate::Refused => {
-                    self.count(declared, NewsResult::Refused, count);
-                    line.with(NewsQueue::done);
-                    if let Some(mailbox) = &mailbox {
-                        mailbox.fails(&declared.name, format!("{problem}; it is not sent again"));
-                    }
-                    taken.iter().for_each(|one| trouble.refused(&name, &one.news, &problem));
-                }
-                NewsFate::Later(asked) => {
-                    self.count(declared, NewsResult::Retried, count);
-                    line.with(|queue| queue.put_back(taken));
-                    let pause = trouble.pause(&name, asked, &problem);
-                    if let Some(mailbox) = &mailbox {
-                        mailbox.fails(&declared.name, problem);
-                    }
-                    // A client takes memory, and the mailbox ends with its actor, which ends the line.
-                    opened = None;
-                    drop(mailbox);
-                    tokio::time::sleep(pause).await;
-                    continue;
-                }
-            }
-            drop(mailbox);
-            tokio::time::sleep(Duration::from_secs(60) / declared.kind.per_minute().clamp(1, 60)).await;
-        }
-    }
-
-    /// One request. The Secret is read for it, so that another value is used at once.
-    async fn request(
-        &self,
-        namespace: &str,
-        line: &OwnLine,
-        taken: &[WaitingNews],
-        opened: &mut Option<(NewsReceiver, NewsClient)>,
-    ) -> Sent {
-        let _place = self.0.gate.place(namespace).await;
-        let secrets = Arc::clone(&line.secrets());
-        let data = secrets.read(&line.declared.secret).await;
-        let receiver = data.and_then(|data| line.declared.opened(&data, &self.0.hosts));
-        let receiver = match receiver {
-            Ok(receiver) => receiver,
-            Err(problem) => return later(problem),
-        };
-        if opened.as_ref().is_none_or(|(known, _)| *known != receiver) {
-            *opened = NewsClient::of(&receiver).map(|client| (receiver, client));
-        }
-        let Some((receiver, client)) = opened else {
-            return later(format!("ca.crt in Secret {} has no valid certificate", line.declared.secret));
-        };
-        let news: Vec<&News> = taken.iter().map(|one| &*one.news).collect();
-        let sent = client.send(request(receiver, &news, Timestamp::now())).await;
-        // What a connection fails of says more of the network than a tenant should know.
-        match sent.is_answered {
-            true => sent,
-            false => Sent { problem: "the receiver cannot be reached".to_owned(), ..sent },
-        }
-    }
-}
-
-fn later(problem: String) -> Sent {
-    Sent { fate: NewsFate::Later(None), problem, is_answered: false }
 }
 
 #[cfg(test)]
@@ -373,27 +273,76 @@ mod tests {
         WaitingNews { news: Arc::new(News { release, ..news() }), mailbox, due: now, came: now }
     }
 
+    fn lines() -> (OwnLines, Arc<dyn SecretReader>) {
+        let hosts = AllowedHosts::new(vec![HostPattern::parse("a.example").unwrap()], Vec::new());
+        (OwnLines::new(hosts, None), Arc::new(Silent))
+    }
+
     #[tokio::test]
     async fn what_waits_for_receivers_of_releases_has_a_bound_and_ends_with_the_release() {
-        let hosts = AllowedHosts::new(vec![HostPattern::parse("a.example").unwrap()], Vec::new());
-        let (lines, mailbox) = (OwnLines::new(hosts, None), Arc::new(Mailbox::default()));
-        let secrets: Arc<dyn SecretReader> = Arc::new(Silent);
-        let add = |namespace: &str, receiver: usize| {
+        let ((lines, secrets), mailbox) = (lines(), Arc::new(Mailbox::default()));
+        let add = |namespace: &str, receiver: u64| {
             lines.add(&declared(&format!("spec/{receiver}")), &secrets, one(namespace, &mailbox))
         };
-        for n in 0..MAX_LINES {
+        for n in 0..MAX_LINES_OF_ONE {
             assert_eq!(add("apps", n), Ok(()));
         }
-        assert!(add("apps", MAX_LINES).is_err());
+        assert_eq!(add("apps", MAX_LINES_OF_ONE), Err(NoPlace));
         // Another one of a receiver that has one waiting, and another namespace.
         assert_eq!(add("apps", 0), Ok(()));
         assert_eq!(add("other", 0), Ok(()));
         // The release does not name most of them any more.
-        assert_eq!(lines.keep("apps", "u-1", &[declared("spec/0")]).len(), MAX_LINES - 1);
-        assert_eq!(add("apps", 1), Ok(()));
-        drop(mailbox);
-        while !lines.lines().is_empty() {
+        let ended = lines.keep("apps", "u-1", &[declared("spec/0")]).len();
+        assert_eq!(ended as u64, MAX_LINES_OF_ONE - 1);
+        while add("apps", 1).is_err() {
             tokio::task::yield_now().await;
         }
+        drop(mailbox);
+        while !lines.lines().is_empty() || lines.0.places.taken() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_release_without_a_place_gets_the_next_one() {
+        let ((lines, secrets), first) = (lines(), Arc::new(Mailbox::default()));
+        for n in 0..MAX_LINES_OF_ONE {
+            lines.add(&declared(&format!("spec/{n}")), &secrets, one("apps", &first)).unwrap();
+        }
+        let late = Arc::new(Mailbox::default());
+        let add = || lines.add(&declared("spec/late"), &secrets, one("apps", &late));
+        assert_eq!(add(), Err(NoPlace));
+        lines.queue("apps", "spec/late", &late);
+        lines.queue("apps", "spec/later", &late);
+        // It does not overtake the one that waits.
+        let receivers: Vec<DeclaredReceiver> =
+            (1..MAX_LINES_OF_ONE).map(|n| declared(&format!("spec/{n}"))).collect();
+        while !late.take_asked() {
+            lines.keep("apps", "u-1", &receivers);
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lines.add(&declared("spec/other"), &secrets, one("apps", &first)), Err(NoPlace));
+        assert_eq!(add(), Ok(()));
+        assert_eq!(lines.0.places.taken(), MAX_LINES_OF_ONE);
+    }
+
+    #[tokio::test]
+    async fn one_namespace_more_has_a_place_however_many_there_are() {
+        let ((lines, secrets), mailbox) = (lines(), Arc::new(Mailbox::default()));
+        let mut served = 0;
+        for namespace in (0..1000).map(|n| format!("ns{n}")) {
+            let add =
+                |n: u64| lines.add(&declared(&format!("spec/{n}")), &secrets, one(&namespace, &mailbox));
+            let count = (0..MAX_LINES_OF_ONE * 2).take_while(|n| add(*n).is_ok()).count();
+            if count == 0 {
+                break;
+            }
+            served += 1;
+        }
+        let taken = lines.0.places.taken();
+        assert!(
+            served > MAX_LINES / MAX_LINES_OF_ONE && taken < MAX_LINES,
+            "{served} namespaces, {taken} places"
+        );
     }
 }

@@ -109,6 +109,105 @@ async fn a_release_has_receivers_of_its_own_where_they_are_allowed() {
     }
 }
 
+/// The messages of the events about receivers.
+async fn events(scene: &Scene<'_>, release: &str) -> Vec<String> {
+    let events = scene.events(release).await.into_iter();
+    events.filter(|(reason, _)| reason == "NotificationFailed").map(|(_, message)| message).collect()
+}
+
+#[story]
+async fn a_receiver_that_cannot_be_notified_is_one_event_for_each_outcome() {
+    let inbox = Inbox::start();
+    inbox.always(Some(Reply::Status(503, Vec::new())));
+    let hosts = format!("--allow-release-notifications={}", host(&inbox));
+    let mut scene = Scene::builder("notify-own-events").await.argument(&hosts).start();
+    scene.story.apply(&secret("hook", &inbox.url(HOOK)));
+    let spec = json!({"interval": "1h", "notify": [notify("team", "hook")]});
+    scene.install("app", &config_map("a", "one"), spec).await;
+    let succeeded = "Cannot notify receiver spec/team of Succeeded: the answer is 503";
+    scene.wait_event("app", "NotificationFailed", &[succeeded]).await;
+    // Neither a retry, nor another cause, nor a restart is another event.
+    inbox.always(Some(Reply::Status(500, Vec::new())));
+    wait_failure(&scene, "app", "the answer is 500").await;
+    scene.restart();
+    let count = inbox.letters().len();
+    scene.story.wait_for("more attempts", async || (inbox.letters().len() > count + 1).then_some(())).await;
+    wait_failure(&scene, "app", "the answer is 500").await;
+    assert_eq!(events(&scene, "app").await, [succeeded]);
+    inbox.always(None);
+    wait_recorded(&scene, "app", "spec/team", "Succeeded").await;
+    wait_status(&scene, "app", "no failure", |status| status["notificationFailures"].is_null()).await;
+    // Another outcome is.
+    inbox.always(Some(Reply::Status(400, Vec::new())));
+    scene.registry().push_yaml(&scene.repository("app"), "1", REFUSED);
+    scene.ask("app", "refused");
+    let failed = "Cannot notify receiver spec/team of Failed: the answer is 400; it is not sent again";
+    scene.wait_event("app", "NotificationFailed", &[failed]).await;
+    let mut events = events(&scene, "app").await;
+    events.sort();
+    assert_eq!(events, [failed, succeeded]);
+}
+
+#[story]
+async fn behind_a_proxy_only_hosts_that_are_listed_themselves_are_reached() {
+    let proxy = Inbox::start();
+    proxy.always(Some(Reply::Status(502, Vec::new())));
+    let hosts = "--allow-release-notifications=*.wild.example,chat.example,*.exempt.example";
+    let builder = Scene::builder("notify-own-proxy").await.argument(hosts);
+    let scene = builder
+        .start_with(|options| options.env("HTTPS_PROXY", &proxy.url("")).env("NO_PROXY", "exempt.example"));
+    let names = ["chat.example", "a.wild.example", "a.exempt.example"];
+    for (n, name) in names.iter().enumerate() {
+        scene.story.apply(&secret(&format!("hook-{n}"), &format!("https://{name}{HOOK}")));
+    }
+    let receivers: Vec<Value> =
+        (0..names.len()).map(|n| notify(&format!("r{n}"), &format!("hook-{n}"))).collect();
+    scene.install("app", &config_map("a", "one"), json!({"interval": "1h", "notify": receivers})).await;
+    wait_failure(
+        &scene,
+        "app",
+        "names a host that only a wildcard allows, and the operator's proxy would resolve the name",
+    )
+    .await;
+    let what = "the proxy is asked for the host that is listed itself";
+    scene.story.wait_for(what, async || (!proxy.letters().is_empty()).then_some(())).await;
+    let failed = |status: &Value| {
+        status["notificationFailures"].as_array().is_some_and(|all| all.len() == names.len())
+    };
+    let status = wait_status(&scene, "app", "all have failed", failed).await;
+    let cannot = status["notificationFailures"].to_string().matches("the receiver cannot be reached").count();
+    assert_eq!(cannot, 2, "{status}");
+    let asked: Vec<String> = proxy.letters().into_iter().map(|letter| letter.line).collect();
+    assert!(asked.iter().all(|line| line == "CONNECT chat.example:443"), "{asked:?}");
+}
+
+#[story]
+async fn a_receiver_without_a_place_is_notified_when_another_one_is_done() {
+    const PLACES: usize = 64;
+    let (busy, late) = (Inbox::start(), Inbox::start());
+    busy.always(Some(Reply::with(503, "Retry-After", "3600")));
+    let hosts = format!("--allow-release-notifications={},{}", host(&busy), host(&late));
+    let scene = Scene::builder("notify-own-places").await.argument(&hosts).start();
+    scene.story.apply(&secret("busy", &busy.url(HOOK)));
+    scene.story.apply(&secret("late", &late.url(HOOK)));
+    let names: Vec<String> = (0..PLACES / 4).map(|n| format!("busy{n}")).collect();
+    for name in &names {
+        let receivers: Vec<Value> = (0..4).map(|n| notify(&format!("r{n}"), "busy")).collect();
+        scene.push(name, "1", &config_map(name, "one"));
+        scene.create(name, json!({"interval": "1h", "notify": receivers}));
+    }
+    let all = async || (busy.letters().len() >= PLACES).then_some(());
+    scene.story.wait_for("every place is taken", all).await;
+    let spec = json!({"interval": "1h", "notify": [notify("team", "late")]});
+    scene.install("app", &config_map("a", "one"), spec).await;
+    wait_failure(&scene, "app", "notifications wait for too many other receivers").await;
+    assert!(late.letters().is_empty());
+    scene.change(&names[0], json!({"notify": null}));
+    wait_outcomes(&scene, &late, &["Succeeded"]).await;
+    wait_recorded(&scene, "app", "spec/team", "Succeeded").await;
+    wait_status(&scene, "app", "no failure", |status| status["notificationFailures"].is_null()).await;
+}
+
 #[story]
 async fn receivers_of_releases_are_off_unless_the_administrator_allows_them() {
     let inbox = Inbox::start();
@@ -118,6 +217,7 @@ async fn receivers_of_releases_are_off_unless_the_administrator_allows_them() {
     scene.install("app", &config_map("a", "one"), spec).await;
     wait_failure(&scene, "app", "receivers of releases are not allowed (--allow-release-notifications)")
         .await;
+    scene.wait_event("app", "NotificationFailed", &["receivers of releases are not allowed"]).await;
     assert!(inbox.letters().is_empty());
     // A name that is used twice, and a type that does not exist, are refused.
     let twice = json!({"spec": {"notify": [notify("a", "b"), notify("a", "c")]}}).to_string();

@@ -41,4 +41,12 @@ pub struct NotificationFailure {
     /// Why it cannot be notified.
     #[schemars(length(max = 1024))]
     pub message: String,
+    /// Outcome of which it was to be notified, such as Failed or Succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub outcome: Option<String>,
+    /// Digest of the artifact, if it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub digest: Option<String>,
 }

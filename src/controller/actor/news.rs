@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::{Actor, Next, STATUS_RETRY};
 use crate::api::notified::NotifiedEntry;
 use crate::api::status::ReleaseStatus;
+use crate::controller::report;
 use crate::domain::identity::ReleaseId;
 use crate::domain::notify::declared::declared;
 use crate::domain::notify::record::remember;
@@ -92,6 +93,7 @@ impl Actor {
         let uid = self.latest.get().uid.clone().unwrap_or_default();
         match self.shared.env.session.write_status(&self.id, &uid, &status).await {
             Ok(()) => {
+                report::publish_unnotified(&self.shared.env.session, (&self.id, &uid), &last, &status);
                 self.status = Arc::new(status).into();
                 // It may have become outdated on its way.
                 self.tell();

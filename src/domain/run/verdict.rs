@@ -36,6 +36,7 @@ pub fn class_of(reason: Reason) -> FailureClass {
         | Reason::StepStarted
         | Reason::StepSucceeded
         | Reason::Requested
+        | Reason::NotificationFailed
         | Reason::RolledBack
         | Reason::Frozen
         | Reason::DowngradeRefused

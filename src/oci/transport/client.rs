@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client, Identity, Url};
 
-use super::environment::Environment;
 use super::failure::root_cause;
 use super::reach::Reach;
 use super::request::Request;
 use super::resolver::{self, Hosts, Resolver};
+use crate::egress::EgressProxy;
 use crate::oci::credentials::{Access, Fingerprint};
 use crate::oci::error::OciError;
 use crate::oci::limits::MAX_CLIENTS;
@@ -34,7 +34,6 @@ pub(super) struct Clients {
     user_agent: String,
     connect_timeout: Duration,
     hosts: Hosts,
-    environment: Environment,
     known: Mutex<HashMap<Key, Client>>,
 }
 
@@ -42,25 +41,7 @@ impl Clients {
     pub fn new(user_agent: String, connect_timeout: Duration, hosts: Hosts) -> Self {
         // Another part of the process may have installed it already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let environment = Environment::read();
-        Self { user_agent, connect_timeout, hosts, environment, known: Mutex::default() }
-    }
-
-    /// Whether a proxy connects to the host, and resolves its name.
-    pub fn is_proxied(&self, access: &Access, url: &Url) -> bool {
-        self.way(access, url) != Way::Direct
-    }
-
-    /// Hosts on this machine, or only on its network (a cloud's metadata), never go
-    /// through the environment's proxy.
-    fn way(&self, access: &Access, url: &Url) -> Way {
-        let zone = url.host_str().and_then(Zone::of_host);
-        let local = matches!(zone, Some(Zone::Loopback | Zone::Forbidden));
-        match access.parts().proxy {
-            Some(_) => Way::Own,
-            None if !local && self.environment.concerns(url) => Way::Environment,
-            None => Way::Direct,
-        }
+        Self { user_agent, connect_timeout, hosts, known: Mutex::default() }
     }
 
     /// The reach of a request of this access. A host that the release has not named must
@@ -79,7 +60,7 @@ impl Clients {
 
     /// The client for this request.
     pub fn of(&self, access: &Access, request: &Request) -> Result<Client, OciError> {
-        let way = self.way(access, &request.url);
+        let way = way(access, &request.url);
         // Then the proxy's name is resolved. A release's proxy may be near, but must not
         // lead to a cloud's metadata.
         let reach = match way {
@@ -140,6 +121,19 @@ impl Clients {
             builder = builder.tls_certs_only([]);
         }
         builder.build().map_err(|e| OciError::Secret(format!("invalid TLS settings: {}", root_cause(&e))))
+    }
+}
+
+/// Whether a proxy connects to the host, and resolves its name.
+pub(super) fn is_proxied(access: &Access, url: &Url) -> bool {
+    way(access, url) != Way::Direct
+}
+
+fn way(access: &Access, url: &Url) -> Way {
+    match access.parts().proxy {
+        Some(_) => Way::Own,
+        None if EgressProxy::of_process().concerns(url) => Way::Environment,
+        None => Way::Direct,
     }
 }
 

@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use reqwest::{Client, RequestBuilder, Url};
 use tokio::sync::watch;
 
-use super::client::Clients;
+use super::client::{Clients, is_proxied};
 use super::failure::{is_blocked, outcome_of, silent, speaks_plain_http, unavailable};
 use super::observer::{Advance, Meter, Observer, RequestOutcome, RequestRecord};
 use super::pace::Paces;
@@ -143,7 +143,7 @@ impl Transport {
         self.observe(&host, &request.method, outcome, started.elapsed());
         match sent {
             Ok(response) => {
-                let zone = self.zone(access, &request.url, &response);
+                let zone = zone_of(access, &request.url, &response);
                 let reply = Reply::new(response, request.url.clone(), zone, idle, place);
                 if let Some(wait) = reply.retry_after() {
                     self.paces.slow(&host, access.id(), wait);
@@ -163,16 +163,6 @@ impl Transport {
                 Err(Failure { again: outcome != RequestOutcome::TimedOut && !is_blocked(&e), error })
             }
         }
-    }
-
-    /// The zone of the answer. Behind a proxy it is unknown; if the URL does not show it,
-    /// the Internet is assumed.
-    fn zone(&self, access: &Access, url: &Url, response: &reqwest::Response) -> Zone {
-        let named = Zone::of_host(url.host_str().unwrap_or_default());
-        if self.clients.is_proxied(access, url) {
-            return named.unwrap_or(Zone::Public);
-        }
-        response.remote_addr().map(|peer| Zone::of(peer.ip())).or(named).unwrap_or(Zone::Public)
     }
 
     /// Reports the begin of a transfer to the meter.
@@ -265,4 +255,14 @@ fn method_name(method: &Method) -> &'static str {
         Method::PUT => "PUT",
         _ => "GET",
     }
+}
+
+/// The zone of the answer. Behind a proxy it is unknown; if the URL does not show it,
+/// the Internet is assumed.
+fn zone_of(access: &Access, url: &Url, response: &reqwest::Response) -> Zone {
+    let named = Zone::of_host(url.host_str().unwrap_or_default());
+    if is_proxied(access, url) {
+        return named.unwrap_or(Zone::Public);
+    }
+    response.remote_addr().map(|peer| Zone::of(peer.ip())).or(named).unwrap_or(Zone::Public)
 }

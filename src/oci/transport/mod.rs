@@ -3,7 +3,6 @@
 //! is, or how to authenticate.
 
 mod client;
-mod environment;
 mod exchange;
 mod failure;
 pub(super) mod link;

@@ -75,7 +75,7 @@ fn kinds(filter: &NotificationFilter) -> BTreeSet<NewsKind> {
 }
 
 impl DeclaredReceiver {
-    /// The receiver, with what its Secret has.
+    /// The receiver, with what its Secret has. `is_proxied`: whether a proxy resolves the name of a URL.
     ///
     /// # Errors
     /// What is wrong with the Secret, without a value of it.
@@ -83,6 +83,7 @@ impl DeclaredReceiver {
         &self,
         data: &BTreeMap<String, Vec<u8>>,
         hosts: &AllowedHosts,
+        is_proxied: impl Fn(&Url) -> bool,
     ) -> Result<NewsReceiver, String> {
         let wrong = |key: &str, problem: &str| format!("{key} in Secret {} {problem}", self.secret);
         let value = |key: &str| value(data, key).map_err(|problem| wrong(key, problem));
@@ -92,7 +93,7 @@ impl DeclaredReceiver {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("url", "has a user name or a password: use the key token"));
         }
-        let reach = hosts.reach(&url).map_err(|problem| wrong("url", &problem))?;
+        let reach = hosts.reach(&url, is_proxied(&url)).map_err(|problem| wrong("url", &problem))?;
         let key = value("key")?.filter(|_| self.kind == ReceiverType::CloudEvents);
         if key.as_ref().is_some_and(|key| key.len() < MIN_KEY_BYTES) {
             return Err(wrong("key", "is shorter than 16 bytes: create one with openssl rand -hex 32"));
@@ -146,7 +147,7 @@ mod tests {
     fn open(data: &[(&str, &str)]) -> Result<NewsReceiver, String> {
         let data = data.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
         let hosts = AllowedHosts::new(vec![HostPattern::parse("hooks.example").unwrap()], Vec::new());
-        receiver(json!({})).opened(&data, &hosts)
+        receiver(json!({})).opened(&data, &hosts, |_| false)
     }
 
     #[test]

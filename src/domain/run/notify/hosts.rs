@@ -9,6 +9,9 @@ use url::{Host, Url};
 use crate::domain::message::List;
 use crate::domain::process::zone::Zone;
 
+/// Why a name is refused that only a wildcard allows: nobody here sees which address a proxy finds for it.
+const PROXIED: &str = "names a host that only a wildcard allows, and the operator's proxy would resolve the name: ask the \
+     administrator to list the host itself, or its domain in NO_PROXY";
 /// The most hosts that a message names.
 const NAMED: usize = 8;
 
@@ -100,11 +103,11 @@ impl AllowedHosts {
         self.patterns.is_empty()
     }
 
-    /// Where a URL may lead, if it may be used.
+    /// Where a URL may lead, if it may be used. `is_proxied`: a proxy resolves the name of its host.
     ///
     /// # Errors
     /// Why it may not. The message has nothing of the URL.
-    pub fn reach(&self, url: &Url) -> Result<Reachable, String> {
+    pub fn reach(&self, url: &Url, is_proxied: bool) -> Result<Reachable, String> {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err("is not a URL such as https://hooks.example/path".to_owned());
         };
@@ -122,8 +125,11 @@ impl AllowedHosts {
         }
         let zone = match Zone::of_host(&host.to_string()) {
             Some(zone) => zone,
-            // The owner of a domain decides where the names below it lead.
-            None if found.iter().all(|one| one.is_wildcard) => Zone::Public,
+            // The owner of a domain decides where the names below it lead. A proxy would go anywhere with them.
+            None if found.iter().all(|one| one.is_wildcard) => match is_proxied {
+                true => return Err(PROXIED.to_owned()),
+                false => Zone::Public,
+            },
             None => Zone::Private,
         };
         let reachable = Reachable { zone, guarded: self.guarded.clone() };
@@ -175,7 +181,8 @@ mod tests {
     }
 
     fn zone(patterns: &[&str], url: &str) -> Option<Zone> {
-        Url::parse(url).ok().and_then(|url| hosts(patterns).reach(&url).ok()).map(|reach| reach.zone)
+        let url = Url::parse(url).ok()?;
+        hosts(patterns).reach(&url, false).ok().map(|reach| reach.zone)
     }
 
     #[test]
@@ -220,7 +227,7 @@ mod tests {
     #[test]
     fn a_name_does_not_lead_nearer_than_it_may() {
         let admits = |patterns: &[&str], url: &str, address: &str| {
-            let reach = hosts(patterns).reach(&Url::parse(url).unwrap()).unwrap();
+            let reach = hosts(patterns).reach(&Url::parse(url).unwrap(), false).unwrap();
             reach.admits(address.parse().unwrap())
         };
         for (address, by_name, by_wildcard) in [
@@ -242,7 +249,22 @@ mod tests {
             );
         }
         assert!(!admits(&["10.96.0.1", "a.example"], "https://a.example/", "10.96.0.1"));
-        assert!(hosts(&["10.96.0.1"]).reach(&Url::parse("https://10.96.0.1/").unwrap()).is_err());
+        assert!(hosts(&["10.96.0.1"]).reach(&Url::parse("https://10.96.0.1/").unwrap(), false).is_err());
+    }
+
+    #[test]
+    fn behind_a_proxy_a_name_is_listed_itself() {
+        let check = |url: &str, expected: &str| {
+            let listed = ["*.example.com", "chat.example.com", "10.0.0.5"];
+            let found = hosts(&listed).reach(&Url::parse(url).unwrap(), true);
+            let found = found.map_or_else(|problem| problem, |reach| format!("{:?}", reach.zone));
+            assert!(found.starts_with(expected), "{url}: {found}");
+        };
+        check("https://a.example.com/", "names a host that only a wildcard allows");
+        check("https://chat.example.com/", "Private");
+        check("https://10.0.0.5/", "Private");
+        check("https://10.96.0.1/", "names a host that is not allowed");
+        check("https://evil.example/", "names a host that is not allowed");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::situation::{NewsKind, Situation};
-use crate::api::notified::{MAX_NOTIFIED, NotifiedEntry};
+use crate::api::notified::{MAX_NOTIFIED, NotificationFailure, NotifiedEntry};
 
 /// What went well longer ago is no news for a receiver that has heard nothing of the release yet, and was not
 /// offered anything of it: it may be new itself.
@@ -105,6 +105,20 @@ pub fn remember(notified: &mut Vec<NotifiedEntry>, entry: NotifiedEntry) {
         notified.remove(0);
     }
     notified.push(entry);
+}
+
+/// What people hear of receivers that cannot be notified: once for an outcome of a digest, however often the operator
+/// tries, and whatever it is that fails in between.
+pub fn newly_failed(before: &[NotificationFailure], after: &[NotificationFailure]) -> Vec<String> {
+    let is_about = |one: &NotificationFailure, other: &NotificationFailure| {
+        one.receiver == other.receiver && one.outcome == other.outcome && one.digest == other.digest
+    };
+    let new = after.iter().filter(|one| !before.iter().any(|other| is_about(one, other)));
+    new.map(|NotificationFailure { receiver, message, outcome, .. }| match outcome {
+        Some(outcome) => format!("Cannot notify receiver {receiver} of {outcome}: {message}"),
+        None => format!("Cannot notify receiver {receiver}: {message}"),
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -237,6 +251,37 @@ mod tests {
         check(9, 0, (10, 3600));
         check(i32::MAX, 0, (i32::MAX, 3600));
         check(9, 24 * 60, (1, 0));
+    }
+
+    #[test]
+    fn a_receiver_that_cannot_be_notified_is_reported_once_for_an_outcome() {
+        let failure = |receiver: &str, outcome: &str, digest: &str, message: &str| NotificationFailure {
+            receiver: receiver.into(),
+            message: message.into(),
+            outcome: Some(outcome.to_owned()).filter(|outcome| !outcome.is_empty()),
+            digest: Some(digest.to_owned()),
+        };
+        let check = |before: &[NotificationFailure], after: &[NotificationFailure], expected: &[&str]| {
+            assert_eq!(newly_failed(before, after), expected, "{before:?} {after:?}");
+        };
+        let failed = failure("spec/team", "Failed", "a", "the answer is 503");
+        let said = "Cannot notify receiver spec/team of Failed: the answer is 503";
+        check(&[], &[failed.clone()], &[said]);
+        check(&[failed.clone()], &[failed.clone()], &[]);
+        check(
+            &[failure("spec/team", "Failed", "a", "the receiver cannot be reached")],
+            &[failed.clone()],
+            &[],
+        );
+        check(&[failed.clone()], &[], &[]);
+        for other in [
+            failure("spec/team", "Failed", "b", "m"),
+            failure("spec/team", "Succeeded", "a", "m"),
+            failure("spec/other", "Failed", "a", "m"),
+        ] {
+            check(&[other.clone()], &[other, failed.clone()], &[said]);
+        }
+        check(&[failed], &[failure("spec/team", "", "a", "m")], &["Cannot notify receiver spec/team: m"]);
     }
 
     #[test]
