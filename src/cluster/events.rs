@@ -7,9 +7,6 @@
 //! right to patch events. A series is not needed here: an event is sent only when the status
 //! changes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use http::Method;
 use jiff::Timestamp;
 use serde_json::json;
@@ -19,14 +16,9 @@ use super::session::{Call, JSON, Session};
 use crate::api::reason::Reason;
 use crate::api::release::{GROUP, KIND, VERSION};
 use crate::domain::identity::ReleaseId;
-use crate::fair::Gate;
 
 /// The longest message of an event, in bytes: the limit of events.k8s.io, by which others read it.
 const MAX_NOTE: usize = 1024;
-/// Events that are sent at a time; of one namespace half of it.
-const AT_ONCE: u64 = 32;
-/// Events that wait: about 1 KiB each.
-const MOST_WAITING: usize = 10_000;
 
 /// An event about a release.
 #[derive(Clone, Debug)]
@@ -45,53 +37,14 @@ pub struct ReleaseEventNote<'a> {
     pub revision: Option<&'a str>,
 }
 
-/// Whose turn it is to send an event. While the API server is slow, those of thousands of releases wait: a few of them
-/// take the memory of a request.
-pub(super) struct EventTurns {
-    turns: Arc<Gate>,
-    waiting: AtomicUsize,
-    drops: AtomicBool,
-}
-
-impl Default for EventTurns {
-    fn default() -> Self {
-        Self { turns: Gate::new(AT_ONCE), waiting: AtomicUsize::new(0), drops: AtomicBool::new(false) }
-    }
-}
-
-/// The place of an event that waits, or is being sent.
-struct EventPlace<'a>(&'a EventTurns);
-
-impl Drop for EventPlace<'_> {
-    fn drop(&mut self) {
-        if self.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.drops.store(false, Ordering::Relaxed);
-        }
-    }
-}
-
-impl EventTurns {
-    /// A place, unless too many events wait. Says so once, until all have been sent.
-    fn join(&self) -> Option<EventPlace<'_>> {
-        let place = (self.waiting.fetch_add(1, Ordering::Relaxed) < MOST_WAITING).then(|| EventPlace(self));
-        if place.is_none() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            if !self.drops.swap(true, Ordering::Relaxed) {
-                tracing::warn!(waiting = MOST_WAITING, "the API server is slow: events are left out");
-            }
-        }
-        place
-    }
-}
-
 impl Session {
     /// Publishes an event in its turn. It is left out while too many wait.
     ///
     /// # Errors
     /// When the API server refuses; a lost event is not a failure.
     pub async fn publish_in_turn(&self, note: ReleaseEventNote<'_>, now: Timestamp) -> Result<(), ApiError> {
-        let Some(_place) = self.shared.event_turns.join() else { return Ok(()) };
-        let _turn = self.shared.event_turns.turns.enter(&note.release.namespace, 1).await;
+        let Some(place) = self.shared.event_turns.join() else { return Ok(()) };
+        let _turn = place.turn(&note.release.namespace).await;
         // A box: what waits is small.
         Box::pin(self.publish(note, now)).await
     }
@@ -159,23 +112,4 @@ impl Session {
 pub fn instance() -> String {
     let name = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_default();
     if name.is_empty() { "supercargo".into() } else { name.chars().take(128).collect() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn so_many_events_wait_and_others_are_left_out() {
-        let turns = EventTurns::default();
-        let mut places: Vec<_> = (0..MOST_WAITING).map(|_| turns.join().expect("there is room")).collect();
-        assert!(turns.join().is_none() && turns.join().is_none());
-        assert!(turns.drops.load(Ordering::Relaxed));
-        places.pop();
-        places.push(turns.join().expect("there is room again"));
-        assert!(turns.join().is_none());
-        drop(places);
-        assert_eq!(turns.waiting.load(Ordering::Relaxed), 0);
-        assert!(!turns.drops.load(Ordering::Relaxed), "it says so again the next time");
-    }
 }

@@ -18,7 +18,7 @@ use crate::api::keys;
 use crate::api::release::{GROUP, PLURAL, VERSION};
 use crate::api::status::{OwnerStatus, ReleaseStatus};
 use crate::domain::identity::ReleaseId;
-use crate::domain::observed::KeptRelease;
+use crate::domain::kept::KeptRelease;
 use crate::domain::patch::selector::Selector;
 
 const JSON_PATCH: &str = "application/json-patch+json";

@@ -5,6 +5,7 @@ mod body;
 mod breaker;
 mod call;
 pub mod connection;
+mod event_turns;
 mod fence;
 pub mod person;
 mod plugin;
@@ -21,7 +22,6 @@ use http::{HeaderName, HeaderValue, Method, Request, header};
 
 use super::collections::refused::RefusedStreams;
 use super::error::ApiError;
-use super::events::EventTurns;
 use super::inventory::InventoryRooms;
 use super::kinds::served::DiscoveryCache;
 use crate::domain::capacity::Capacity;
@@ -32,6 +32,7 @@ use answer::read;
 use body::RequestBody;
 use breaker::Remote;
 use connection::{Connection, ConnectionError};
+use event_turns::EventTurns;
 use fence::{Fence, WriteLimit};
 use transport::{ApiTransport, Lane};
 

@@ -1,6 +1,8 @@
 //! One release: its runs one after another, and the waits between them.
 
 mod between;
+mod finalizer;
+mod last_status;
 mod news;
 mod rest;
 
@@ -11,17 +13,16 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use self::rest::LastStatus;
+use self::last_status::LastStatus;
 use super::health_watch::HealthWatch;
 use super::latest::Latest;
 use super::specs::{Spec, Specs};
 use super::{log, report};
-use crate::api::keys;
 use crate::api::reason::{Disposition, Reason};
-use crate::api::release::{DriftMode, OCIArtifactRelease};
-use crate::cluster::error::ApiError;
+use crate::api::release::DriftMode;
 use crate::domain::identity::ReleaseId;
-use crate::domain::observed::{KeptRelease, ObservedRelease};
+use crate::domain::kept::KeptRelease;
+use crate::domain::observed::ObservedRelease;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::{InvalidSpec, Release, has_begun};
 use crate::domain::schedule::{Ended, RunIntervals, backoff, next};
@@ -279,16 +280,6 @@ impl Actor {
         if lingers { delay.map(|d| d.min(look)) } else { delay }
     }
 
-    async fn add_finalizer(&mut self, resource: &OCIArtifactRelease) -> Result<(), ApiError> {
-        if has_begun(resource) {
-            return Ok(());
-        }
-        let mut finalizers = resource.metadata.finalizers.clone().unwrap_or_default();
-        finalizers.push(keys::FINALIZER.to_owned());
-        let version = resource.metadata.resource_version.as_deref().unwrap_or_default();
-        self.shared.env.session.write_finalizers(&self.id, version, &finalizers).await
-    }
-
     /// Writes the status if it differs, and publishes events; returns whether the status is
     /// written.
     async fn report(&mut self, release: &Release, outcome: &Outcome) -> bool {
@@ -379,23 +370,6 @@ impl Actor {
                 tracing::warn!(error = chain(&error), "cannot remove the finalizer");
                 Next::Wait(Some(STATUS_RETRY))
             }
-        }
-    }
-
-    async fn remove_finalizer(&mut self) -> Result<(), ApiError> {
-        let session = &self.shared.env.session;
-        // Read it again: our view may be older than its last change.
-        let Some(metadata) = session.release_metadata(&self.id).await? else { return Ok(()) };
-        // A new release of the same name has its own actor.
-        if metadata.deletion_timestamp.is_none() {
-            return Ok(());
-        }
-        let mut finalizers = metadata.finalizers.unwrap_or_default();
-        finalizers.retain(|f| f != keys::FINALIZER);
-        let version = metadata.resource_version.unwrap_or_default();
-        match session.write_finalizers(&self.id, &version, &finalizers).await {
-            Err(error) if error.is_not_found() => Ok(()),
-            other => other,
         }
     }
 }

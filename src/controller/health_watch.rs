@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::api::reason::Reason;
 use crate::api::status::{ReleaseStatus, condition};
-use crate::domain::observed::KeptRelease;
+use crate::domain::kept::KeptRelease;
 use crate::domain::patch::allowance::Allowance;
 use crate::domain::release::Release;
 use crate::domain::schedule::Damper;

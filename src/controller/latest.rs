@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::observed::KeptRelease;
+use crate::domain::kept::KeptRelease;
 
 /// Shared by its clones.
 #[derive(Clone, Debug)]

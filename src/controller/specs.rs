@@ -18,10 +18,12 @@ pub struct Specs {
     gate: Arc<Gate>,
 }
 
+type ParsedSpec = Result<Arc<Release>, InvalidSpec>;
+
 /// The spec of one release, as parsed last.
 #[derive(Default)]
 pub struct Spec {
-    last: Option<Box<(Version, Result<Arc<Release>, InvalidSpec>)>>,
+    last: Option<Box<(Version, ParsedSpec)>>,
 }
 
 /// What a parsed release depends on.

@@ -22,5 +22,5 @@ pub use manifest::{diff, patch};
 pub use objects::{drift, identity, images, live, object, placement, size, subjects};
 pub use plan::{delegated, order, preflight, prune, recreate, stage};
 pub use process::{capacity, configuration, fair, proxy, quota, remote, replicas, zone};
-pub use release::{adopt, observed};
+pub use release::{adopt, kept, observed};
 pub use run::{age, ledger, notify, outcome, schedule, verdict};

@@ -186,7 +186,7 @@ impl OwnLines {
             (Arc::clone(&self.0.places), mailbox.lifetime(), Arc::downgrade(mailbox));
         let (namespace, receiver) = (namespace.to_owned(), receiver.to_owned());
         let waiting = async move {
-            let mut entering = std::pin::pin!(places.enter(&namespace, 1));
+            let mut entering = std::pin::pin!(places.place(&namespace));
             let place = tokio::select! {
                 place = &mut entering => place,
                 () = tokio::time::sleep(LONG) => {

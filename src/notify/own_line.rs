@@ -153,7 +153,7 @@ impl OwnLine {
         taken: &TakenNews<'_, Self>,
         opened: &mut Option<(NewsReceiver, NewsClient)>,
     ) -> Sent {
-        let _place = self.way.in_flight.enter(&self.release.namespace, 1).await;
+        let _place = self.way.in_flight.place(&self.release.namespace).await;
         let secrets = Arc::clone(&self.secrets());
         let data = secrets.read(&self.declared.secret).await;
         let is_proxied = |url: &Url| EgressProxy::of_process().concerns(url);

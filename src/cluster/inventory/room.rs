@@ -49,12 +49,17 @@ impl InventoryRooms {
     }
 
     /// The answers that are read of a part: first one of the usual length, then the longest.
-    pub(super) fn answers(&self) -> [u64; 2] {
+    pub(in crate::cluster) fn answers(&self) -> [u64; 2] {
         [self.shares.usual_part, self.shares.part]
     }
 
     /// Reserves memory for an answer of so many bytes before it is read.
-    pub(super) async fn enter(&self, tenant: &str, name: &str, answer: u64) -> Result<Share, StoreError> {
+    pub(in crate::cluster) async fn enter(
+        &self,
+        tenant: &str,
+        name: &str,
+        answer: u64,
+    ) -> Result<Share, StoreError> {
         let entering = self.reading.enter(tenant, InventoryShares::reading(answer));
         match tokio::time::timeout(self.patience, entering).await {
             Ok(entered) => entered.map_err(|_| self.long_part(name)),

@@ -7,7 +7,7 @@ use super::members::Membership;
 use super::moves::Move;
 use crate::api::status::OwnerStatus;
 use crate::domain::identity::ReleaseId;
-use crate::domain::observed::KeptRelease;
+use crate::domain::kept::KeptRelease;
 use crate::domain::replicas::{Duty, Replica, ReplicaState, Replicas, ShardKey, duty};
 
 /// The releases.

@@ -2,9 +2,6 @@
 //! read of them, which is enough to report them and to finalize them. Nothing here may
 //! lead to a write of their objects.
 
-mod kept;
-mod packed;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,8 +12,6 @@ use crate::api::kube_config::KubeConfig;
 use crate::api::release::{DeletionPolicy, OCIArtifactRelease, OCIArtifactReleaseSpec};
 use crate::domain::manifest::json::without_place;
 use crate::domain::manifest::patch::allowance::Allowance;
-pub use kept::KeptRelease;
-pub use packed::Packed;
 
 /// A release as stored in the cluster.
 #[derive(Clone, Debug, PartialEq)]

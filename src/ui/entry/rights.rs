@@ -68,7 +68,7 @@ impl Reviewer {
     }
 
     async fn ask(&self, user: &TokenUser, namespace: Option<&str>) -> Result<bool, ApiError> {
-        let _turn = self.turns.enter(user.name(), 1).await;
+        let _turn = self.turns.place(user.name()).await;
         self.operator.may_list_releases(user, namespace).await
     }
 }

@@ -63,7 +63,7 @@ impl Comparison {
             check(&release, revisions.as_ref())?;
         }
         // The turn ends with the work, also when nobody waits for it any more.
-        let turn = tokio::time::timeout(QUEUE_PATIENCE, by.turns.enter(by.tenant, 1)).await;
+        let turn = tokio::time::timeout(QUEUE_PATIENCE, by.turns.place(by.tenant)).await;
         let turn = turn.map_err(|_| "other comparisons are running; try again soon".to_owned())?;
         let (session, workshop, runtime) = (by.session.clone(), by.workshop.cloned(), Handle::current());
         // Rendering takes the processor for a while: not on a thread that answers.

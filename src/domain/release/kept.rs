@@ -1,6 +1,8 @@
 //! Releases as they are kept between two events: what is asked all the time, and the rest packed. Most of them are at
 //! rest, and there are thousands.
 
+mod packed;
+
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -9,8 +11,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::ObservedRelease;
-use super::packed::Packed;
+pub use self::packed::Packed;
+use super::observed::ObservedRelease;
 use crate::api::keys;
 use crate::api::status::OwnerStatus;
 use crate::domain::identity::ReleaseId;
