@@ -77,6 +77,8 @@ impl OpenPage {
     pub fn update(&mut self, lists: Vec<Blocks>) -> Option<Delta> {
         let (mut changes, mut news) = (Vec::new(), Vec::new());
         for Blocks { name, blocks } in lists {
+            // The page may show blocks of it that have gone since.
+            let is_new = !self.0.contains_key(name);
             let (order, hashes) = self.0.entry(name).or_default();
             let (new_order, mut new_hashes) =
                 (blocks.iter().map(|b| b.key.clone()).collect(), BTreeMap::new());
@@ -90,7 +92,7 @@ impl OpenPage {
                 }
             }
             *hashes = new_hashes;
-            let is_other = *order != new_order;
+            let is_other = is_new || *order != new_order;
             *order = new_order;
             if is_other || !set.is_empty() {
                 changes.push(Change { name, order: is_other.then(|| order.clone()), set });
@@ -112,6 +114,16 @@ fn hash(html: &str) -> u64 {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+
+    #[test]
+    fn a_page_hears_first_that_a_list_has_become_empty() {
+        let empty = || vec![Blocks { name: "notes", blocks: Vec::new() }];
+        let mut shown = OpenPage::default();
+        let first = shown.update(empty()).map(|delta| json!(delta));
+        let change = json!({"name": "notes", "order": [], "set": {}});
+        assert_eq!(first, Some(json!({"changes": [change], "news": [], "late": false})));
+        assert_eq!(shown.update(empty()), None);
+    }
 
     #[test]
     fn only_what_changes_is_sent() {

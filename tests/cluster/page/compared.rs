@@ -60,7 +60,7 @@ async fn revisions_are_compared_with_the_rights_of_the_person_and_the_rules_of_t
     scene.story.kubectl(&[&pull[..], &[&server]].concat(), "");
     scene.change("app", json!({"suspend": true, "secretRef": {"name": "pull"}}));
     let text = compared(&window, &page, "1", "2").await;
-    assert!(text.contains("No comparison") && text.contains("Secret/pull"), "{text}");
+    assert!(text.contains("No comparison") && text.contains("cannot get resource \"secrets\""), "{text}");
     let may = "{apiGroups: [''], resources: [secrets], verbs: [get]}";
     let entrusted = cluster.signed_in(&cluster.token("ben", &format!("{READ}, {may}"))).await;
     let text = compared(&entrusted, &page, "1", "2").await;

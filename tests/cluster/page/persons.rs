@@ -41,6 +41,8 @@ async fn pages_share_reviews_and_say_what_is_not_checked_yet() {
     proxy.forget();
     proxy.hold_from(2, Moment::Before, reviews_rights);
     assert_eq!(tabs(&cluster, &token), [200; 8]);
+    // All of them together: who somebody is, the review of all namespaces, and one for each.
+    assert_eq!((proxy.count(reviews_token), proxy.count(reviews_rights)), (1, 3));
     let window = cluster.signed_in(&token).await;
     window.wait_text("2 namespaces are not checked yet").await;
     assert!(!window.text().await.contains("You see no release"), "{}", window.text().await);
@@ -51,8 +53,6 @@ async fn pages_share_reviews_and_say_what_is_not_checked_yet() {
     window.wait_text("1 release").await;
     window.wait("no note is left", "return !document.querySelector('.partial')").await;
     assert!(!window.text().await.contains("theirs"), "{}", window.text().await);
-    assert_eq!(tabs(&cluster, &token), [200; 8]);
-    assert_eq!((proxy.count(reviews_token), proxy.count(reviews_rights)), (1, 3));
     window.close().await;
 
     // A refused token costs one review, however often it is sent.
