@@ -21,6 +21,6 @@ pub use artifact::{allowed, digest, prefix, tags, version, webhook};
 pub use manifest::{diff, patch};
 pub use objects::{drift, identity, images, live, object, placement, size, subjects};
 pub use plan::{delegated, order, preflight, prune, recreate, stage};
-pub use process::{capacity, configuration, fair, proxy, quota, remote, replicas, zone};
-pub use release::{adopt, kept, observed};
+pub use process::{capacity, configuration, fair, kept, proxy, quota, remote, replicas, zone};
+pub use release::{adopt, observed};
 pub use run::{age, ledger, notify, outcome, schedule, verdict};

@@ -56,7 +56,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tar", &["oci/", "builder/directory.rs"]),
     ("flate2", &["oci/", "builder/directory.rs"]),
     // Releases at rest are packed.
-    ("zstd", &["oci/", "domain/release/kept/packed.rs"]),
+    ("zstd", &["oci/", "domain/process/kept/packed.rs"]),
     ("age", &["oci/"]),
     (
         "zeroize",

@@ -6,6 +6,7 @@
 pub mod capacity;
 pub mod configuration;
 pub mod fair;
+pub mod kept;
 pub mod proxy;
 pub mod quota;
 pub mod remote;

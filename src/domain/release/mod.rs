@@ -10,7 +10,6 @@ pub mod graph;
 mod guards;
 pub mod inputs;
 mod invalid;
-pub mod kept;
 mod manual;
 pub mod observed;
 mod pin;

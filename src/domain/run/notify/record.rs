@@ -266,20 +266,20 @@ mod tests {
         };
         let failed = failure("spec/team", "Failed", "a", "the answer is 503");
         let said = "Cannot notify receiver spec/team of Failed: the answer is 503";
-        check(&[], &[failed.clone()], &[said]);
-        check(&[failed.clone()], &[failed.clone()], &[]);
+        check(&[], std::slice::from_ref(&failed), &[said]);
+        check(std::slice::from_ref(&failed), std::slice::from_ref(&failed), &[]);
         check(
             &[failure("spec/team", "Failed", "a", "the receiver cannot be reached")],
-            &[failed.clone()],
+            std::slice::from_ref(&failed),
             &[],
         );
-        check(&[failed.clone()], &[], &[]);
+        check(std::slice::from_ref(&failed), &[], &[]);
         for other in [
             failure("spec/team", "Failed", "b", "m"),
             failure("spec/team", "Succeeded", "a", "m"),
             failure("spec/other", "Failed", "a", "m"),
         ] {
-            check(&[other.clone()], &[other, failed.clone()], &[said]);
+            check(std::slice::from_ref(&other), &[other.clone(), failed.clone()], &[said]);
         }
         check(&[failed], &[failure("spec/team", "", "a", "m")], &["Cannot notify receiver spec/team: m"]);
     }

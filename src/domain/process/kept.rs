@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::packed::Packed;
-use super::observed::ObservedRelease;
 use crate::api::keys;
 use crate::api::status::OwnerStatus;
 use crate::domain::identity::ReleaseId;
+use crate::domain::observed::ObservedRelease;
 use crate::domain::release::{has_begun, id_of};
 
 /// The keys of the hashes: nobody can prepare two releases with the same ones.
