@@ -187,6 +187,9 @@ async fn memory_of_two(table: &mut Table, site: &Site, count: usize) -> Measured
     let nothing = site.options().env("POD_NAME", "idle").watching(&["default"]).lease("idle").start();
     until_ready(&nothing).await;
     let replicas = [options("supercargo-a").start(), options("supercargo-b").start()];
+    for replica in &replicas {
+        until_ready(replica).await;
+    }
     let ready =
         |operator: &Operator| operator.metric("supercargo_releases{ready=\"True\"}").unwrap_or_default();
     let most = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
