@@ -16,15 +16,20 @@ use crate::reconcile::scope::signals::Signals;
 /// The pause of a release after one of its runs has crashed.
 const AFTER_CRASH: Duration = Duration::from_secs(30);
 
-/// The life of an actor.
-async fn live(shared: &Arc<SharedState>, id: &ReleaseId, latest: &Latest, signals: &Arc<Signals>) {
+/// A new actor. Not in a future: that would keep the place for its parts as long as the release exists.
+fn begin(shared: &Arc<SharedState>, id: &ReleaseId, latest: &Latest, signals: &Arc<Signals>) -> Box<Actor> {
     let mut caches = Caches::default();
     // A new release is assumed to have no inventory; the first write finds out. One that has
     // run before reads it first.
     if !latest.get().has_begun {
         caches.cluster.remember(&shared.env, id, Stored::default());
     }
-    Box::new(Actor::new(Arc::clone(shared), latest.clone(), Arc::clone(signals), caches)).live().await;
+    Box::new(Actor::new(Arc::clone(shared), latest.clone(), Arc::clone(signals), caches))
+}
+
+/// The life of an actor.
+async fn live(shared: &Arc<SharedState>, id: &ReleaseId, latest: &Latest, signals: &Arc<Signals>) {
+    begin(shared, id, latest, signals).live().await;
 }
 
 /// Waits for the end of a task; returns the words of its crash, if that is how it ends.
@@ -61,6 +66,17 @@ pub(super) async fn supervise(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// See `a_release_at_rest_is_small` of the actor.
+    #[test]
+    fn a_life_is_small() {
+        fn of_life<'a, F: Future>(
+            _: impl FnOnce(&'a Arc<SharedState>, &'a ReleaseId, &'a Latest, &'a Arc<Signals>) -> F,
+        ) -> usize {
+            size_of::<F>()
+        }
+        assert!(of_life(live) <= 1024, "{} bytes", of_life(live));
+    }
 
     #[tokio::test]
     async fn a_crash_is_caught_with_its_words() {
