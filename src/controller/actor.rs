@@ -93,10 +93,7 @@ enum Next {
 impl Actor {
     /// A new release. `caches` may have its inventory already.
     pub fn new(shared: Arc<SharedState>, latest: Latest, signals: Arc<Signals>, caches: Caches) -> Self {
-        let kept = latest.get();
-        let status = kept.open().ok().and_then(|open| open.resource.status).unwrap_or_default();
-        let (id, mailbox) = (kept.id.clone(), shared.news.mailbox(&status.notification_failures));
-        let status = LastStatus::default();
+        let (id, mailbox, status) = (latest.get().id.clone(), shared.news.mailbox(), LastStatus::default());
         let (drift, began) = (DriftMode::Correct, Instant::now());
         let (failures, waits, lingered, health_watch) = (0, 0, 0, HealthWatch::default());
         let (spec, place) = (Spec::default(), None);

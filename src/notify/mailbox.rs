@@ -52,12 +52,10 @@ enum PlaceQueue {
 }
 
 impl Mailbox {
-    /// The mailbox of a release whose status says that these receivers cannot be notified.
-    pub(super) fn of(failures: &[NotificationFailure]) -> Self {
-        let mailbox = Self::default();
+    /// The status of the release says that these receivers cannot be notified.
+    pub fn knows(&self, failures: &[NotificationFailure]) {
         let known = failures.iter().map(|one| (one.receiver.clone(), one.clone())).collect();
-        mailbox.with(|state| state.failures = known);
-        mailbox
+        self.with(|state| state.failures = known);
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {

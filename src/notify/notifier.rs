@@ -14,7 +14,6 @@ use super::mailbox::Mailbox;
 use super::own::OwnLines;
 use super::queue::WaitingNews;
 use super::view::ReleaseView;
-use crate::api::notified::NotificationFailure;
 use crate::api::status::ReleaseStatus;
 use crate::domain::notify::config::NotifyConfig;
 use crate::domain::notify::news::{News, NewsSubject};
@@ -124,9 +123,9 @@ impl Notifier {
         state.mailboxes.retain(|mailbox| mailbox.upgrade().map(ask).is_some());
     }
 
-    /// The mailbox of a release whose status says that these receivers cannot be notified.
-    pub fn mailbox(&self, failures: &[NotificationFailure]) -> Arc<Mailbox> {
-        let mailbox = Arc::new(Mailbox::of(failures));
+    /// The mailbox of a release.
+    pub fn mailbox(&self) -> Arc<Mailbox> {
+        let mailbox = Arc::new(Mailbox::default());
         let mut state = self.state();
         // The list does not grow with every release that has been.
         if state.mailboxes.len() == state.mailboxes.capacity() {

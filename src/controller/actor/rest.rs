@@ -26,7 +26,9 @@ impl Actor {
         let open = self.open_as(&kept)?;
         self.opened = Some((kept, Arc::clone(&open)));
         if self.status.is_empty() {
-            self.status = Arc::new(open.resource.status.clone().unwrap_or_default()).into();
+            let status = open.resource.status.clone().unwrap_or_default();
+            self.mailbox.knows(&status.notification_failures);
+            self.status = Arc::new(status).into();
         }
         Some(open)
     }
