@@ -1,6 +1,7 @@
 //! Persons who show a token of the cluster: who they are, as the API server says.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -54,6 +55,18 @@ enum Standing {
     Refused,
     /// Nothing.
     Unknown,
+}
+
+impl Standing {
+    /// What is known without a review, or whose token it was.
+    fn decided(self) -> ControlFlow<Option<KnownPerson>, Option<KnownPerson>> {
+        match self {
+            Self::Fresh(person) => ControlFlow::Break(Some(person)),
+            Self::Refused => ControlFlow::Break(None),
+            Self::Stale(person) => ControlFlow::Continue(Some(person)),
+            Self::Unknown => ControlFlow::Continue(None),
+        }
+    }
 }
 
 /// What is remembered of tokens: hashes of them, and for a short time.
@@ -141,11 +154,9 @@ impl TokenDoor {
     pub async fn person(&self, token: &Token) -> Result<Option<KnownPerson>, EntryRefusal> {
         let hash = token.hash();
         let standing = self.memory().standing(&hash);
-        let before = match standing {
-            Standing::Fresh(person) => return Ok(Some(person)),
-            Standing::Refused => return Ok(None),
-            Standing::Stale(person) => Some(person),
-            Standing::Unknown => None,
+        let before = match standing.decided() {
+            ControlFlow::Break(known) => return Ok(known),
+            ControlFlow::Continue(before) => before,
         };
         let reviewing = tokio::time::timeout(PATIENCE, self.review(token, hash, before.is_some()));
         match reviewing.await.unwrap_or(Err(ApiError::Timeout(PATIENCE))) {
@@ -171,11 +182,9 @@ impl TokenDoor {
         };
         // Of another statement, so that the memory is free while the API server is asked.
         let standing = self.memory().standing(&hash);
-        let before = match standing {
-            Standing::Fresh(person) => return Ok(Some(person)),
-            Standing::Refused => return Ok(None),
-            Standing::Stale(person) => Some(person),
-            Standing::Unknown => None,
+        let before = match standing.decided() {
+            ControlFlow::Break(known) => return Ok(known),
+            ControlFlow::Continue(before) => before,
         };
         // Tokens that nobody has seen before wait for each other, and not those of known persons for them. Never closed.
         let turns = if is_known { &self.turns } else { &self.strangers };
