@@ -96,9 +96,7 @@ async fn an_api_server_that_is_too_busy_for_a_list_is_asked_again_when_it_says()
         }
         let mut times = noted.lock().expect("lock");
         times.push(Instant::now());
-        let busy = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"TooManyRequests",
-            "code":429,"message":"too many requests","details":{"retryAfterSeconds":2}}"#;
-        if times.len() < 3 { Fate::Answer(429, busy.to_owned()) } else { Fate::Pass }
+        if times.len() < 3 { Fate::too_many_requests(2) } else { Fate::Pass }
     });
     install(&scene, "app").await;
     drifts(&scene, "app").await;

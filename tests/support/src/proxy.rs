@@ -84,6 +84,17 @@ pub enum Fate {
     Rewrite(String),
 }
 
+impl Fate {
+    /// Answered as by an API server that is busy, and asks for another try after so long.
+    pub fn too_many_requests(seconds: u32) -> Self {
+        let busy = format!(
+            r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"TooManyRequests",
+            "code":429,"message":"too many requests","details":{{"retryAfterSeconds":{seconds}}}}}"#
+        );
+        Self::Answer(429, busy)
+    }
+}
+
 /// When a request or its answer is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
