@@ -37,6 +37,10 @@ pub async fn prepare(options: &Options) -> Result<SharedParts, ControllerError> 
 /// # Errors
 /// Why it cannot start or continue.
 pub async fn run(options: Options, parts: SharedParts) -> Result<(), ControllerError> {
+    // First: the first process of a container gets no signal that it has not asked for, and would be
+    // killed only after the grace period of its pod.
+    let (stopping, stopped) = watch::channel(false);
+    tokio::spawn(listen(stopping.clone())?);
     let SharedParts { metrics, builder, trust } = parts;
     let session = Session::infer(Arc::clone(&metrics), options.inventories.clone()).await;
     let session = session.map_err(ControllerError::Cluster)?;
@@ -52,7 +56,6 @@ pub async fn run(options: Options, parts: SharedParts) -> Result<(), ControllerE
         concurrency = options.concurrency,
         "starting the supercargo controller"
     );
-    let (stopping, stopped) = watch::channel(false);
     let endpoints = Endpoints {
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
@@ -64,7 +67,6 @@ pub async fn run(options: Options, parts: SharedParts) -> Result<(), ControllerE
     let serving = tokio::spawn(server.serve(endpoints, until(stopped.clone())));
     let hurry = CancellationToken::new();
     let receiving = receive(&options, &session, &metrics, until(stopped.clone()), hurry.clone()).await?;
-    tokio::spawn(listen(stopping.clone())?);
 
     let news = notifier(&options, &metrics).await?;
     let work = Work {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::cli::exit;
+use crate::cli::interrupt::Interrupts;
 use crate::reconcile::scope::signals::Signals;
 
 /// Listens until it is dropped.
@@ -19,22 +20,30 @@ impl Drop for Interrupt {
 /// Stops the run at the first Ctrl-C, and the process at the second: every object
 /// is in the inventory before it is written.
 pub(super) fn listen(signals: Arc<Signals>) -> Interrupt {
+    let mut interrupts = Interrupts::receive();
     Interrupt(tokio::spawn(async move {
-        if asked_to_stop().await {
-            signals.stop();
-            if asked_to_stop().await {
-                std::process::exit(exit::INTERRUPTED.into());
-            }
-        }
+        interrupts.next().await;
+        signals.stop();
+        interrupts.next().await;
+        std::process::exit(exit::INTERRUPTED.into());
     }))
 }
 
-/// Waits for Ctrl-C or SIGTERM; `false` when neither can be received.
-async fn asked_to_stop() -> bool {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return false };
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed.is_ok(),
-        terminated = terminate.recv() => terminated.is_some(),
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::listen;
+    use crate::reconcile::scope::signals::Signals;
+
+    /// One thread: the task that listens has not run when the signal comes, as on a busy machine.
+    #[tokio::test]
+    async fn a_signal_that_comes_as_the_work_begins_stops_the_run_and_does_not_kill_the_process() {
+        let signals = Arc::new(Signals::default());
+        let _interrupt = listen(Arc::clone(&signals));
+        let itself = rustix::process::getpid();
+        rustix::process::kill_process(itself, rustix::process::Signal::TERM).expect("send a signal");
+        signals.stopped().await;
+        assert!(signals.is_stopping());
     }
 }
