@@ -58,7 +58,7 @@ pub async fn rollback(table: &mut Table) {
 }
 
 /// A Deployment whose pod is Ready at once, or is scheduled and says nothing.
-fn deployment(name: &str, pods: &str) -> String {
+pub fn deployment(name: &str, pods: &str) -> String {
     let label = match pods {
         "held" => ", testbed.supercargo.dev/pod: held",
         _ => "",

@@ -19,12 +19,15 @@ const APPLY: &str = "application/apply-patch+yaml";
 const MERGE: &str = "application/merge-patch+json";
 const JSON: &str = "application/json";
 
+/// For one request of each class, in the order of [`Class::ALL`].
+pub type FloorTimes = [Duration; Class::ALL.len()];
+
 /// What each kind of request takes, with two cores that do nothing else.
 pub struct Floor {
     /// The servers, with these releases.
     pub site: Site,
-    /// For one request of each class, in the order of [`Class::ALL`].
-    pub times: [Duration; Class::ALL.len()],
+    /// What they take.
+    pub times: FloorTimes,
 }
 
 /// How many requests of each class a release needs to become Ready, in the order of [`Class::ALL`].

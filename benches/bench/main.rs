@@ -32,6 +32,7 @@ mod simulate;
 mod site;
 mod table;
 mod verdict;
+mod waiting;
 
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ const GROUPS: &[Group] = &[
     ("rollback", |table| on(delivery::rollback(table))),
     ("approval-1000", |table| on(delivery::wait_for_approval(table))),
     ("window-1000", |table| on(delivery::wait_for_window(table))),
+    ("waiting-1000", |table| on(waiting::measure(table))),
     ("plan-1000", |table| on(delivery::plan(table))),
     ("depends", |table| on(depends::measure(table))),
     ("many-100", |table| on(many::hundred(table, steady()))),

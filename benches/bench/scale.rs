@@ -6,10 +6,11 @@ use kube::api::{Api, ListParams};
 use supercargo::api::release::OCIArtifactRelease;
 use supercargo::domain::observed::ObservedRelease;
 
+use super::floor::{self, FloorTimes};
 use super::simulate::{Costs, MemoryModel, fit, report};
 use super::site::APPS;
 use super::table::Table;
-use super::{floor, many, on};
+use super::{many, on};
 
 /// The run that the costs of the model are taken from.
 const SMALL: usize = 1000;
@@ -24,13 +25,25 @@ pub fn measure(table: &mut Table, steady_for: Duration) {
     on(async {
         let floor = floor::measure(table, SMALL).await;
         let listed = listed(&floor.site.client).await;
-        let costs = Costs { requests: floor.times.map(|time| time * CORES), ..listed };
+        let small_floor = floor.times;
         drop(floor);
+        let large_floor = floor::measure(table, LARGE).await.times;
+        let costs = grown(listed, small_floor, large_floor);
         let small = many::scale(table, SMALL, WAVE, Duration::from_secs(1)).await;
         let large = many::scale(table, LARGE, WAVE, steady_for).await;
         let memory = MemoryModel::fit(&small);
         tokio::task::block_in_place(|| report(table, &fit(costs, &small), &memory, &large));
     });
+}
+
+/// What requests cost, and how that grows with the number of releases: a floor is a mean over its whole run, and at its
+/// middle half of its releases were there.
+fn grown(costs: Costs, small: FloorTimes, large: FloorTimes) -> Costs {
+    let releases = u32::try_from(LARGE - SMALL).unwrap_or(u32::MAX) / 2;
+    let half = u32::try_from(SMALL / 2).unwrap_or(u32::MAX);
+    let growth: FloorTimes = std::array::from_fn(|at| large[at].saturating_sub(small[at]) * CORES / releases);
+    let requests = std::array::from_fn(|at| (small[at] * CORES).saturating_sub(growth[at] * half));
+    Costs { requests, growth, ..costs }
 }
 
 /// What a release costs in a list: the API server, and the operator.

@@ -55,6 +55,9 @@ impl Class {
 pub struct Costs {
     /// Of the API server and etcd, for a request of each class, in the order of [`Class::ALL`].
     pub requests: [Duration; Class::ALL.len()],
+    /// What each of them costs more for each release that is applied already. The API server looks at all Services
+    /// when it allocates the address of one, and its controllers at all of a namespace.
+    pub growth: [Duration; Class::ALL.len()],
     /// Of the API server, for a change that it tells one watcher of.
     pub told: Duration,
     /// Of the API server and the replica, for one release of a list.
@@ -70,10 +73,10 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// Of a request.
-    pub fn of(&self, class: Class) -> Duration {
-        let at = Class::ALL.iter().position(|known| *known == class);
-        at.and_then(|at| self.requests.get(at)).copied().unwrap_or_default()
+    /// Of a request, when so many releases are applied.
+    pub fn of(&self, class: Class, applied: usize) -> Duration {
+        let at = Class::ALL.iter().position(|known| *known == class).unwrap_or_default();
+        self.requests[at] + self.growth[at] * u32::try_from(applied).unwrap_or(u32::MAX)
     }
 }
 
@@ -127,10 +130,10 @@ impl Servers {
         Servers { cores, registry, costs, watchers: Cell::default() }
     }
 
-    /// Answers a request. Its watchers hear of it later, which costs the server.
-    pub async fn answer(&self, class: Class) {
+    /// Answers a request when so many releases are applied. Its watchers hear of it later, which costs the server.
+    pub async fn answer(&self, class: Class, applied: usize) {
         let told =
             if class.is_of_a_release() { self.costs.told * self.watchers.get() } else { Duration::ZERO };
-        self.cores.work(self.costs.of(class) + told).await;
+        self.cores.work(self.costs.of(class, applied) + told).await;
     }
 }

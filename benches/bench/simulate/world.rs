@@ -177,7 +177,7 @@ impl World {
                     if n >= world.releases.len() {
                         return;
                     }
-                    world.servers.answer(Class::Release).await;
+                    world.servers.answer(Class::Release, world.applied.get()).await;
                     world.changed(n, None);
                 }
             });
@@ -265,7 +265,7 @@ impl World {
 
     async fn request(&self, worker: &Worker, namespace: &str, class: Class) {
         let share = worker.gate.enter(namespace, 1).await;
-        self.servers.answer(class).await;
+        self.servers.answer(class, self.applied.get()).await;
         drop(share);
     }
 
