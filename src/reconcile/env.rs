@@ -148,8 +148,12 @@ impl Env {
     }
 
     /// The identity that handles a release's objects and Secrets. In another cluster, a release
-    /// without an account is the kubeconfig's user.
+    /// without an account is the kubeconfig's user. A person has the person's own rights in the own
+    /// cluster; the account of the release is only a part of what is applied.
     pub fn identity(&self, release: &Release) -> Identity {
+        if *self.session.identity() == Identity::User && release.kube_config.is_none() {
+            return Identity::User;
+        }
         match release.service_account.as_ref().or(self.default_service_account.as_ref()) {
             Some(name) => {
                 Identity::ServiceAccount { namespace: release.id.namespace.clone(), name: name.clone() }

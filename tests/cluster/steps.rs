@@ -9,6 +9,7 @@ use supercargo_testbed::proxy::{Moment, Seen};
 use supercargo_testbed::{Bed, Profiles, Proxy, story};
 
 use crate::scene::{Scene, annotated, config_map, message, text};
+use crate::shell::Shell;
 
 const PROFILES: Profiles = Profiles::First("what a step does does not depend on rights");
 
@@ -457,4 +458,34 @@ async fn killed_at_each_write_no_step_runs_twice() {
             assert_eq!(record(&release, &job)["outcome"], "Succeeded", "{release:#}");
         }
     }
+}
+
+/// The key of a revision depends on the account, which a person does not use.
+#[story]
+async fn a_diff_of_a_release_with_an_account_shows_no_step_that_has_run() {
+    let scene = Scene::begin("steps-diff").await;
+    let namespace = scene.namespace().to_owned();
+    scene.story.kubectl(&["create", "serviceaccount", "author"], "");
+    let account = format!("--serviceaccount={namespace}:author");
+    scene.story.kubectl(&["create", "rolebinding", "author", "--clusterrole=admin", &account], "");
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2}\n";
+    let yaml =
+        config_map("a", "one") + secret + &step("before", "first", "", "") + &step("after", "last", "", "");
+    scene.install("app", &yaml, json!({"serviceAccountName": "author"})).await;
+    let person = Shell::admin(&scene.story);
+    let said = person.run(&["diff", "release", "app"]);
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (0, "", ""), "{said:?}");
+    // With the person's own rights, which the account's are not.
+    scene.change("app", json!({"suspend": true}));
+    scene.wait_reason("app", "Drifted", "Unknown", "Suspended").await;
+    let mark = scene.story.bed().audit().mark();
+    scene.patch("v1", "configmaps", "a", json!({"data": {"key": "by hand"}}));
+    let reader = "[{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [get]}, \
+        {apiGroups: [''], resources: [configmaps, secrets, namespaces], verbs: [get]}]";
+    let said = Shell::with_rights(&scene.story, "steps-reader", reader).run(&["diff", "release", "app"]);
+    assert!(said.code == 2 && said.err.contains("cannot"), "{said:?}");
+    let user = format!("system:serviceaccount:{namespace}:author");
+    let dry =
+        scene.story.bed().audit().since(mark, &user).iter().any(|request| request.uri.contains("dryRun=All"));
+    assert!(!dry, "nothing is asked as the account");
 }

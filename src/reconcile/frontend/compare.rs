@@ -152,11 +152,6 @@ fn wanted(release: Value, to: Option<&str>) -> Result<(Release, Vec<StepStatus>)
     let broken = |why: String| CompareError::Invalid(broken(&id, &why));
     let mut resource: OCIArtifactRelease =
         serde_json::from_value(release).map_err(|error| broken(error.to_string()))?;
-    // In another cluster, what the person may read and the account may not would be sent to a server that the
-    // author of the release has chosen.
-    if resource.spec.kube_config.is_none() {
-        resource.spec.service_account_name = None;
-    }
     if let Some(to) = to {
         resource.metadata.annotations.get_or_insert_default().remove(keys::PIN);
         let (tag, digest) = match to.starts_with("sha256:") {
