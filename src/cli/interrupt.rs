@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM, as a command line sees them.
 
+use futures::FutureExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::CliError;
@@ -20,12 +21,14 @@ impl Interrupts {
         }
     }
 
-    /// Waits for the next one; several that came together are one.
+    /// Waits for the next one; several that came together are one, also of both kinds.
     pub(super) async fn next(&mut self) {
         tokio::select! {
             () = received(self.pressed.as_mut()) => {}
             () = received(self.terminated.as_mut()) => {}
         }
+        let _ = received(self.pressed.as_mut()).now_or_never();
+        let _ = received(self.terminated.as_mut()).now_or_never();
     }
 }
 

@@ -42,7 +42,11 @@ pub async fn run(options: Options, parts: SharedParts) -> Result<(), ControllerE
     let (stopping, stopped) = watch::channel(false);
     tokio::spawn(listen(stopping.clone())?);
     let SharedParts { metrics, builder, trust } = parts;
-    let session = Session::infer(Arc::clone(&metrics), options.inventories.clone()).await;
+    let session = tokio::select! {
+        session = Session::infer(Arc::clone(&metrics), options.inventories.clone()) => session,
+        // A program that gets credentials may take long.
+        () = until(stopped.clone()) => return Ok(()),
+    };
     let session = session.map_err(ControllerError::Cluster)?;
     let readiness = Readiness::default();
     let server = Server::bind(Port::Metrics, &options.metrics_addr).await.map_err(ControllerError::Server)?;
