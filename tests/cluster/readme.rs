@@ -20,6 +20,9 @@ const PROFILES: Profiles = Profiles::First("its operator has the rights that the
 /// The registry of the chart, and that of the reader.
 const CHARTS: &str = "oci://ghcr.io/supercargo-dev/charts";
 const READERS: &str = "ghcr.io/acme";
+/// Where the sample is fetched from: the files of the newest version.
+const FILES: &str =
+    "curl -fsSL --remote-name-all https://raw.githubusercontent.com/supercargo-dev/supercargo/main/";
 const HOME: &str = "supercargo-system";
 const PICTURE: &str = "docs/images/terminal.svg";
 
@@ -36,10 +39,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Types a command in a directory with the sample; both streams, as a terminal shows them.
+    /// Types a command in an empty directory; both streams, as a terminal shows them.
     fn run(&self, command: &str) -> String {
         let host = self.registry.host();
         let command = command.replace(CHARTS, &format!("oci://{host}/charts"));
+        // Nothing here is on the Internet: the same files, of this version.
+        let command = command.replace(FILES, &format!("cp --target-directory=. {}/", repository().display()));
         // The bed's registry has no certificate.
         let command = match command.starts_with("helm ") {
             true => format!("{command} --plain-http"),
@@ -114,12 +119,6 @@ async fn the_readme_works_as_it_is_typed() {
     let helms = Tools::helm().path("helm").parent().expect("a directory");
     let ours = Path::new(BINARY).parent().expect("a directory");
     let path = format!("{}:{}:{}:/usr/bin:/bin", ours.display(), tools.display(), helms.display());
-    let copied = Command::new("cp")
-        .args(["-r", "--parents", "config/samples/hello"])
-        .arg(&directory)
-        .current_dir(repository())
-        .status();
-    assert!(copied.expect("run cp").success());
     let reader = Reader { bed: &bed, registry: &registry, directory, path };
 
     let page = fs::read_to_string(repository().join("README.md")).expect("read the page");
