@@ -60,7 +60,8 @@ pub async fn measure(table: &mut Table, count: usize) -> Floor {
     floor
 }
 
-async fn send(site: &Site, class: Class, round: u32, count: usize) {
+/// Sends one request of a class for each of so many releases.
+pub async fn send(site: &Site, class: Class, round: u32, count: usize) {
     let requests = (0..count).map(|n| {
         let request = request(class, round, n);
         let client = site.client.clone();

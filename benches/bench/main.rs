@@ -22,6 +22,7 @@ mod identities;
 mod idle;
 mod many;
 mod one;
+mod page;
 mod pods;
 mod publish;
 mod reaction;
@@ -56,6 +57,7 @@ const GROUPS: &[Group] = &[
     ("many-500", |table| on(many::five_hundred(table))),
     ("many-1000", |table| on(many::thousand(table))),
     ("scale", |table| scale::measure(table, steady())),
+    ("page", |table| on(page::measure(table))),
     ("one-1000", |table| on(one::measure(table))),
     ("identities", |table| on(identities::measure(table))),
     ("clusters", |table| on(remote::measure(table))),

@@ -24,7 +24,7 @@ const SETTLED: Duration = Duration::from_secs(12);
 /// 100 of them: created, upgraded, at rest.
 pub async fn hundred(table: &mut Table, steady_for: Duration) {
     let (site, operator, releases) = create(table, 100, HOUR).await;
-    upgrade(table, &site, &operator, &releases, 100).await;
+    upgrade(table, &site, &operator, &releases, (100, 100)).await;
     steady(table, &site, &operator, &releases, 100, steady_for).await;
 }
 
@@ -45,7 +45,7 @@ pub async fn scale(table: &mut Table, count: usize, wave: usize, steady_for: Dur
     let (site, operator, releases) = create(table, count, "10m").await;
     let created = table.last();
     rest(table, &site, &operator, count, steady_for).await;
-    upgrade(table, &site, &operator, &releases, wave).await;
+    upgrade(table, &site, &operator, &releases, (wave, count)).await;
     let alone = restart(table, &site, operator, count).await;
     let restarted = table.last();
     let memory = MeasuredMemory { alone, ..memory_of_two(table, &site, count).await };
@@ -100,7 +100,13 @@ fn scrape(table: &mut Table, operator: &Operator, count: usize) {
     });
 }
 
-async fn upgrade(table: &mut Table, site: &Site, operator: &Operator, releases: &Releases, count: usize) {
+async fn upgrade(
+    table: &mut Table,
+    site: &Site,
+    operator: &Operator,
+    releases: &Releases,
+    (count, all): (usize, usize),
+) {
     // Nobody looks before being asked to: the interval is an hour.
     Pusher::new(&site.registry.host()).push_apps(count, TAG, |n| small_app(n, "second")).await;
     let meter = site.meter(operator);
@@ -109,8 +115,9 @@ async fn upgrade(table: &mut Table, site: &Site, operator: &Operator, releases: 
     releases.wait("all upgraded", |all| all.values().filter(|seen| is_upgraded(seen)).count() == count).await;
     let wall = meter.start.elapsed();
     tokio::time::sleep(AFTER).await;
+    let which = if count == all { count.to_string() } else { format!("{count} of {all}") };
     table.add(
-        meter.row_after(&format!("{count} releases upgraded at once, one object changed in each"), wall),
+        meter.row_after(&format!("{which} releases upgraded at once, one object changed in each"), wall),
     );
 }
 
@@ -211,5 +218,5 @@ async fn memory_of_two(table: &mut Table, site: &Site, count: usize) -> Measured
         note: format!("{:.0} MiB each; {:.0} MiB without releases", mib(shared), mib(idle)),
         ..Row::default()
     });
-    MeasuredMemory { idle, alone: 0, shared }
+    MeasuredMemory { alone: 0, shared }
 }

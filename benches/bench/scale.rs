@@ -7,7 +7,7 @@ use supercargo::api::release::OCIArtifactRelease;
 use supercargo::domain::observed::ObservedRelease;
 
 use super::floor::{self, FloorTimes};
-use super::simulate::{Costs, MemoryModel, fit, report};
+use super::simulate::{Costs, fit, report};
 use super::site::APPS;
 use super::table::Table;
 use super::{many, on};
@@ -31,8 +31,7 @@ pub fn measure(table: &mut Table, steady_for: Duration) {
         let costs = grown(listed, small_floor, large_floor);
         let small = many::scale(table, SMALL, WAVE, Duration::from_secs(1)).await;
         let large = many::scale(table, LARGE, WAVE, steady_for).await;
-        let memory = MemoryModel::fit(&small);
-        tokio::task::block_in_place(|| report(table, &fit(costs, &small), &memory, &large));
+        tokio::task::block_in_place(|| report(table, &fit(costs, &small), (&small, &large)));
     });
 }
 

@@ -66,34 +66,36 @@ pub struct Measured {
 /// What was resident at rest, in KiB.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeasuredMemory {
-    /// Of a replica without releases.
-    pub idle: u64,
     /// Of one replica with all of them.
     pub alone: u64,
     /// Of each of two that share them.
     pub shared: u64,
 }
 
-/// What a replica has resident at rest, in KiB: it knows all releases, and works on some.
+/// What a replica has resident at rest, in KiB: it knows all releases, and works on some. What it takes before is more than
+/// what a replica without releases takes: connections, and what the allocator keeps of the first runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MemoryModel {
-    idle: f64,
+    base: f64,
     known: f64,
     worked: f64,
 }
 
 impl MemoryModel {
-    /// From what was measured.
-    pub fn fit(small: &Measured) -> Self {
-        let (releases, memory) = (count(small.releases), small.memory);
-        let [idle, alone, shared] = [memory.idle, memory.alone, memory.shared].map(kib);
-        let worked = 2.0 * (alone - shared) / releases;
-        Self { idle, worked, known: (alone - idle) / releases - worked }
+    /// From one replica with all releases of each run, and from the two that share those of the large one. Those that share
+    /// the small one are left, for the error.
+    pub fn fit(small: &Measured, large: &Measured) -> Self {
+        let [few, many] = [small.releases, large.releases].map(count);
+        let [alone_few, alone, shared] =
+            [small.memory.alone, large.memory.alone, large.memory.shared].map(kib);
+        let each = (alone - alone_few) / (many - few);
+        let worked = 2.0 * (alone - shared) / many;
+        Self { base: alone - many * each, worked, known: each - worked }
     }
 
     /// Of the largest share.
     pub fn of(&self, releases: usize, replicas: usize) -> f64 {
-        self.idle + self.known * count(releases) + self.worked * count(releases.div_ceil(replicas))
+        self.base + self.known * count(releases) + self.worked * count(releases.div_ceil(replicas))
     }
 }
 
@@ -118,7 +120,8 @@ pub fn fit(mut costs: Costs, small: &Measured) -> Costs {
 }
 
 /// Adds the rows of the model: its error for a large run that was measured, and what does not fit here.
-pub fn report(table: &mut Table, costs: &Costs, memory: &MemoryModel, large: &Measured) {
+pub fn report(table: &mut Table, costs: &Costs, (small, large): (&Measured, &Measured)) {
+    let memory = MemoryModel::fit(small, large);
     let found = predict(Plan::here(large.releases), costs);
     let error = |what: &str, model: Duration, measured: Duration| Row {
         work: format!("model: {} releases, {what}", large.releases),
@@ -128,14 +131,14 @@ pub fn report(table: &mut Table, costs: &Costs, memory: &MemoryModel, large: &Me
     };
     table.add(error("created → all Ready", found.created, large.created));
     table.add(error("restart → all confirmed", found.restarted, large.restarted));
-    let (resident, alone) = (memory.of(large.releases, 1), kib(large.memory.alone));
+    let (resident, shared) = (memory.of(small.releases, 2), kib(small.memory.shared));
     table.add(Row {
-        work: format!("model: {} releases, memory of one replica at rest", large.releases),
+        work: format!("model: {} releases on two replicas, memory of each at rest", small.releases),
         note: format!(
             "{:.0} MiB; measured {:.0} MiB: {:+.0} %",
             resident / 1024.0,
-            alone / 1024.0,
-            (resident / alone - 1.0) * 100.0
+            shared / 1024.0,
+            (resident / shared - 1.0) * 100.0
         ),
         ..Row::default()
     });
