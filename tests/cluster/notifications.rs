@@ -1,6 +1,7 @@
 //! What receivers of notifications are told: once, whatever happens on the way.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};
@@ -362,6 +363,45 @@ async fn each_chat_gets_its_format_and_no_formatting_of_others() {
             }
         }
     }
+}
+
+#[story]
+async fn a_receiver_gets_its_own_text_and_no_more_requests_than_it_takes() {
+    let (team, events_of) = (Inbox::start(), Inbox::start());
+    let template = "{{{severity}}} *{namespace}/{name}* {outcome}: {message}";
+    let mut slow = slack(&team);
+    (slow["template"], slow["group"], slow["perMinute"]) = (json!(template), json!("0s"), json!(60));
+    let mut paced = events(&events_of);
+    paced["perMinute"] = json!(60);
+    let scene = scene("notify-pace", &config(&[slow, paced])).await.start();
+    // The braces of a publisher are no fields, and its stars are no formatting; those of the template are.
+    let hostile = "---\napiVersion: v1\nkind: '*{digest}*<!channel>'\nmetadata: {name: a}\n";
+    for name in ["a", "b", "c"] {
+        scene.push(name, "1", hostile);
+        scene.create(name, json!({"url": scene.url(name), "interval": "1h"}));
+    }
+    for name in ["a", "b", "c"] {
+        for receiver in ["team", "events"] {
+            wait_recorded(&scene, name, receiver, "Failed").await;
+        }
+    }
+    for inbox in [&team, &events_of] {
+        let letters = inbox.taken();
+        assert!(letters.len() > 1, "they come one after another");
+        for pair in letters.windows(2) {
+            let between = pair[1].at - pair[0].at;
+            // The receiver reads a little later than the operator writes.
+            assert!(between > Duration::from_millis(800), "{between:?}");
+        }
+    }
+    let texts: Vec<String> = team
+        .taken()
+        .iter()
+        .map(|letter| letter.json()["text"].as_str().expect("a text").to_owned())
+        .collect();
+    let begin = format!("{{error}} *{}/a* Failed: ", scene.namespace());
+    let text = texts.iter().find_map(|text| text.split_once(&begin)).expect(&texts.join("\n")).1;
+    assert!(text.contains("{digest}") && !text.contains("<!channel>"), "{text}");
 }
 
 #[story]

@@ -190,6 +190,7 @@ mod tests {
     use super::*;
     use crate::ui::cure::AdviceBook;
     use crate::ui::entry::viewer::Place;
+    use crate::ui::view::fleet::{self, TimeSpan};
     use crate::ui::view::{frame, wrong};
 
     /// The most bytes of a page with its style and script.
@@ -208,6 +209,9 @@ mod tests {
                     "resourceVersion": n.to_string(), "creationTimestamp": "2026-01-01T00:00:00Z"},
                 "spec": {"url": format!("oci://registry.example.com/team/service-{n:05}")},
                 "status": {"lastAppliedRevision": revision, "lastAttemptedRevision": format!("2{revision}"),
+                    "history": [{"revision": revision, "digest": format!("sha256:{}", "a1".repeat(32)), "outcome": "Failed",
+                        "appliedAt": "2026-01-01T00:00:00Z", "changes": {"created": 1, "configured": 0,
+                        "unchanged": 0, "pruned": 0, "failed": 0}}],
                     "conditions": [{"type": "Ready", "status": ready, "reason": reason,
                         "lastTransitionTime": "2026-01-01T00:00:00Z", "message": "a long message about objects. ".repeat(20)}]}}))
         };
@@ -230,6 +234,8 @@ mod tests {
         check(view(&rows, &Query::parse("q=service-09999")), "1 of 10,000 releases");
         check(wrong::view(&rows, &AdviceBook::default(), 0), "1,429 of 10,000 releases need attention");
         check(wrong::view(&rows, &AdviceBook::default(), 57), "Page 58 of 58");
+        let now = "2026-01-01T06:00:00Z".parse().expect("a time");
+        check(fleet::view(&rows, TimeSpan::Week, now), "10,000");
     }
 
     #[test]

@@ -20,6 +20,7 @@ const PROFILES: Profiles = Profiles::First("who reaches which port does not depe
 const METRICS: u16 = 8080;
 const PROBES: u16 = 8081;
 const WEBHOOK: u16 = 9292;
+const PAGE: u16 = 9494;
 const API: u16 = 6443;
 const REGISTRY: u16 = 5000;
 /// What nobody has to reach.
@@ -105,9 +106,11 @@ fn accepted(story: &Story<'_>, policy: &Value) -> Value {
 /// With what the policy has to allow, the API server and the registry by their addresses.
 const VALUES: &str = "
 webhook: {enabled: true, secret: receivers}
+ui: {enabled: true, anonymous: true}
 networkPolicy:
   metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
   webhookFrom: [{ipBlock: {cidr: 192.0.2.0/24}}]
+  uiFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: apps}}}]
   egress:
     enabled: true
     rules:
@@ -134,6 +137,8 @@ fn start(story: &Story<'_>, place: &Place, resolv_conf: &str) -> supercargo_test
         .argument(&format!("--health-addr=0.0.0.0:{PROBES}"))
         .argument(&format!("--webhook-addr=0.0.0.0:{WEBHOOK}"))
         .argument(&format!("--webhook-config={}", receivers.display()))
+        .argument(&format!("--ui-addr=0.0.0.0:{PAGE}"))
+        .argument("--ui-anonymous")
         .start()
 }
 
@@ -175,7 +180,7 @@ async fn the_policy_lets_through_what_the_operator_needs_and_nothing_else() {
 
     let Place { operator: own, api, registry: allowed, elsewhere, dns, .. } = &place;
     let Place { monitoring, neighbour, tenant, sender, metadata, .. } = &place;
-    let attempts: [Attempt<'_>; 25] = [
+    let attempts: [Attempt<'_>; 29] = [
         (monitoring, own, METRICS, true),
         (neighbour, own, METRICS, false),
         (tenant, own, METRICS, false),
@@ -184,6 +189,11 @@ async fn the_policy_lets_through_what_the_operator_needs_and_nothing_else() {
         (monitoring, own, WEBHOOK, false),
         (neighbour, own, WEBHOOK, false),
         (tenant, own, WEBHOOK, false),
+        // A page without a sign-in, for the namespace of a proxy.
+        (tenant, own, PAGE, true),
+        (monitoring, own, PAGE, false),
+        (neighbour, own, PAGE, false),
+        (sender, own, PAGE, false),
         (monitoring, own, PROBES, false),
         (tenant, own, PROBES, false),
         (sender, own, PROBES, false),

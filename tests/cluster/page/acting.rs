@@ -18,12 +18,19 @@ async fn what_is_requested_on_the_page_is_done_once_it_is_confirmed_and_names_th
     let ui = of_admin(&scene.story);
     let window = Window::entered(&ui).await;
     let page = format!("{}/release/{}/app", ui.origin(), scene.namespace());
+    changes(&scene, &window, &page, "").await;
+    window.close().await;
+}
+
+/// Suspends, resumes, reconciles and takes back the release `app`, whose revisions are 1 and 2. The events begin with the
+/// name of the person.
+pub async fn changes(scene: &Scene<'_>, window: &Window, page: &str, person: &str) {
     let suspended = async |expected: bool| {
         scene.wait_field(RELEASES.0, RELEASES.1, "app", "/spec/suspend", &Value::Bool(expected)).await;
     };
 
     // Suspend: nothing happens before it is confirmed.
-    window.goto(&page).await;
+    window.goto(page).await;
     window.click(".actions a[href$='do=suspend']").await;
     window.wait_text("Suspend?").await;
     window.wait_text("supercargo suspend release app").await;
@@ -33,7 +40,7 @@ async fn what_is_requested_on_the_page_is_done_once_it_is_confirmed_and_names_th
     window.wait_text("Suspended.").await;
     suspended(true).await;
     let note = scene.wait_event("app", "Requested", &["suspended the release"]).await;
-    assert!(!note.starts_with("a person"), "{note}");
+    assert!(!note.starts_with("a person") && note.starts_with(person), "{note}");
     assert!(!window.address().await.contains("token"), "{}", window.address().await);
     window.wait("the page says so", "return !!document.querySelector('.state .badge.suspended')").await;
 
@@ -56,7 +63,7 @@ async fn what_is_requested_on_the_page_is_done_once_it_is_confirmed_and_names_th
     scene.story.wait_for("the run is over", handled).await;
 
     // Back to the first revision, with a reason.
-    window.goto(&page).await;
+    window.goto(page).await;
     window.wait_text("Roll back").await;
     window.click("a[href*='do=rollback']").await;
     window.type_into("#reason", "orders are lost").await;
@@ -66,27 +73,27 @@ async fn what_is_requested_on_the_page_is_done_once_it_is_confirmed_and_names_th
     let release = scene.story.release("app").await.expect("the release");
     assert_eq!(text(&release, "/metadata/annotations/supercargo.dev~1pin-reason"), "orders are lost");
     scene.wait_event("app", "Requested", &["pinned the release to 1@"]).await;
-    window.close().await;
 }
 
 /// API version and plural name of releases.
 const RELEASES: (&str, &str) = ("supercargo.dev/v1alpha1", "ociartifactreleases");
+
+/// The plan of the release `app` that waits for a person, once it is another one.
+pub async fn plan(scene: &Scene<'_>, not: &str) -> String {
+    let waits = async || {
+        let release = scene.story.release("app").await?;
+        let hash = text(&release, "/status/plan/hash");
+        (!hash.is_empty() && hash != not).then_some(hash)
+    };
+    scene.story.wait_for("a plan waits", waits).await
+}
 
 #[story]
 async fn a_plan_is_approved_on_the_page_and_only_the_one_that_was_read() {
     let scene = Scene::begin("page-approve").await;
     scene.push("app", "1", &config_map("a", "one"));
     scene.create("app", json!({"approval": "Manual", "interval": "1h"}));
-    let plan = async |not: &str| {
-        let not = not.to_owned();
-        let waits = async || {
-            let release = scene.story.release("app").await?;
-            let hash = text(&release, "/status/plan/hash");
-            (!hash.is_empty() && hash != not).then_some(hash)
-        };
-        scene.story.wait_for("a plan waits", waits).await
-    };
-    let first = plan("").await;
+    let first = plan(&scene, "").await;
     let ui = of_admin(&scene.story);
     let window = Window::entered(&ui).await;
     window.goto(&format!("{}/release/{}/app", ui.origin(), scene.namespace())).await;
@@ -95,7 +102,7 @@ async fn a_plan_is_approved_on_the_page_and_only_the_one_that_was_read() {
     window.wait_text("Approve this plan?").await;
     // Another plan comes while the person reads.
     scene.upgrade("app", "2", &config_map("a", "two"));
-    let second = plan(&first).await;
+    let second = plan(&scene, &first).await;
     window.click("button.primary").await;
     window.wait_text("Nothing was changed").await;
     window.wait_text(&format!("has plan {second}, not {first}")).await;

@@ -71,6 +71,7 @@ async fn axe_finds_nothing_on_any_view_in_light_and_dark() {
             window.goto(&format!("{}{path}", ui.origin())).await;
             let wide = window.run("return document.documentElement.scrollWidth > innerWidth").await;
             assert_eq!(wide, false, "{path}");
+            assert_eq!(window.violations().await, Vec::<String>::new(), "{scheme} {path}, narrow");
             window.picture(&format!("{view}-{scheme}-small")).await;
         }
         window.close().await;

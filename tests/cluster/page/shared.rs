@@ -4,6 +4,7 @@ use serde_json::json;
 use supercargo_testbed::fetch::{Answer, Trust, send};
 use supercargo_testbed::{Profiles, Proxy, Story, ports, story};
 
+use super::acting::{changes, plan};
 use super::window::Window;
 use crate::scene::{Scene, config_map, release};
 
@@ -145,6 +146,38 @@ async fn a_person_with_a_token_sees_and_changes_what_their_rights_allow() {
     assert_eq!(window.violations().await, Vec::<String>::new());
     window.close().await;
     assert!(!scene.operator.log().contains(&token), "a token is in the log");
+}
+
+#[story]
+async fn a_person_with_a_token_does_on_the_page_of_the_operator_what_the_rights_allow() {
+    let cluster = Cluster::begin("page-shared-act", &[]).await;
+    let scene = &cluster.scene;
+    let window = cluster.signed_in(&cluster.token("amara", &format!("{READ}, {ACT}"))).await;
+    let page = format!("{}/release/{}/app", cluster.page, scene.namespace());
+    // A plan waits: it is what needs a person first, and the page shows what it would do.
+    scene.change("app", json!({"approval": "Manual"}));
+    scene.upgrade("app", "2", &config_map("a", "two"));
+    let hash = plan(scene, "").await;
+    window.goto(&cluster.page).await;
+    window.wait_text("Needs approval").await;
+    window.goto(&page).await;
+    window.wait_text(&format!("--hash {hash}")).await;
+    window.click("a[href*='do=approve']").await;
+    window.click("button.primary").await;
+    window.wait_text("Plan approved.").await;
+    scene.wait_data("a", "two").await;
+    let note = scene.wait_event("app", "Requested", &["approved plan", &hash]).await;
+    assert!(note.starts_with(&cluster.user("amara")), "{note}");
+    scene.change("app", json!({"approval": "Automatic"}));
+    scene.story.wait_ready("app", "2@").await;
+    changes(scene, &window, &page, &cluster.user("amara")).await;
+    // Its objects and its events are read with the token.
+    window.goto(&page).await;
+    window.wait_text("1 object, all healthy").await;
+    window.wait_text(&format!("ConfigMap\n{}/a", scene.namespace())).await;
+    window.wait_text("pinned the release to 1@").await;
+    assert_eq!(window.violations().await, Vec::<String>::new());
+    window.close().await;
 }
 
 #[story]

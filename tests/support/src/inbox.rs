@@ -23,6 +23,8 @@ pub struct Letter {
     pub body: String,
     /// The status that it was answered with; 0 without an answer.
     pub status: u16,
+    /// When all of it was there.
+    pub at: std::time::Instant,
 }
 
 impl Letter {
@@ -165,7 +167,8 @@ fn serve(stream: impl Read + Write, keep: &Mutex<State>) -> std::io::Result<()> 
             let reply = state.replies.pop_front().or_else(|| state.always.clone());
             let reply = reply.unwrap_or_else(|| Reply::Status(200, Vec::new()));
             let status = if let Reply::Status(status, _) = &reply { *status } else { 0 };
-            state.letters.push(Letter { line, headers, body, status });
+            let at = std::time::Instant::now();
+            state.letters.push(Letter { line, headers, body, status, at });
             reply
         };
         let out = stream.get_mut();
