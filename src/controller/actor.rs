@@ -170,7 +170,7 @@ impl Actor {
         async {
             self.began = Instant::now();
             let next = match seen.resource.metadata.deletion_timestamp {
-                Some(_) => self.end(&seen).await,
+                Some(_) => Box::pin(self.end(&seen)).await,
                 None => self.reconcile(&seen, trigger).await,
             };
             self.shared.env.metrics.phase(Phase::Total, self.began.elapsed());
@@ -189,11 +189,11 @@ impl Actor {
         };
         let parsed = match read {
             Ok(parsed) => parsed,
-            Err(error) => return self.refuse(seen, &error).await,
+            Err(error) => return Box::pin(self.refuse(seen, &error)).await,
         };
         let release = Arc::clone(&parsed.release);
         self.drift = release.drift;
-        if let Err(error) = self.add_finalizer(&seen.resource).await {
+        if let Err(error) = Box::pin(self.add_finalizer(&seen.resource)).await {
             if error.is_not_found() {
                 return Next::Wait(None);
             }
@@ -209,7 +209,7 @@ impl Actor {
         let judged = status.quarantine.clone();
         self.status = status.into();
         let release = complete.map_or(release, Arc::new);
-        let written = self.report(&release, &outcome).await;
+        let written = Box::pin(self.report(&release, &outcome)).await;
         let quarantine = &self.status.open().quarantine;
         let has_judged = *quarantine != judged && !quarantine.is_empty();
         if outcome.verdict == Verdict::Superseded || has_judged {
@@ -342,7 +342,7 @@ impl Actor {
         self.health_watch.end();
         let release = match seen.parse_leniently() {
             Ok(release) => release,
-            Err(error) => return self.refuse(seen, &error).await,
+            Err(error) => return Box::pin(self.refuse(seen, &error)).await,
         };
         let (shared, trigger) = (Arc::clone(&self.shared), Trigger::Full);
         let (status, place) = (Arc::clone(self.status.open()), self.place.take());
@@ -386,5 +386,14 @@ mod tests {
     fn a_release_at_rest_is_small() {
         let (waits, keeps) = (of_future(Actor::live), size_of::<Actor>());
         assert!(waits <= 1024 && keeps <= 2048, "{waits} and {keeps} bytes");
+    }
+
+    /// Thousands of runs may wait for health at a time, for hours.
+    #[test]
+    fn a_run_that_waits_is_small() {
+        fn of_run<'a, F: Future>(_: impl FnOnce(&'a mut Actor, Trigger) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(of_run(Actor::run) <= 5120, "{} bytes", of_run(Actor::run));
     }
 }

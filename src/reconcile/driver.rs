@@ -1,7 +1,8 @@
 //! The sequence of a run, as described in docs/architecture.md: each phase takes the result of the
 //! phase before.
-
-use futures::FutureExt;
+//!
+//! Every phase is on the heap, except the wait for health. The future of a run is as large as the largest state that
+//! is a part of it, and there may be thousands of runs that wait.
 
 use super::cache::Caches;
 use super::error::ReconcileError;
@@ -22,7 +23,7 @@ type Ended = Result<(), ReconcileError>;
 /// Runs all phases for a release. The outcome also says what was done before an error.
 pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, outcome: &mut Outcome) -> Ended {
     let Begun { session, ledger, command } = begun;
-    let revision = resolve::resolve(scope, &session, caches.into(), &ledger, command).await?;
+    let revision = Box::pin(resolve::resolve(scope, &session, caches.into(), &ledger, command)).await?;
     tracing::Span::current().record("revision", revision.name.as_str());
     if let Some((key, _)) = revision.way_back() {
         // Also in the outcome of a run that fails early.
@@ -33,7 +34,8 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
     {
         // The rollout may take long, and the status says what comes after it.
         let held_revision = Some(later.to_owned());
-        scope.write_status(ReleaseStatus { held_revision, ..ReleaseStatus::clone(&scope.status()) }).await?;
+        let status = ReleaseStatus { held_revision, ..ReleaseStatus::clone(&scope.status()) };
+        Box::pin(scope.write_status(status)).await?;
     }
     let update = Update { session: &session, ledger: &ledger, revision: &revision };
     let ended = advance(scope, caches, &update, outcome).await;
@@ -51,18 +53,17 @@ async fn advance(
     outcome: &mut Outcome,
 ) -> Ended {
     let Update { session, revision, .. } = *update;
-    // On the heap: the states of all phases together are too large for the stack of a worker.
-    let admission = admit::admit(scope, session, caches.into(), revision).boxed().await?;
+    let admission = Box::pin(admit::admit(scope, session, caches.into(), revision)).await?;
     let updated = async {
-        if observe::is_settled(scope, caches, update, &admission).await? {
+        if Box::pin(observe::is_settled(scope, caches, update, &admission)).await? {
             *outcome = settle::no_op(scope, caches, revision);
             outcome.arrival = Arrival::Settled;
-            return dependencies::check(scope, update, outcome).await;
+            return Box::pin(dependencies::check(scope, update, outcome)).await;
         }
-        arrival::check(scope, update, &admission, outcome).await?;
-        dependencies::check(scope, update, outcome).await?;
+        Box::pin(arrival::check(scope, update, &admission, outcome)).await?;
+        Box::pin(dependencies::check(scope, update, outcome)).await?;
         approval::still_waits(scope, caches, update, outcome)?;
-        let obtained = obtain(scope, caches, update, &admission).await?;
+        let obtained = Box::pin(obtain(scope, caches, update, &admission)).await?;
         bring(scope, caches, update, obtained, outcome).await
     };
     let ended = updated.await.or_else(|error: ReconcileError| error.fold_into(outcome));
@@ -82,34 +83,32 @@ pub async fn bring(
 ) -> Ended {
     let session = update.session;
     obtained.report(&caches.cluster, outcome);
-    let pinned = pin::pin(scope, caches.into(), update, obtained).await?;
-    let is_empty = pinned.rendered.objects.is_empty();
-    let mut planned = plan(scope, &mut caches.cluster, update, pinned.rendered).await?;
-    ownership::check(scope, session, &planned).await?;
-    expressions::check(scope, session, &planned).await?;
+    let Obtained { rendered, content, .. } =
+        Box::pin(pin::pin(scope, caches.into(), update, obtained)).await?;
+    let (is_empty, room) = (rendered.objects.is_empty(), content.into_room());
+    let mut planned = Box::pin(plan(scope, &mut caches.cluster, update, rendered)).await?;
+    Box::pin(ownership::check(scope, session, &planned)).await?;
+    Box::pin(expressions::check(scope, session, &planned)).await?;
     let answers = approval::is_needed(scope, update);
-    removal::check(
-        scope,
-        update,
-        &mut caches.held,
-        &mut planned,
-        RemovalCase { is_empty, is_planned: answers },
-    )
-    .await?;
-    losses::check(scope, session, update.revision, &planned).await?;
-    outcome.drift = drift::hold_back(scope, session, &mut caches.drift, &mut planned).await;
-    let accepted = preflight::preflight(scope, session, &mut caches.rollout, planned, answers).await?;
-    let accepted = approval::approve(scope, caches, update, accepted, outcome).await?;
-    let accepted = steps::before(scope, caches, update, accepted).await?;
-    let claimed = claim::claim(scope, &mut caches.cluster, update, accepted).await?;
-    let applied = apply::apply(scope, caches.into(), update, claimed).await;
+    let case = RemovalCase { is_empty, is_planned: answers };
+    Box::pin(removal::check(scope, update, &mut caches.held, &mut planned, case)).await?;
+    Box::pin(losses::check(scope, session, update.revision, &planned)).await?;
+    outcome.drift = Box::pin(drift::hold_back(scope, session, &mut caches.drift, &mut planned)).await;
+    let accepted =
+        Box::pin(preflight::preflight(scope, session, &mut caches.rollout, planned, answers)).await?;
+    let accepted = Box::pin(approval::approve(scope, caches, update, accepted, outcome)).await?;
+    let accepted = Box::pin(steps::before(scope, caches, update, accepted)).await?;
+    let claimed = Box::pin(claim::claim(scope, &mut caches.cluster, update, accepted)).await?;
+    let mut applied = Box::pin(apply::apply(scope, caches.into(), update, claimed)).await;
+    // What waits must not keep the memory that the artifacts of others need.
+    let _room = room.left(applied.planned.plan.forget_sent());
     let waited = wait::wait(scope, caches.into(), update, applied).await;
-    let stepped = steps::after(scope, caches, update, waited).await;
-    let pruned = prune::prune(scope, session, stepped).await;
+    let stepped = Box::pin(steps::after(scope, caches, update, waited)).await;
+    let pruned = Box::pin(prune::prune(scope, session, stepped)).await;
     let complete = pruned.complete;
-    settle::settle(scope, caches, update, pruned, outcome).await?;
+    Box::pin(settle::settle(scope, caches, update, pruned, outcome)).await?;
     match complete {
-        true => steps::forget_others(scope, update).await,
+        true => Box::pin(steps::forget_others(scope, update)).await,
         false => Ok(()),
     }
 }

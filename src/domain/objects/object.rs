@@ -1,6 +1,6 @@
 //! A Kubernetes object as a JSON value, with the accessors that decisions need.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::identity::{GroupKind, ObjectId, group_of};
 
@@ -134,6 +134,33 @@ impl Object {
             group: self.group().to_owned(),
             kind: self.kind().to_owned(),
         }
+    }
+
+    /// An object of the same identity and version, and nothing else.
+    pub fn without_content(&self) -> Object {
+        let mut bare = Object(json!({
+            "apiVersion": self.api_version(), "kind": self.kind(), "metadata": {"name": self.name()},
+        }));
+        bare.set_namespace(self.namespace());
+        bare
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> u64 {
+        /// A value, and its place in a list or a mapping.
+        const VALUE: u64 = 64;
+        fn of(value: &Value) -> u64 {
+            VALUE
+                + match value {
+                    Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+                    Value::String(text) => text.len() as u64,
+                    Value::Array(items) => items.iter().map(of).sum(),
+                    Value::Object(fields) => {
+                        fields.iter().map(|(key, value)| key.len() as u64 + of(value)).sum()
+                    }
+                }
+        }
+        of(&self.0)
     }
 
     /// The value of an annotation.

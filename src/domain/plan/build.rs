@@ -7,6 +7,7 @@ use super::delegated::{self, Delegation, Ignore};
 use super::existing::Existing;
 use super::stage::{Stage, order, stage};
 use crate::api::keys;
+use crate::api::step::StepPhase;
 use crate::domain::inventory::{Entry, Inventory};
 use crate::domain::objects::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::objects::live::Record;
@@ -147,6 +148,21 @@ impl Plan {
     /// The steps that write.
     pub fn writes(&self) -> impl Iterator<Item = &Step> + Clone {
         self.steps.iter().filter(|s| s.action == Action::Write)
+    }
+
+    /// Forgets the content of the objects, once these are applied: the wait for their health may take hours, and there
+    /// may be thousands of such waits. Returns about how many bytes are kept: of the steps that run after the rest.
+    pub fn forget_sent(&mut self) -> u64 {
+        let mut kept = 0;
+        for step in &mut self.steps {
+            let is_after = step.once.as_ref().is_some_and(|(policy, _)| policy.phase == StepPhase::After);
+            if step.action == Action::Run && is_after {
+                kept += step.object.bytes();
+            } else {
+                step.object = step.object.without_content();
+            }
+        }
+        kept
     }
 
     /// Whether there is nothing to write and nothing to delete.

@@ -125,6 +125,26 @@ mod tests {
     }
 
     #[test]
+    fn only_what_a_later_step_sends_is_kept_once_the_rest_is_applied() {
+        let check = |records: &[StepStatus], expected: [usize; 3]| {
+            let objects = vec![job("plain", None), job("first", Some("before")), job("last", Some("after"))];
+            let mut plan = plan(objects, &[]);
+            set_apart(&mut plan, Once { records, key: "k", is_over: false, prunes_others: true });
+            let before: Vec<_> = plan.steps.iter().map(|s| (s.id.clone(), s.object.id())).collect();
+            let kept = plan.forget_sent();
+            let after: Vec<_> = plan.steps.iter().map(|s| (s.id.clone(), s.object.id())).collect();
+            assert_eq!(before, after, "they have their names");
+            let fields = plan.steps.iter().map(|s| s.object.value().as_object().map_or(0, |o| o.len()));
+            assert_eq!(fields.collect::<Vec<_>>(), expected);
+            let last = plan.steps.iter().find(|s| s.object.value().get("spec").is_some());
+            assert_eq!(kept, last.map_or(0, |s| s.object.bytes()));
+            assert!(last.is_none() || kept > 300, "{kept}");
+        };
+        check(&[], [3, 4, 3]);
+        check(&[record("last", "k", StepOutcome::Succeeded)], [3, 3, 3]);
+    }
+
+    #[test]
     fn what_a_newer_revision_runs_is_not_deleted_for_an_older_one() {
         let check = |prunes_others: bool, expected: &[&str]| {
             let mut plan = plan(Vec::new(), &["gone", "newer"]);

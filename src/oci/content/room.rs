@@ -10,6 +10,9 @@ use crate::fair::{Gate, NeverFits, Share};
 use crate::oci::error::OciError;
 use crate::oci::limits::LEAST_ROOM;
 
+/// What is left of an artifact and not reserved, in bytes: a few manifests.
+const LITTLE: u64 = 64 << 10;
+
 /// The memory for artifacts in this process.
 pub(in crate::oci) struct Rooms {
     pulled: Arc<Gate>,
@@ -99,6 +102,17 @@ impl Room {
             share.shrink(bytes.max(LEAST_ROOM));
         }
     }
+
+    /// Only so much is still needed. A little is not reserved: a run keeps some for itself anyway, and the next artifact may
+    /// need all that its namespace gets.
+    #[must_use]
+    pub fn left(self, bytes: u64) -> Option<Room> {
+        if bytes <= LITTLE {
+            return None;
+        }
+        self.settle(bytes);
+        Some(self)
+    }
 }
 
 fn too_large(NeverFits { most }: NeverFits) -> OciError {
@@ -185,6 +199,22 @@ mod tests {
         check(Some(MemoryBudget::Bytes(64 << 20)), (2, 1, 13)).await;
         check(Some(MemoryBudget::Bytes(200 << 20)), (7, 1, 32)).await;
         check(Some(MemoryBudget::Percent(100)), (8, 1, 32)).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_an_artifact_leaves_the_rest_of_its_room_to_others() {
+        let check = async |left: u64, is_free: bool| {
+            let budget = MemoryBudget::Bytes(32 << 20);
+            let rooms = Rooms::new(Capacity::of(512 << 20).within(budget).expect("enough"));
+            let first = rooms.content("a", Size::Large).await.expect("it fits");
+            assert!(rooms.content("a", Size::Large).now_or_never().is_none(), "it has all of it");
+            let _left = first.left(left);
+            assert_eq!(rooms.content("a", Size::Large).now_or_never().is_some(), is_free, "{left}");
+        };
+        check(0, true).await;
+        check(LITTLE, true).await;
+        // The largest artifact needs all that its namespace gets.
+        check(LITTLE + 1, false).await;
     }
 
     #[tokio::test]

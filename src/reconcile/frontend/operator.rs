@@ -68,7 +68,7 @@ impl OperatorRequest<'_> {
     /// Runs; returns the outcome, the current status in the cluster, and the release with the inputs
     /// of its rendering, if it has any.
     pub async fn reconcile(mut self, caches: &mut Caches) -> (Outcome, Arc<ReleaseStatus>, Option<Release>) {
-        let (env, place) = (self.placed(caches, false).await, self.place.take());
+        let (env, place) = (Box::pin(self.placed(caches, false)).await, self.place.take());
         // Another cluster has its own workers: one that is slow must not keep releases of other clusters from beginning.
         let place = place.filter(|_| env.target.pool().is_none());
         let slot = WorkerSlot::new(self.pool(&env)).with_place(place);
@@ -76,7 +76,7 @@ impl OperatorRequest<'_> {
         let reported = ReportedStatus::shared(Arc::clone(&self.status));
         let scope = self.scope(&env, &slot, &reported, &timer);
         let is_needed = !scope.release.suspend || scope.is_asked;
-        let read = if is_needed { read_inputs(&scope, caches).await } else { Ok(None) };
+        let read = if is_needed { Box::pin(read_inputs(&scope, caches)).await } else { Ok(None) };
         let (inputs, unread) = match read {
             Ok(inputs) => (inputs, None),
             Err(error) => {
@@ -105,7 +105,7 @@ impl OperatorRequest<'_> {
 
     /// Deletes or keeps the objects of a deleted release.
     pub async fn finalize(mut self, caches: &mut Caches) -> (FinalizeResult, Arc<ReleaseStatus>) {
-        let (env, place) = (self.placed(caches, true).await, self.place.take());
+        let (env, place) = (Box::pin(self.placed(caches, true)).await, self.place.take());
         // Another cluster has its own workers: one that is slow must not keep releases of other clusters from beginning.
         let place = place.filter(|_| env.target.pool().is_none());
         let slot = WorkerSlot::new(self.pool(&env)).with_place(place);
@@ -163,7 +163,7 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
             break attempted.outcome;
         }
     };
-    restore_after(scope, caches, &mut outcome).await;
+    Box::pin(restore_after(scope, caches, &mut outcome)).await;
     leave_open(scope, caches, &mut outcome);
     caches.cluster.drop_unused_watches();
     if outcome.verdict == Verdict::Suspended {
@@ -195,7 +195,7 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
         caches.rollout.checkup = None;
         leave_unjudged(scope, &mut outcome);
     }
-    await_account(scope, caches, &outcome).await;
+    Box::pin(await_account(scope, caches, &outcome)).await;
     outcome.fetch_failed = fetch_failure(caches, &outcome);
     if !outcome.verdict.is_silent() {
         outcome.notes.append(&mut caches.notes.take());
@@ -219,9 +219,9 @@ async fn attempt(
     caches: &mut Caches,
     outcome: &mut Outcome,
 ) -> Result<(), ReconcileError> {
-    let begun = begin(scope, caches).await?;
+    let begun = Box::pin(begin(scope, caches)).await?;
     match &begun.command {
-        Command::Restore(applied) => restore_first(scope, caches, &begun, applied, outcome).await,
+        Command::Restore(applied) => Box::pin(restore_first(scope, caches, &begun, applied, outcome)).await,
         Command::Keep(_) | Command::Continue | Command::Resolve { .. } => {
             driver::reconcile(scope, caches, begun, outcome).await
         }
@@ -279,4 +279,18 @@ fn fetch_failure(caches: &Caches, outcome: &Outcome) -> Option<Assessment> {
     let mut found = stale.into_iter().chain(failed).filter(|(reason, _)| reason.is_about_source());
     let (reason, message) = found.next()?;
     Some(Assessment { status: Some(true), reason, message: message.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// See `a_run_that_waits_is_small` of the actor.
+    #[test]
+    fn an_attempt_that_waits_is_small() {
+        fn of<'a, F: Future>(_: impl FnOnce(&'a Scope<'a>, &'a mut Caches, &'a mut Outcome) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(of(attempt) <= 7168, "{} bytes", of(attempt));
+    }
 }

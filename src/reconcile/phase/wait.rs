@@ -54,6 +54,8 @@ impl<'a> From<&'a mut Caches> for Memory<'a> {
 /// Waits until every object of the plan with a health rule is healthy, one has failed, the timeout
 /// is reached, or something newer is wanted. A release without `spec.wait` waits for the objects
 /// that it names, if any. A run that has already ended does not wait.
+///
+/// There may be thousands of waits: whatever is only a part of a look is on the heap, and gone between two looks.
 pub async fn wait<'a>(
     scope: &Scope<'_>,
     memory: Memory<'_>,
@@ -104,13 +106,14 @@ pub async fn wait<'a>(
             checkup.judge(&step.id, Some(&object));
         }
     }
+    executed.answers.clear();
     let unknown = checkup.board.unjudged();
-    checkup.look(session, unknown).await;
+    Box::pin(checkup.look(session, unknown)).await;
     let mut over = None;
     if !is_decided(seen.cluster, session, executed, &mut checkup).await {
         scope.slot.release();
         let waits = scope.env.metrics.waits_for_health();
-        report_waiting(scope, revision, &checkup).await;
+        Box::pin(report_waiting(scope, revision, &checkup)).await;
         let give_up = rollout.progress.waits_since(Instant::now()) + scope.release.timeout;
         let entries = applied_entries(seen.cluster, &planned.plan, &executed.fates);
         let urgent = Urgent { scope, update, seen, entries };
@@ -143,7 +146,7 @@ pub async fn wait<'a>(
                 false => VerdictSource::Object,
             };
             scope.env.metrics.wait_failed(source, started.elapsed());
-            pods.explain(&checkup.board, &mut failures).await;
+            Box::pin(pods.explain(&checkup.board, &mut failures)).await;
             executed.ended = Some(executed.unhealthy(reason, "unhealthy".to_owned(), failures));
         }
         Some(Over::Superseded) => executed.ended = Some(ReconcileError::SUPERSEDED),
@@ -155,7 +158,7 @@ pub async fn wait<'a>(
             let reason = Reason::HealthTimeout;
             let mut failures = failures_of(reason, checkup.board.needed());
             scope.env.metrics.wait_failed(VerdictSource::Timeout, started.elapsed());
-            pods.explain(&checkup.board, &mut failures).await;
+            Box::pin(pods.explain(&checkup.board, &mut failures)).await;
             executed.ended = Some(executed.unhealthy(reason, headline, failures));
         }
     }
@@ -189,7 +192,7 @@ async fn is_decided(
     checkup.retain(|id| !cluster.has_run(id, &executed.fates));
     if checkup.board.is_healthy() {
         let outdated = checkup.outdated(&cluster.watches);
-        checkup.look(session, outdated).await;
+        Box::pin(checkup.look(session, outdated)).await;
     }
     checkup.board.is_healthy() || checkup.board.failed().next().is_some()
 }
@@ -216,14 +219,14 @@ async fn follow(
         };
         if look.all {
             // Some have become healthy since; more often would cost a write each.
-            report_waiting(scope, update.revision, checkup).await;
+            Box::pin(report_waiting(scope, update.revision, checkup)).await;
         }
         let due = pace.due(checkup, checkup.board.waiting().map(|(id, _)| id), look);
-        checkup.look(update.session, due).await;
+        Box::pin(checkup.look(update.session, due)).await;
         if let Some((reason, why)) = checkup.unjudgeable().filter(|_| checkup.is_away()) {
             return Some(Over::Unanswered(*reason, why.clone()));
         }
-        pace.pods.follow(&mut checkup.board).await;
+        Box::pin(pace.pods.follow(&mut checkup.board)).await;
     }
     None
 }

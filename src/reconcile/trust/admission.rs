@@ -202,6 +202,11 @@ impl Admitted {
         &self.files
     }
 
+    /// Its memory reservation alone: its files have become objects.
+    pub(in crate::reconcile) fn into_room(self) -> Room {
+        self.room
+    }
+
     /// Its memory reservation.
     pub fn room(&self) -> &Room {
         &self.room

@@ -7,7 +7,7 @@ use supercargo_testbed::proxy::Moment;
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, Proxy, processes, story};
 
-use crate::scene::{BINARY, Scene, config_map};
+use crate::scene::{BINARY, Scene, config_map, failing_deployment};
 
 const PROFILES: Profiles = Profiles::First("how much memory a namespace may take does not depend on rights");
 
@@ -77,6 +77,39 @@ async fn without_a_budget_a_namespace_has_up_to_half_of_what_there_is() {
     proxy.pass_all();
     proxy.release();
     scene.story.wait_ready("first", "1@").await;
+}
+
+#[story]
+async fn releases_that_wait_for_health_leave_the_memory_for_artifacts_to_others() {
+    let scene = Scene::builder("memory-health").await.argument(MEMORY).argument(BUDGET).start();
+    let waits = failing_deployment("web", "main:1")
+        .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n");
+    // A step that comes after the rest is still to be sent: it keeps what it takes itself.
+    let step = "apiVersion: batch/v1
+kind: Job
+metadata: {name: last, annotations: {supercargo.dev/step: after}}
+spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: main}]}}}
+---
+";
+    for (name, more) in [("first", waits.clone()), ("second", waits.replace("web", "other") + "---\n" + step)]
+    {
+        scene.push(name, "1", &(large(name, 3) + &more));
+        scene.create(name, json!({"wait": true, "timeout": "1h"}));
+    }
+    let wait_for_health = async || {
+        let mut waiting = 0;
+        for name in ["first", "second"] {
+            let release = scene.story.release(name).await?;
+            let ready = condition(&release, "Ready")?;
+            waiting += usize::from(ready.message.starts_with("Waiting for 1 of 1 object: "));
+        }
+        (waiting == 2).then_some(())
+    };
+    scene.story.wait_for("both wait for health", wait_for_health).await;
+    scene.install("third", &large("third", 3), json!({})).await;
+    scene.story.kubectl(&["label", "pods", "-l", "app=other", "testbed.supercargo.dev/pod-"], "");
+    scene.story.wait_ready("second", "1@").await;
+    assert!(scene.story.object("batch/v1", "jobs", "last").await.is_some());
 }
 
 #[story]

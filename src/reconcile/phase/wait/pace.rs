@@ -87,7 +87,7 @@ impl<'w> WaitPace<'w> {
             return WaitTick::TimedOut;
         }
         if now >= self.next_resolve {
-            if self.urgent.is_newer(registry).await {
+            if Box::pin(self.urgent.is_newer(registry)).await {
                 scope.signals.supersede();
                 return WaitTick::Superseded;
             }
