@@ -144,6 +144,7 @@ impl Engine {
             builder,
             metrics: Arc::clone(&metrics),
             default_service_account: options.default_service_account.clone(),
+            has_own_rights: false,
             trust,
             allowed: options.allowed_registries.clone(),
             wake,

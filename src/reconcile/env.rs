@@ -57,6 +57,9 @@ pub struct Env {
     pub dependencies: Arc<Dependencies>,
     /// The ServiceAccount of releases that name none.
     pub default_service_account: Option<String>,
+    /// Whether releases with objects in the own cluster are read with the rights of this process, also those with an account:
+    /// a person looks at them. The account is a part of what is applied all the same.
+    pub has_own_rights: bool,
     /// The administrator's requirements for artifacts.
     pub trust: TrustSettings,
     /// The registries that releases may use.
@@ -148,11 +151,10 @@ impl Env {
     }
 
     /// The identity that handles a release's objects and Secrets. In another cluster, a release
-    /// without an account is the kubeconfig's user. A person has the person's own rights in the own
-    /// cluster; the account of the release is only a part of what is applied.
+    /// without an account is the kubeconfig's user.
     pub fn identity(&self, release: &Release) -> Identity {
-        if *self.session.identity() == Identity::User && release.kube_config.is_none() {
-            return Identity::User;
+        if self.has_own_rights && release.kube_config.is_none() {
+            return self.session.identity().clone();
         }
         match release.service_account.as_ref().or(self.default_service_account.as_ref()) {
             Some(name) => {

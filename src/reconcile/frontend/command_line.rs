@@ -128,6 +128,7 @@ impl Local {
             builder: Builder::new(BuildOptions::default()),
             metrics: Arc::clone(&metrics),
             default_service_account: None,
+            has_own_rights: false,
             trust: TrustSettings::default(),
             allowed: Allowed::default(),
             wake,
@@ -153,6 +154,13 @@ impl Local {
     #[must_use]
     pub fn knowing(self, steps: Vec<StepStatus>) -> Self {
         self.party.reported.set(ReleaseStatus { steps, ..ReleaseStatus::default() });
+        self
+    }
+
+    /// Looks at releases in the own cluster with the rights of the person, and not with those of their accounts.
+    #[must_use]
+    pub fn with_own_rights(mut self) -> Self {
+        self.env.has_own_rights = true;
         self
     }
 

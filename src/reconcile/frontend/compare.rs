@@ -72,7 +72,7 @@ pub async fn with_cluster(
     builder: Builder,
 ) -> Result<Preview, CompareError> {
     let (release, steps) = wanted(release, to)?;
-    let mut local = Local::new(session)?.building(builder).knowing(steps);
+    let mut local = Local::new(session)?.with_own_rights().building(builder).knowing(steps);
     Ok(local.preview_release(&release).await?)
 }
 
@@ -93,7 +93,7 @@ pub async fn of_revisions(
     for name in [from, to] {
         let known = named(&history, name).map_or_else(|_| name.to_owned(), |known| known.digest);
         let (release, _) = wanted(release.clone(), Some(&known))?;
-        let mut local = equip(Local::new(session.clone())?);
+        let mut local = equip(Local::new(session.clone())?.with_own_rights());
         sets.push(local.render_release(&release).await?);
     }
     let changes = subject_changes(&sets[0], &sets[1]);
