@@ -207,7 +207,7 @@ impl Actor {
         let request = OperatorRequest { env, pool, release: &release, trigger, signals, status, place };
         let (outcome, status, complete) = request.reconcile(&mut self.caches).await;
         let judged = status.quarantine.clone();
-        self.status = status.into();
+        self.status.set(status);
         let release = complete.map_or(release, Arc::new);
         let written = Box::pin(self.report(&release, &outcome)).await;
         let quarantine = &self.status.open().quarantine;
@@ -349,7 +349,7 @@ impl Actor {
         let (env, pool, signals) = (&shared.env, &shared.pool, &*self.signals);
         let request = OperatorRequest { env, pool, release: &release, trigger, signals, status, place };
         let (result, status) = request.finalize(&mut self.caches).await;
-        self.status = status.into();
+        self.status.set(status);
         if !result.done {
             let written = self.report(&release, &result.outcome).await;
             // In any case: a person waits for the release to be gone.

@@ -21,6 +21,13 @@ impl From<Arc<ReleaseStatus>> for LastStatus {
 }
 
 impl LastStatus {
+    /// What a run has left. The same status as before is not packed again.
+    pub(super) fn set(&mut self, status: Arc<ReleaseStatus>) {
+        if self.open.as_ref().is_none_or(|open| !Arc::ptr_eq(open, &status)) {
+            *self = status.into();
+        }
+    }
+
     /// The status. From now on it is in use.
     pub(super) fn open(&mut self) -> &Arc<ReleaseStatus> {
         let packed = &self.packed;
@@ -74,7 +81,12 @@ mod tests {
             assert_eq!(**last.open(), status);
             assert!(last.open.is_some());
         }
-        last = Arc::new(ReleaseStatus::default()).into();
+        // A run that has changed nothing leaves what it got.
+        let same = Arc::clone(last.open());
+        last.set(same);
+        assert!(last.packed.is_some());
+        last.set(Arc::default());
+        assert!(last.packed.is_none());
         last.pack();
         assert_eq!(**last.open(), ReleaseStatus::default());
     }
