@@ -400,7 +400,8 @@ async fn a_receiver_gets_its_own_text_and_no_more_requests_than_it_takes() {
         .map(|letter| letter.json()["text"].as_str().expect("a text").to_owned())
         .collect();
     let begin = format!("{{error}} *{}/a* Failed: ", scene.namespace());
-    let text = texts.iter().find_map(|text| text.split_once(&begin)).expect(&texts.join("\n")).1;
+    let found = texts.iter().find_map(|text| text.split_once(&begin));
+    let (_, text) = found.unwrap_or_else(|| panic!("{}", texts.join("\n")));
     assert!(text.contains("{digest}") && !text.contains("<!channel>"), "{text}");
 }
 

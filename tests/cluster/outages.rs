@@ -49,7 +49,8 @@ async fn an_api_server_that_goes_away_amid_an_apply_is_told_in_the_log_and_the_a
     let registry = Registry::plain();
     registry.push_yaml("app", "1", &configs(40));
     let mut proxy = Proxy::before_api_server(story.bed());
-    let mut operator = start(&story, Some(&proxy), &[]);
+    // Its outage is told after some attempts, which take longer on a busy machine.
+    let mut operator = start(&story, Some(&proxy), &["--lease-duration=60s"]);
     operator.wait_ready();
     proxy.hold_from(20, Moment::Before, applies);
     story.apply(&release("app", &format!("oci://{}/app", registry.host())));
