@@ -204,7 +204,8 @@ impl Cause {
             Some(Self { what, at })
         });
         let history = release.pointer("/status/history").and_then(Value::as_array);
-        let revisions = history.into_iter().flatten().filter_map(|entry| {
+        // The newest is the first of the history, and the last of those of one second here.
+        let revisions = history.into_iter().flatten().rev().filter_map(|entry| {
             let began = text(entry, "/startedAt");
             let at = time(if began.is_empty() { text(entry, "/appliedAt") } else { began })?;
             Some(Self { what: format!("revision {} came", shortened(text(entry, "/revision"))), at })
@@ -433,6 +434,8 @@ mod tests {
             vec![came("2", "2026-01-01T00:04:00Z")],
             Some("kubectl-edit changed the release"),
         );
+        let of_one_second = vec![came("2", "2026-01-01T00:06:00Z"), came("1", "2026-01-01T00:06:00Z")];
+        check(vec![before()], of_one_second, Some("revision 2@sha256:aaaaaaaaaaaa came"));
         let unknown = vec![edit("unknown", "2026-01-01T00:05:00Z", "")];
         check(unknown, vec![], Some("the release was changed"));
         // What comes later is no cause, nor are the operator's own writes.
