@@ -19,7 +19,7 @@ const HOUR: &str = "1h";
 const AFTER: Duration = Duration::from_secs(1);
 const SCRAPES: usize = 20;
 /// Until the memory of what has just been done is given back.
-const SETTLED: Duration = Duration::from_secs(12);
+pub const SETTLED: Duration = Duration::from_secs(12);
 
 /// 100 of them: created, upgraded, at rest.
 pub async fn hundred(table: &mut Table, steady_for: Duration) {

@@ -8,7 +8,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use supercargo::api::release::OCIArtifactRelease;
-use supercargo_testbed::browser::Driver;
+use supercargo_testbed::browser::{Driver, link_of};
 use supercargo_testbed::processes::{self, Server};
 
 use super::artifact::app;
@@ -81,15 +81,7 @@ impl Page {
         let mut command = processes::command(BINARY);
         command.arg("ui").env("KUBECONFIG", site.bed.admin_kubeconfig_path());
         let server = Server::start("supercargo ui", &mut command, &processes::directory("ui").join("output"));
-        let start = Instant::now();
-        let link = loop {
-            let log = server.log();
-            if let Some(link) = log.lines().find(|line| line.starts_with("http://127.0.0.1:")) {
-                break link.to_owned();
-            }
-            assert!(start.elapsed() < PATIENCE, "no link\n{log}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
+        let link = link_of(&server);
         let driver = Driver::start();
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(driver.capabilities(&[]));

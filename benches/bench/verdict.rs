@@ -12,6 +12,7 @@ use supercargo::api::release::OCIArtifactRelease;
 use supercargo::domain::health::RuleSet;
 
 use super::artifact::{Pusher, app};
+use super::delivery::deployment;
 use super::pods::Pods;
 use super::releases::{Releases, spec};
 use super::site::{APPS, Site};
@@ -33,7 +34,7 @@ pub async fn measure(table: &mut Table) {
     let mut times = Vec::new();
     for n in 0..ROUNDS {
         let name = app(n);
-        pusher.push(&name, "1.0.0", &held(&name)).await;
+        pusher.push(&name, "1.0.0", &deployment(&name, "held")).await;
         let mut spec = spec(&site.registry.host(), &name, "1.0.0", "1h");
         spec["wait"] = json!(true);
         spec["retryInterval"] = json!("1h");
@@ -62,15 +63,6 @@ fn has_failed(release: &OCIArtifactRelease) -> bool {
     let status = serde_json::to_value(&release.status).expect("a status");
     let conditions = status["conditions"].as_array().into_iter().flatten();
     conditions.into_iter().any(|c| c["type"] == "Ready" && c["reason"] == "HealthCheckFailed")
-}
-
-/// A Deployment whose pod is scheduled and says nothing.
-fn held(name: &str) -> String {
-    format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  selector: {{matchLabels: {{app: {name}}}}}\n  \
-         template:\n    metadata: {{labels: {{app: {name}, testbed.supercargo.dev/pod: held}}}}\n    \
-         spec: {{containers: [{{name: web, image: web}}]}}\n---\n"
-    )
 }
 
 /// On one core: a Deployment, a Pod and two custom resources, one of which no entry of the

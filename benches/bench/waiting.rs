@@ -8,6 +8,7 @@ use supercargo_testbed::Operator;
 use super::artifact::{Pusher, app, config_map};
 use super::delivery::deployment;
 use super::idle::mib;
+use super::many::SETTLED;
 use super::releases::{Releases, spec};
 use super::site::{APPS, Site};
 use super::table::{Row, Table};
@@ -15,8 +16,6 @@ use super::table::{Row, Table};
 const WAITING: usize = 1000;
 /// What each of them has as content, in bytes.
 const CONTENT: usize = 10_000;
-/// Until the memory of what has just been done is given back.
-const SETTLED: Duration = Duration::from_secs(12);
 
 /// The rows.
 pub async fn measure(table: &mut Table) {

@@ -9,7 +9,7 @@ use supercargo::domain::artifact::digest::shortened;
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Bed, Profiles, Story, poll_until, story};
 
-use crate::scene::{BINARY, Scene, config_map, deployment, failing_deployment, release};
+use crate::scene::{BINARY, Scene, config_map, deployment, release, unready_deployment};
 use crate::shell::{Shell, in_namespace};
 
 const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
@@ -209,8 +209,7 @@ async fn a_cluster_without_supercargo_says_how_to_install_it() {
 #[story]
 async fn the_status_leads_to_the_pod_that_is_not_ready() {
     let scene = Scene::begin("cli-status").await;
-    let slow = failing_deployment("slow", "main:1")
-        .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n");
+    let slow = unready_deployment("slow");
     let text = format!("{}{}{slow}", config_map("a", "one"), deployment("fine", "main:1", 1));
     scene.push("app", "1", &text);
     scene.create("app", json!({"wait": true, "timeout": "1s", "retryInterval": "1h"}));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, story};
 
-use crate::scene::{CONFIG_MAPS, Scene, account, config_map, failing_deployment, message, role, widgets};
+use crate::scene::{CONFIG_MAPS, Scene, account, config_map, message, role, unready_deployment, widgets};
 use crate::shell::Shell;
 
 const PROFILES: Profiles = Profiles::Both;
@@ -22,12 +22,6 @@ pub fn quiet(spec: Value) -> Value {
 
 pub fn depends_on(names: &[&str]) -> Value {
     json!(names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>())
-}
-
-/// A Deployment whose pod does not get ready until it is relabelled.
-pub fn unready_deployment(name: &str) -> String {
-    failing_deployment(name, "main:1")
-        .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n")
 }
 
 pub fn make_ready(scene: &Scene<'_>, name: &str) {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use supercargo_testbed::audit::Request;
 use supercargo_testbed::{Profiles, Registry, Story, story};
 
-use crate::dependencies::{depends_on, make_ready, quiet, unready_deployment, waits};
-use crate::scene::{Scene, config_map, widgets};
+use crate::dependencies::{depends_on, make_ready, quiet, waits};
+use crate::scene::{Scene, config_map, unready_deployment, widgets};
 
 const PROFILES: Profiles = Profiles::First("the order of releases does not depend on rights");
 

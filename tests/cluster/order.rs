@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use supercargo_testbed::{Profiles, Story, story};
 
-use crate::scene::{Scene, annotated, config_map, deployment, failing_deployment, message, text};
+use crate::scene::{
+    Scene, annotated, config_map, deployment, failing_deployment, message, text, unready_deployment,
+};
 use crate::shell::Shell;
 use crate::verdicts::{held, loops, pods_say};
 
@@ -13,16 +15,10 @@ const PROFILES: Profiles = Profiles::First("the order of objects does not depend
 
 const RELEASES: (&str, &str) = ("supercargo.dev/v1alpha1", "ociartifactreleases");
 
-/// A Deployment that becomes healthy when the story says so.
-fn waiting(name: &str) -> String {
-    failing_deployment(name, "main:1")
-        .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n")
-}
-
-/// The same in a wave.
+/// A Deployment in a wave that becomes healthy when the story says so.
 fn waiting_in(name: &str, wave: &str) -> String {
     let annotations = format!("annotations: {{supercargo.dev/wave: '{wave}'}}");
-    waiting(name)
+    unready_deployment(name)
         .replace(&format!("{{name: {name}}}\nspec"), &format!("{{name: {name}, {annotations}}}\nspec"))
 }
 
@@ -75,7 +71,12 @@ fn none() -> BTreeSet<String> {
 #[story]
 async fn each_wave_waits_until_the_lower_ones_are_healthy() {
     let scene = Scene::begin("order-waves").await;
-    let yaml = [waiting_in("first", "-1"), waiting("second"), config_map("plain", "one"), wave("last", "7")];
+    let yaml = [
+        waiting_in("first", "-1"),
+        unready_deployment("second"),
+        config_map("plain", "one"),
+        wave("last", "7"),
+    ];
     scene.push("app", "1", &yaml.concat());
     let mark = scene.mark();
     scene.create("app", json!({"timeout": "1h"}));
@@ -110,8 +111,8 @@ async fn each_wave_waits_until_the_lower_ones_are_healthy() {
 async fn a_chain_and_an_independent_branch_go_their_own_ways() {
     let scene = Scene::begin("order-branches").await;
     let yaml = [
-        waiting("slow"),
-        waiting("fast"),
+        unready_deployment("slow"),
+        unready_deployment("fast"),
         dependent(&scene, "after-slow", &["Deployment/slow"]),
         dependent(&scene, "after-fast", &["Deployment/fast"]),
         dependent(&scene, "end", &["ConfigMap/after-fast", "ConfigMap/free"]),
@@ -140,7 +141,7 @@ async fn a_failed_dependency_names_itself_and_an_independent_branch_is_finished(
     let yaml = |broken: String| {
         [
             broken,
-            waiting("slow"),
+            unready_deployment("slow"),
             dependent(&scene, "after-broken", &["Deployment/broken"]),
             dependent(&scene, "after-that", &["ConfigMap/after-broken"]),
             dependent(&scene, "after-slow", &["Deployment/slow"]),
@@ -194,7 +195,7 @@ async fn a_newer_revision_ends_the_wait_for_a_dependency_and_drift_does_not_wait
     let scene = Scene::begin("order-newer").await;
     let first = [
         config_map("early", "one"),
-        waiting("slow"),
+        unready_deployment("slow"),
         dependent(&scene, "late", &["Deployment/slow", "ConfigMap/early"]),
     ];
     scene.push("app", "1", &first.concat());
@@ -260,7 +261,7 @@ async fn what_is_defined_in_a_later_round_is_applied_in_it() {
         "{}{definition}apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: w}}\n---\n\
          apiVersion: v1\nkind: Namespace\nmetadata: {{name: {other}, {later}}}\n---\n\
          apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: inside, namespace: {other}}}\n---\n{}",
-        waiting("slow"),
+        unready_deployment("slow"),
         config_map("free", "one"),
     );
     scene.push("app", "1", &yaml);
@@ -357,7 +358,7 @@ async fn what_a_kept_dependent_depends_on_is_kept_and_costs_nothing() {
 #[story]
 async fn a_dependency_that_is_deleted_meanwhile_is_created_again() {
     let scene = Scene::begin("order-gone").await;
-    let yaml = waiting("slow") + &dependent(&scene, "late", &["Deployment/slow"]);
+    let yaml = unready_deployment("slow") + &dependent(&scene, "late", &["Deployment/slow"]);
     scene.push("app", "1", &yaml);
     scene.create("app", json!({"timeout": "1h", "interval": "1h"}));
     scene.wait_message("app", "Unknown", " before applying 1 object (").await;
@@ -451,7 +452,7 @@ async fn a_person_sees_what_is_waited_for_and_the_next_apply_goes_on() {
     let file = person.home().join("all.yaml");
     let path = file.to_str().expect("text").to_owned();
     let write = |yaml: &str| std::fs::write(&file, yaml).expect("write a file");
-    write(&(waiting("slow") + &dependent(&scene, "late", &["Deployment/slow"])));
+    write(&(unready_deployment("slow") + &dependent(&scene, "late", &["Deployment/slow"])));
     let apply = ["apply", "-i", "hand", "-f", &path, "--wait", "--timeout=2s"];
     let said = person.run(&apply);
     assert_ne!(said.code, 0, "{said:?}");

@@ -9,6 +9,7 @@ use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{
     ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, failing_deployment, message, role, text,
+    unready_deployment,
 };
 
 const PROFILES: Profiles = Profiles::Both;
@@ -277,10 +278,7 @@ async fn any_field_may_change_while_a_run_waits_and_the_last_spec_counts() {
     let home = scene.namespace().to_owned();
     let away = scene.story.another_namespace("specs-away");
     scene.story.apply(&(account("other") + &role("other", &home, ALL_RIGHTS)));
-    let pending = |name: &str| {
-        failing_deployment(name, "main:1")
-            .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n")
-    };
+    let pending = unready_deployment;
     let healthy = scene.push("healthy", "1", &maps(&[("url", "new")]));
     let host = scene.registry().host();
     // Each has a release of its own: what is changed, where the objects are then, and

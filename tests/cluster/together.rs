@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use supercargo_testbed::{Profiles, story};
 
-use crate::dependencies::{depends_on, make_ready, quiet, unready_deployment, waits};
-use crate::scene::{Scene, annotated, config_map, is_own, message};
+use crate::dependencies::{depends_on, make_ready, quiet, waits};
+use crate::scene::{Scene, annotated, config_map, is_own, message, unready_deployment};
 use crate::steps::{created, let_go, record, step, stuck, wait_outcome, wait_running};
 use crate::verdicts::{held, loops, pods_say};
 

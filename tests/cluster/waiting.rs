@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 use supercargo_testbed::{Profiles, story};
 
-use crate::scene::{Scene, config_map, deployment, failing_deployment, message};
+use crate::dependencies::make_ready;
+use crate::scene::{Scene, config_map, deployment, failing_deployment, message, unready_deployment};
 
 const PROFILES: Profiles = Profiles::First("what is waited for does not depend on rights");
 
 #[story]
 async fn a_health_timeout_names_the_objects_and_health_that_comes_later_counts() {
     let scene = Scene::begin("health-late").await;
-    let slow = failing_deployment("slow", "main:1")
-        .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n");
+    let slow = unready_deployment("slow");
     scene.push("app", "1", &format!("{}{slow}", config_map("a", "one")));
     scene.create("app", json!({"wait": true, "timeout": "1s", "retryInterval": "1h"}));
     let late = scene.story.wait_condition("app", "Ready", "False", "HealthTimeout").await;
@@ -22,7 +22,7 @@ async fn a_health_timeout_names_the_objects_and_health_that_comes_later_counts()
     assert_eq!(late["status"]["failures"][0]["reason"], "HealthTimeout");
     assert_eq!(late["status"]["history"][0]["outcome"], "Failed");
 
-    scene.story.kubectl(&["label", "pods", "-l", "app=slow", "testbed.supercargo.dev/pod-"], "");
+    make_ready(&scene, "slow");
     let ready = scene.story.wait_ready("app", "1@").await;
     assert_eq!(ready["status"]["lastHealthyRevision"], ready["status"]["lastAppliedRevision"]);
     assert_eq!(ready["status"].get("failures"), None);
@@ -32,8 +32,7 @@ async fn a_health_timeout_names_the_objects_and_health_that_comes_later_counts()
 #[story]
 async fn a_newer_spec_or_revision_ends_the_wait_at_once() {
     let scene = Scene::begin("superseded").await;
-    let waits = failing_deployment("web", "main:1")
-        .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n");
+    let waits = unready_deployment("web");
     scene.push("app", "1", &waits);
     let spec = json!({"wait": true, "timeout": "1h", "interval": "10s"});
     scene.create("app", spec);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-use supercargo_testbed::browser::{Driver, axe};
+use supercargo_testbed::Story;
+use supercargo_testbed::browser::{Driver, axe, link_of};
 use supercargo_testbed::processes::{self, Server};
-use supercargo_testbed::{Story, poll_until};
 
 use crate::shell::Shell;
 
@@ -28,10 +28,7 @@ impl Ui {
         let mut command = shell.command(&[&["ui"], arguments].concat());
         command.env("RUST_LOG", "trace");
         let server = Server::start("supercargo ui", &mut command, &log);
-        poll_until("ui prints its link", SOON, || server.log().contains("/enter?token="), || server.tail());
-        let text = server.log();
-        let link =
-            text.lines().find(|line| line.starts_with("http://127.0.0.1:")).expect("a link").to_owned();
+        let link = link_of(&server);
         Ui { server, link }
     }
 

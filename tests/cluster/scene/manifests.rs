@@ -34,6 +34,12 @@ pub fn failing_deployment(name: &str, image: &str) -> String {
         .replace("  replicas: 1\n", "  replicas: 1\n  progressDeadlineSeconds: 1\n")
 }
 
+/// A Deployment whose pod does not get ready until it is relabelled, and which has not failed before.
+pub fn unready_deployment(name: &str) -> String {
+    failing_deployment(name, "main:1")
+        .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n")
+}
+
 /// The definition of Widgets in a group; `versions` is what follows the key.
 pub fn widgets(group: &str, versions: &str) -> String {
     format!(

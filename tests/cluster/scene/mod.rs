@@ -30,5 +30,5 @@ pub use build::{BINARY, Scene, SceneBuilder, registry};
 pub use look::{message, text};
 pub use manifests::{
     ALL_RIGHTS, CONFIG_MAPS, account, annotated, config_map, deployment, failing_deployment, release, role,
-    widgets,
+    unready_deployment, widgets,
 };

@@ -7,7 +7,8 @@ use supercargo_testbed::proxy::Moment;
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, Proxy, processes, story};
 
-use crate::scene::{BINARY, Scene, config_map, failing_deployment};
+use crate::dependencies::make_ready;
+use crate::scene::{BINARY, Scene, config_map, unready_deployment};
 
 const PROFILES: Profiles = Profiles::First("how much memory a namespace may take does not depend on rights");
 
@@ -82,8 +83,7 @@ async fn without_a_budget_a_namespace_has_up_to_half_of_what_there_is() {
 #[story]
 async fn releases_that_wait_for_health_leave_the_memory_for_artifacts_to_others() {
     let scene = Scene::builder("memory-health").await.argument(MEMORY).argument(BUDGET).start();
-    let waits = failing_deployment("web", "main:1")
-        .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n");
+    let waits = unready_deployment("web");
     // A step that comes after the rest is still to be sent: it keeps what it takes itself.
     let step = "apiVersion: batch/v1
 kind: Job
@@ -107,7 +107,7 @@ spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: 
     };
     scene.story.wait_for("both wait for health", wait_for_health).await;
     scene.install("third", &large("third", 3), json!({})).await;
-    scene.story.kubectl(&["label", "pods", "-l", "app=other", "testbed.supercargo.dev/pod-"], "");
+    make_ready(&scene, "other");
     scene.story.wait_ready("second", "1@").await;
     assert!(scene.story.object("batch/v1", "jobs", "last").await.is_some());
 }

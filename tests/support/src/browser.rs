@@ -11,7 +11,7 @@ use crate::processes::{self, Server};
 use crate::tools::Environment;
 use crate::{fetch, poll_until, ports, repository};
 
-/// How long the driver may take to start.
+/// How long the driver, and the page, may take to start.
 const START: Duration = Duration::from_secs(30);
 /// What is missing, and the cure.
 const MISSING: &str = "the tests of the page run in a real browser: install chromium and chromedriver \
@@ -58,6 +58,13 @@ impl Driver {
         let options = serde_json::json!({"binary": browser, "args": arguments});
         serde_json::Map::from_iter([("goog:chromeOptions".to_owned(), options)])
     }
+}
+
+/// The link that `supercargo ui` prints, once it has.
+pub fn link_of(ui: &Server) -> String {
+    poll_until("ui prints its link", START, || ui.log().contains("/enter?token="), || ui.tail());
+    let text = ui.log();
+    text.lines().find(|line| line.starts_with("http://127.0.0.1:")).expect("a link").to_owned()
 }
 
 /// The driver and the browser.
