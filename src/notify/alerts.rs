@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::attempts::Batch;
-use super::board::{AlertBoard, AlertChange, AlertKey, StandingAlert};
+use super::board::{AlertBoard, AlertChange, StandingAlert};
+use super::due::{BoardLine, DueAlerts};
 use super::frame::{Frame, NewsLine, serve};
 use super::mailbox::Mailbox;
-use crate::domain::notify::format::{Alert, NewsRequest, alert_request};
+use crate::domain::notify::format::{NewsRequest, alert_request};
 use crate::domain::notify::news::News;
 use crate::domain::notify::receiver::NewsReceiver;
 use crate::observe::labels::NewsResult;
@@ -27,13 +27,6 @@ impl AlertLine {
         let line = Arc::new(Self { frame: Frame::new(receiver, metrics), board: Mutex::default() });
         tokio::spawn(serve(Arc::clone(&line)));
         line
-    }
-
-    fn with<T>(&self, change: impl FnOnce(&mut AlertBoard) -> T) -> T {
-        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = change(&mut board);
-        self.frame.waiting(board.oldest());
-        changed
     }
 
     /// This is true of a release now.
@@ -54,8 +47,20 @@ impl AlertLine {
     }
 }
 
+impl BoardLine for AlertLine {
+    fn with<T>(&self, change: impl FnOnce(&mut AlertBoard) -> T) -> T {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut board);
+        self.frame.waiting(board.oldest());
+        changed
+    }
+
+    // The administrator has named it.
+    fn tell(&self, _: &StandingAlert, _: Option<&str>) {}
+}
+
 impl NewsLine for AlertLine {
-    type Sent<'l> = DueAlerts<'l>;
+    type Sent<'l> = DueAlerts<'l, Self>;
 
     fn frame(&self) -> &Frame {
         &self.frame
@@ -65,42 +70,16 @@ impl NewsLine for AlertLine {
         self.with(|board| board.wakes_at(group))
     }
 
-    fn take<'l>(&'l self, _: &'l NewsReceiver, most: usize) -> Option<DueAlerts<'l>> {
-        let alerts = self.with(|board| board.due(Instant::now(), most));
-        (!alerts.is_empty()).then_some(DueAlerts { line: self, alerts })
+    fn take<'l>(&'l self, _: &'l NewsReceiver, most: usize) -> Option<DueAlerts<'l, Self>> {
+        DueAlerts::from(self, most)
     }
 
-    fn request(receiver: &NewsReceiver, due: &DueAlerts<'_>) -> NewsRequest {
-        let alerts: Vec<Alert<'_>> =
-            due.alerts.iter().map(|(_, alert)| Alert { news: &alert.news, ended: alert.ended }).collect();
-        alert_request(receiver, &alerts, Timestamp::now())
+    fn request(receiver: &NewsReceiver, due: &DueAlerts<'_, Self>) -> NewsRequest {
+        alert_request(receiver, &due.alerts(), Timestamp::now())
     }
 
     // Its alerts end by themselves.
     fn clear_all(&self) {
         self.with(|board| *board = AlertBoard::default());
     }
-}
-
-/// Alerts that are being sent. They stay on the board meanwhile.
-pub struct DueAlerts<'l> {
-    line: &'l AlertLine,
-    alerts: Vec<(AlertKey, StandingAlert)>,
-}
-
-impl Batch for DueAlerts<'_> {
-    fn count(&self) -> usize {
-        self.alerts.len()
-    }
-
-    fn delivered(self) -> usize {
-        self.line.with(|board| board.done(&self.alerts, Instant::now()))
-    }
-
-    fn refused(self, _: &str) -> Vec<Arc<News>> {
-        self.line.with(|board| board.forget(&self.alerts));
-        self.alerts.into_iter().map(|(_, alert)| alert.news).collect()
-    }
-
-    fn delayed(self, _: &str) {}
 }

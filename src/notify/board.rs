@@ -15,6 +15,8 @@ use crate::domain::notify::situation::NewsKind;
 const AGAIN: Duration = Duration::from_secs(60);
 /// The most alerts.
 const MAX_ALERTS: usize = 20_000;
+/// How long the end of an alert is sent that is not accepted: by then, Alertmanager has ended it by itself.
+const ENDING: Duration = Duration::from_secs(300);
 
 /// An alert.
 #[derive(Clone, Debug)]
@@ -24,7 +26,9 @@ pub struct StandingAlert {
     /// When it ended, if it has.
     pub ended: Option<Timestamp>,
     /// Of whom.
-    mailbox: Weak<Mailbox>,
+    pub mailbox: Weak<Mailbox>,
+    /// Until when its end is sent.
+    until: Option<Instant>,
     next: NextSend,
     version: u64,
 }
@@ -105,7 +109,7 @@ impl AlertBoard {
         };
         self.version += 1;
         let (news, version) = (Arc::new(news), self.version);
-        self.put(key, StandingAlert { news, ended: None, mailbox, next, version });
+        self.put(key, StandingAlert { news, ended: None, mailbox, until: None, next, version });
         result
     }
 
@@ -122,7 +126,8 @@ impl AlertBoard {
                 NextSend::News(since) => NextSend::News(since),
                 NextSend::Again(_) => NextSend::News(now),
             };
-            self.put(key, StandingAlert { ended: Some(at), next, version: self.version, ..alert });
+            let (ended, until) = (Some(at), Some(now + ENDING));
+            self.put(key, StandingAlert { ended, until, next, version: self.version, ..alert });
             has_ended = true;
         }
         has_ended
@@ -136,13 +141,15 @@ impl AlertBoard {
     }
 
     /// Those that are to be sent now: news first, then those that were sent longest ago. Those of releases that
-    /// another replica has, or nobody, are forgotten: they end by themselves if nobody sends them.
+    /// another replica has, or nobody, are forgotten: they end by themselves if nobody sends them. So are ends that
+    /// were not accepted for so long.
     pub fn due(&mut self, now: Instant, most: usize) -> Vec<(AlertKey, StandingAlert)> {
         let (mut due, mut gone) = (Vec::new(), Vec::new());
         let again = self.again.iter().take_while(|(at, _)| *at + AGAIN <= now);
         for (_, key) in self.news.iter().chain(again) {
             let Some(alert) = self.alerts.get(key) else { continue };
-            if alert.ended.is_none() && alert.mailbox.strong_count() == 0 {
+            let is_left = alert.ended.is_none() && alert.mailbox.strong_count() == 0;
+            if is_left || alert.until.is_some_and(|until| until <= now) {
                 gone.push(key.clone());
                 continue;
             }
@@ -179,6 +186,11 @@ impl AlertBoard {
                 self.remove(key);
             }
         }
+    }
+
+    /// Whether it has no alerts.
+    pub fn is_empty(&self) -> bool {
+        self.alerts.is_empty()
     }
 
     /// Since when Alertmanager does not know of something.
@@ -285,6 +297,24 @@ mod tests {
         board.end("u", None, at(), start);
         board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start);
         assert_eq!(shown(&mut board, start), ["u Failed stands"]);
+    }
+
+    #[test]
+    fn an_end_that_nobody_accepts_is_forgotten_when_alertmanager_has_ended_the_alert_itself() {
+        let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
+        let later = |seconds: u64| start + Duration::from_secs(seconds);
+        board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start);
+        let due = board.due(start, 1);
+        board.done(&due, start);
+        board.end("u", None, at(), later(10));
+        assert_eq!(board.due(later(309), 1).len(), 1);
+        assert!(!board.is_empty());
+        assert!(board.due(later(310), 1).is_empty() && board.is_empty());
+        // One that stands again does not end.
+        board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start);
+        board.end("u", None, at(), later(10));
+        board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), later(20));
+        assert_eq!(shown(&mut board, later(400)), ["u Failed stands"]);
     }
 
     #[test]

@@ -38,7 +38,17 @@ struct State {
     is_asked: bool,
     /// Why receivers of the release cannot be notified.
     failures: BTreeMap<String, NotificationFailure>,
-    queue: PlaceQueue,
+    /// By kind of place.
+    queues: [PlaceQueue; 2],
+}
+
+/// What a place is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceKind {
+    /// A receiver for which notifications wait.
+    News,
+    /// An alert that stands.
+    Alert,
 }
 
 /// Whether the release waits for a place among the receivers for which something waits.
@@ -69,6 +79,14 @@ impl Mailbox {
             state.accepted.push(entry);
         });
         self.notify.notify_one();
+    }
+
+    /// A receiver has accepted what it gets again and again: nothing of that is in the status.
+    pub(super) fn hears(&self, receiver: &str) {
+        let removed = self.with(|state| state.failures.remove(receiver));
+        if removed.is_some() {
+            self.notify.notify_one();
+        }
     }
 
     /// The receivers have changed: the release should say again what it has to say.
@@ -122,29 +140,33 @@ impl Mailbox {
     }
 
     /// Queues for a place; returns whether the release was not in the queue.
-    pub(super) fn queues(&self) -> bool {
+    pub(super) fn queues(&self, kind: PlaceKind) -> bool {
         self.with(|state| {
-            let is_new = matches!(state.queue, PlaceQueue::None);
+            let queue = &mut state.queues[kind as usize];
+            let is_new = matches!(queue, PlaceQueue::None);
             if is_new {
-                state.queue = PlaceQueue::Waits;
+                *queue = PlaceQueue::Waits;
             }
             is_new
         })
     }
 
     /// It is the turn of the release: it should say again what it has to say.
-    pub(super) fn gets(&self, place: Share) {
-        self.with(|state| state.queue = PlaceQueue::Has(place));
+    pub(super) fn gets(&self, kind: PlaceKind, place: Share) {
+        self.with(|state| state.queues[kind as usize] = PlaceQueue::Has(place));
         self.ask();
     }
 
     /// Takes the place that the release has got, if any.
-    pub(super) fn take_place(&self) -> Option<Share> {
-        self.with(|state| match std::mem::take(&mut state.queue) {
-            PlaceQueue::Has(place) => Some(place),
-            other => {
-                state.queue = other;
-                None
+    pub(super) fn take_place(&self, kind: PlaceKind) -> Option<Share> {
+        self.with(|state| {
+            let queue = &mut state.queues[kind as usize];
+            match std::mem::take(queue) {
+                PlaceQueue::Has(place) => Some(place),
+                other => {
+                    *queue = other;
+                    None
+                }
             }
         })
     }

@@ -5,6 +5,7 @@ mod alerts;
 mod attempts;
 mod board;
 mod client;
+mod due;
 mod frame;
 mod line;
 mod mailbox;

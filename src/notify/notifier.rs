@@ -209,9 +209,13 @@ impl Notifier {
         }
         let ReleaseView { id, uid, labels, url, own } = release;
         let interest_of = |name: &str| {
+            // An Alertmanager has no record: what stands is sent again and again.
+            let has_record = |kind: ReceiverType| kind != ReceiverType::Alertmanager;
             let own = own.and_then(|own| own.declared.iter().find(|one| one.name == name));
-            let line = state.lines.get(name).map(|line| line.frame().receiver().interest.clone());
-            line.or_else(|| own.map(|one| one.interest.clone()))
+            let own = own.filter(|one| has_record(one.kind)).map(|one| one.interest.clone());
+            let line = state.lines.get(name).map(|line| line.frame().receiver());
+            let line = line.filter(|line| has_record(line.kind)).map(|line| line.interest.clone());
+            line.or(own)
         };
         status.notified.retain(|entry| interest_of(&entry.receiver).is_some());
         let Some(situation) = situation(status) else { return };

@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use jiff::Timestamp;
 
-use super::mailbox::Mailbox;
-use super::own_line::{OwnLine, OwnWay};
+use super::mailbox::{Mailbox, PlaceKind};
+use super::own_line::{FirstNews, OwnLine, OwnWay};
 use super::queue::WaitingNews;
 use super::view::{OwnReceivers, ReleaseView, SecretReader};
 use crate::api::status::ReleaseStatus;
 use crate::domain::notify::declared::DeclaredReceiver;
 use crate::domain::notify::hosts::AllowedHosts;
 use crate::domain::notify::news::{News, NewsSubject};
-use crate::domain::notify::record::announcement;
-use crate::domain::notify::situation::situation;
+use crate::domain::notify::receiver::ReceiverType;
+use crate::domain::notify::record::{Announcement, announcement};
+use crate::domain::notify::situation::{Situation, situation};
 use crate::fair::Gate;
 use crate::observe::metrics::Metrics;
 
@@ -28,6 +29,8 @@ const IN_FLIGHT: u64 = 32;
 const MAX_LINES: u64 = 2048;
 /// The most of one namespace. It gets no more than it leaves for others.
 const MAX_LINES_OF_ONE: u64 = 64;
+/// The most alerts that stand, of all namespaces: each is a request a minute.
+const MAX_ALERTS: u64 = 1024;
 /// A release that waits longer than that for a place says so.
 const LONG: Duration = Duration::from_secs(10);
 /// How long a place is kept for a release that is about to use it. At the end of a run it asks for one again.
@@ -35,6 +38,8 @@ const KEPT: Duration = Duration::from_secs(10);
 
 /// What a release says when its receivers are not allowed.
 const NOT_ALLOWED: &str = "receivers of releases are not allowed (--allow-release-notifications): remove spec.notify, or ask the administrator";
+/// What a release says of a receiver to which it cannot have anything to say.
+const NOTHING: &str = "when selects no outcome that this type of receiver takes, so nothing is sent";
 /// What a release says while there is no place for one of its receivers.
 const NO_PLACE: &str =
     "notifications wait for too many other receivers; this one is next when one of them is done";
@@ -49,7 +54,18 @@ pub struct OwnLines(Arc<Shared>);
 struct Shared {
     lines: Mutex<BTreeMap<LineKey, Arc<OwnLine>>>,
     places: Arc<Gate>,
+    /// Apart from the others: alerts may stand for days.
+    alerts: Arc<Gate>,
     way: Arc<OwnWay>,
+}
+
+impl Shared {
+    fn places(&self, kind: PlaceKind) -> &Arc<Gate> {
+        match kind {
+            PlaceKind::News => &self.places,
+            PlaceKind::Alert => &self.alerts,
+        }
+    }
 }
 
 /// There is no place for another receiver.
@@ -67,7 +83,8 @@ impl OwnLines {
     pub fn new(hosts: AllowedHosts, metrics: Option<Arc<Metrics>>) -> Self {
         let way = Arc::new(OwnWay { in_flight: Gate::new(IN_FLIGHT), hosts, metrics });
         let places = Gate::bounded(MAX_LINES, MAX_LINES_OF_ONE);
-        Self(Arc::new(Shared { lines: Mutex::default(), places, way }))
+        let alerts = Gate::bounded(MAX_ALERTS, MAX_LINES_OF_ONE);
+        Self(Arc::new(Shared { lines: Mutex::default(), places, alerts, way }))
     }
 
     fn lines(&self) -> MutexGuard<'_, BTreeMap<LineKey, Arc<OwnLine>>> {
@@ -79,10 +96,10 @@ impl OwnLines {
         let mut lines = self.lines();
         let first = (namespace.to_owned(), uid.to_owned(), String::new());
         let of_release = lines.range(first..).take_while(|(key, _)| key.0 == namespace && key.1 == uid);
-        let over = of_release.filter(|(_, line)| !declared.contains(&line.declared));
+        let over = of_release.filter(|(_, line)| !declared.iter().any(|one| line.is_for(one)));
         let over: Vec<LineKey> = over.map(|(key, _)| key.clone()).collect();
         for line in over.iter().filter_map(|key| lines.remove(key)).collect::<Vec<_>>() {
-            line.stop.cancel();
+            line.end(uid);
         }
         over.into_iter().map(|(_, _, name)| name).collect()
     }
@@ -110,22 +127,29 @@ impl OwnLines {
             declared.iter().for_each(|one| mailbox.fails(&one.name, NOT_ALLOWED, None));
             return;
         }
-        declared.iter().for_each(|one| mailbox.is_over(&one.name, NOT_ALLOWED));
+        for one in *declared {
+            mailbox.is_over(&one.name, NOT_ALLOWED);
+            match one.interest.kinds.is_empty() {
+                true => mailbox.fails(&one.name, NOTHING, None),
+                false => mailbox.is_over(&one.name, NOTHING),
+            }
+        }
         let Some(situation) = situation(status) else { return };
         let subject = NewsSubject { release: id, uid, labels, repository: url, cluster };
         for one in *declared {
+            if one.kind == ReceiverType::Alertmanager {
+                let first = Announcement::first(situation.kind);
+                let news = News::new(subject, &situation, &first, status, now);
+                self.stand(one, secrets, news, mailbox);
+                continue;
+            }
             let notified = status.notified.iter().find(|entry| entry.receiver == one.name);
-            let next = announcement(&situation, notified, mailbox.waits(&one.name), now)
-                .filter(|next| one.interest.wants(next.kind));
-            let Some(next) = next else {
-                mailbox.withdraw(&one.name);
-                mailbox.is_over(&one.name, NO_PLACE);
-                if let Some(line) = self.line(&id.namespace, uid, &one.name) {
-                    line.withdraw(uid, situation.digest.as_deref());
-                }
+            let next = announcement(&situation, notified, mailbox.waits(&one.name), now);
+            let news = next.map(|next| (News::new(subject, &situation, &next, status, now), next.pause));
+            let Some((news, pause)) = news.filter(|(news, _)| one.takes(news)) else {
+                self.nothing(one, &situation, uid, (&id.namespace, mailbox));
                 continue;
             };
-            let news = News::new(subject, &situation, &next, status, now);
             if let Some(line) = self.line(&id.namespace, uid, &one.name) {
                 line.set_secrets(secrets);
             }
@@ -134,14 +158,54 @@ impl OwnLines {
             }
             let came = Instant::now();
             let weak = Arc::downgrade(mailbox);
-            let waiting = WaitingNews { news: Arc::new(news), mailbox: weak, due: came + next.pause, came };
-            match self.add(one, secrets, waiting) {
+            let waiting = WaitingNews { news: Arc::new(news), mailbox: weak, due: came + pause, came };
+            match self.add(one, secrets, FirstNews::News(waiting)) {
                 Ok(()) => mailbox.is_over(&one.name, NO_PLACE),
                 Err(NoPlace) => {
                     mailbox.offer_again(&one.name);
-                    self.queue(&id.namespace, &one.name, mailbox);
+                    self.queue(&id.namespace, (&one.name, PlaceKind::News), mailbox);
                 }
             }
+        }
+    }
+
+    /// A receiver has nothing to hear of a release.
+    fn nothing(
+        &self,
+        one: &DeclaredReceiver,
+        situation: &Situation,
+        uid: &str,
+        (namespace, mailbox): (&str, &Mailbox),
+    ) {
+        mailbox.withdraw(&one.name);
+        mailbox.is_over(&one.name, NO_PLACE);
+        if let Some(line) = self.line(namespace, uid, &one.name) {
+            line.withdraw(uid, situation.digest.as_deref());
+        }
+    }
+
+    /// This is true of a release now: an alert stands at its Alertmanager, or none does.
+    fn stand(
+        &self,
+        one: &DeclaredReceiver,
+        secrets: &Arc<dyn SecretReader>,
+        news: News,
+        mailbox: &Arc<Mailbox>,
+    ) {
+        let (namespace, uid) = (news.release.namespace.clone(), news.uid.clone());
+        if let Some(line) = self.line(&namespace, &uid, &one.name) {
+            line.set_secrets(secrets);
+            if !one.interest.wants(news.kind) {
+                line.withdraw(&uid, None);
+            }
+        }
+        let is_over = match one.interest.wants(news.kind) {
+            true => self.add(one, secrets, FirstNews::Alert(Box::new(news), Arc::clone(mailbox))).is_ok(),
+            false => true,
+        };
+        match is_over {
+            true => mailbox.is_over(&one.name, NO_PLACE),
+            false => self.queue(&namespace, (&one.name, PlaceKind::Alert), mailbox),
         }
     }
 
@@ -151,23 +215,31 @@ impl OwnLines {
         self.lines().get(&key).cloned()
     }
 
-    /// Adds a notification, if there is a place for its receiver.
+    /// Adds a notification or an alert, if there is a place for its receiver.
     fn add(
         &self,
         declared: &DeclaredReceiver,
         secrets: &Arc<dyn SecretReader>,
-        one: WaitingNews,
+        one: FirstNews,
     ) -> Result<(), NoPlace> {
-        let namespace = one.news.release.namespace.clone();
-        let key = (namespace.clone(), one.news.uid.clone(), declared.name.clone());
+        let (release, uid, mailbox, kind) = match &one {
+            FirstNews::News(one) => {
+                (&one.news.release, &one.news.uid, one.mailbox.upgrade(), PlaceKind::News)
+            }
+            FirstNews::Alert(news, mailbox) => {
+                (&news.release, &news.uid, Some(Arc::clone(mailbox)), PlaceKind::Alert)
+            }
+        };
+        let namespace = release.namespace.clone();
+        let key = (namespace.clone(), uid.clone(), declared.name.clone());
         let mut lines = self.lines();
         // One whose actor is gone is about to end, with what it has.
-        if let Some(line) = lines.get(&key).filter(|line| !line.stop.is_cancelled()) {
+        if let Some(line) = lines.get(&key).filter(|line| !line.has_ended()) {
             line.add(one);
             return Ok(());
         }
-        let kept = one.mailbox.upgrade().and_then(|mailbox| mailbox.take_place());
-        let place = kept.or_else(|| self.0.places.try_enter(&namespace, 1)).ok_or(NoPlace)?;
+        let kept = mailbox.and_then(|mailbox| mailbox.take_place(kind));
+        let place = kept.or_else(|| self.0.places(kind).try_enter(&namespace, 1)).ok_or(NoPlace)?;
         let line = OwnLine::new(declared, secrets, one, place, &self.0.way);
         let before = lines.insert(key.clone(), Arc::clone(&line));
         drop(lines);
@@ -178,12 +250,12 @@ impl OwnLines {
 
     /// Waits for a place for a receiver of a release. When it is there, the release says again what it has to say: by
     /// then, that may be something else.
-    fn queue(&self, namespace: &str, receiver: &str, mailbox: &Arc<Mailbox>) {
-        if !mailbox.queues() {
+    fn queue(&self, namespace: &str, (receiver, kind): (&str, PlaceKind), mailbox: &Arc<Mailbox>) {
+        if !mailbox.queues(kind) {
             return;
         }
         let (places, lifetime, mailbox) =
-            (Arc::clone(&self.0.places), mailbox.lifetime(), Arc::downgrade(mailbox));
+            (Arc::clone(self.0.places(kind)), mailbox.lifetime(), Arc::downgrade(mailbox));
         let (namespace, receiver) = (namespace.to_owned(), receiver.to_owned());
         let waiting = async move {
             let mut entering = std::pin::pin!(places.place(&namespace));
@@ -197,10 +269,10 @@ impl OwnLines {
                 }
             };
             let Some(heard) = mailbox.upgrade() else { return };
-            heard.gets(place);
+            heard.gets(kind, place);
             drop(heard);
             tokio::time::sleep(KEPT).await;
-            drop(mailbox.upgrade().and_then(|mailbox| mailbox.take_place()));
+            drop(mailbox.upgrade().and_then(|mailbox| mailbox.take_place(kind)));
         };
         tokio::spawn(async move {
             tokio::select! {
@@ -214,7 +286,7 @@ impl OwnLines {
         let sending = AssertUnwindSafe(line.send(|| self.is_over(&key, &line))).catch_unwind();
         let has_crashed = tokio::select! {
             ended = sending => ended.is_err(),
-            () = line.stop.cancelled() => false,
+            () = line.ended() => false,
         };
         if has_crashed {
             tracing::error!(
@@ -250,7 +322,6 @@ mod tests {
     use crate::domain::notify::hosts::HostPattern;
     use crate::domain::notify::interest::Interest;
     use crate::domain::notify::news::tests::news;
-    use crate::domain::notify::receiver::ReceiverType;
     use crate::domain::notify::situation::NewsKind;
 
     /// An API server that does not answer.
@@ -264,13 +335,20 @@ mod tests {
 
     fn declared(name: &str) -> DeclaredReceiver {
         let interest = Interest { kinds: NewsKind::ALL.into(), namespaces: None, selector: None };
-        DeclaredReceiver { name: name.into(), kind: ReceiverType::Slack, secret: "s".into(), interest }
+        DeclaredReceiver {
+            name: name.into(),
+            kind: ReceiverType::Slack,
+            secret: "s".into(),
+            interest,
+            repositories: Vec::new(),
+        }
     }
 
-    fn one(namespace: &str, mailbox: &Arc<Mailbox>) -> WaitingNews {
+    fn one(namespace: &str, mailbox: &Arc<Mailbox>) -> FirstNews {
         let release = ReleaseId { namespace: namespace.into(), name: "web".into() };
         let (now, mailbox) = (Instant::now(), Arc::downgrade(mailbox));
-        WaitingNews { news: Arc::new(News { release, ..news() }), mailbox, due: now, came: now }
+        let news = Arc::new(News { release, ..news() });
+        FirstNews::News(WaitingNews { news, mailbox, due: now, came: now })
     }
 
     fn lines() -> (OwnLines, Arc<dyn SecretReader>) {
@@ -312,8 +390,8 @@ mod tests {
         let late = Arc::new(Mailbox::default());
         let add = || lines.add(&declared("spec/late"), &secrets, one("apps", &late));
         assert_eq!(add(), Err(NoPlace));
-        lines.queue("apps", "spec/late", &late);
-        lines.queue("apps", "spec/later", &late);
+        lines.queue("apps", ("spec/late", PlaceKind::News), &late);
+        lines.queue("apps", ("spec/later", PlaceKind::News), &late);
         // It does not overtake the one that waits.
         let receivers: Vec<DeclaredReceiver> =
             (1..MAX_LINES_OF_ONE).map(|n| declared(&format!("spec/{n}"))).collect();
@@ -324,6 +402,41 @@ mod tests {
         assert_eq!(lines.add(&declared("spec/other"), &secrets, one("apps", &first)), Err(NoPlace));
         assert_eq!(add(), Ok(()));
         assert_eq!(lines.0.places.taken(), MAX_LINES_OF_ONE);
+    }
+
+    #[tokio::test]
+    async fn alerts_have_places_of_their_own_and_keep_them_while_they_stand() {
+        let ((lines, secrets), mailbox) = (lines(), Arc::new(Mailbox::default()));
+        let alerts = |n: u64, kinds: &[NewsKind]| DeclaredReceiver {
+            kind: ReceiverType::Alertmanager,
+            interest: Interest { kinds: kinds.iter().copied().collect(), namespaces: None, selector: None },
+            ..declared(&format!("spec/{n}"))
+        };
+        let stand = |one: &DeclaredReceiver, kind: NewsKind| {
+            let release = ReleaseId { namespace: "apps".into(), name: "web".into() };
+            lines.stand(one, &secrets, News { release, kind, ..news() }, &mailbox);
+        };
+        let said = || mailbox.failures().into_iter().map(|failure| failure.receiver).collect::<Vec<_>>();
+        let failed = [NewsKind::Failed];
+        for n in 0..=MAX_LINES_OF_ONE {
+            stand(&alerts(n, &failed), NewsKind::Failed);
+        }
+        assert_eq!(
+            (lines.lines().len() as u64, lines.0.alerts.taken()),
+            (MAX_LINES_OF_ONE, MAX_LINES_OF_ONE)
+        );
+        assert_eq!(lines.add(&declared("spec/chat"), &secrets, one("apps", &mailbox)), Ok(()));
+        // One that wants to hear of other outcomes is the same: what stands is not ended by it.
+        let names: Vec<DeclaredReceiver> =
+            (0..MAX_LINES_OF_ONE).map(|n| alerts(n, &[NewsKind::Failed, NewsKind::Drifted])).collect();
+        assert_eq!(lines.keep("apps", "u-1", &names), ["spec/chat"]);
+        // The end of one is sent before its place is free, and nobody takes it here.
+        lines.keep("apps", "u-1", &names[1..]);
+        assert_eq!(
+            (lines.lines().len() as u64, lines.0.alerts.taken()),
+            (MAX_LINES_OF_ONE - 1, MAX_LINES_OF_ONE)
+        );
+        assert_eq!(said(), [""; 0]);
     }
 
     #[tokio::test]

@@ -515,20 +515,8 @@ async fn a_commit_shows_what_became_of_it_and_only_listed_repositories_do() {
     let scene = scene("notify-commits", &config(&receivers)).await.start();
     let hash = "0123456789abcdef0123456789abcdef01234567";
     let push = |tag: &str, yaml: &str, repository: &str| {
-        let (registry, target) = (scene.registry(), scene.repository("app"));
-        let config = registry.push_blob(&target, b"{}");
-        let layer = registry.push_blob(&target, yaml.as_bytes());
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2},
-            "layers": [{"mediaType": "application/yaml", "digest": layer, "size": yaml.len()}],
-            "annotations": {
-                "org.opencontainers.image.source": format!("https://127.0.0.1/{repository}.git"),
-                "org.opencontainers.image.revision": format!("main@sha1:{hash}"),
-            },
-        });
-        registry.push_manifest(&target, tag, &manifest);
+        let source = format!("https://127.0.0.1/{repository}.git");
+        scene.push_from(("app", tag), yaml, &source, &format!("main@sha1:{hash}"));
     };
     push("1", &config_map("a", "one"), "acme/web");
     scene.create("app", json!({"interval": "1h"}));

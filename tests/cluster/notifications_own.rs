@@ -2,8 +2,9 @@
 //! rights of the release, and to no other place.
 
 use serde_json::{Value, json};
+use supercargo_testbed::alertmanager::Alertmanager;
 use supercargo_testbed::inbox::{Inbox, Reply};
-use supercargo_testbed::{Profiles, story};
+use supercargo_testbed::{Profiles, ports, story};
 
 use super::scene::{CONFIG_MAPS, Scene, account, config_map, role};
 
@@ -14,7 +15,11 @@ const HOOK: &str = "/services/T0/B0/h00k-0123456789abcdef";
 const TOKEN: &str = "t0ken-0123456789abcdef";
 
 fn host(inbox: &Inbox) -> String {
-    inbox.url("").trim_start_matches("http://").trim_end_matches('/').to_owned()
+    host_of(&inbox.url(""))
+}
+
+fn host_of(url: &str) -> String {
+    url.trim_start_matches("http://").trim_end_matches('/').to_owned()
 }
 
 fn secret(name: &str, url: &str) -> String {
@@ -61,6 +66,7 @@ async fn wait_recorded(scene: &Scene<'_>, release: &str, receiver: &str, outcome
     wait_status(scene, release, "the record", recorded).await;
 }
 
+const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 const REFUSED: &str = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {key: [1]}\n---\n";
 
 #[story]
@@ -276,4 +282,140 @@ async fn what_a_release_names_leads_to_no_other_place_and_holds_up_nobody() {
     assert!(elsewhere.letters().is_empty());
     assert_eq!(outcomes(&good), ["Succeeded"]);
     assert!(!scene.operator.log().contains("h00k"), "{}", scene.operator.log());
+}
+
+#[story]
+async fn an_alertmanager_of_a_release_has_its_alerts_as_long_as_they_are_true() {
+    let (first, other) = (ports::free(), ports::free());
+    let alertmanager = Alertmanager::on(first);
+    let moved = Alertmanager::on(other);
+    let hosts =
+        format!("--allow-release-notifications={},{}", host_of(alertmanager.url()), host_of(moved.url()));
+    let mut scene = Scene::builder("notify-own-alerts").await.argument(&hosts).start();
+    scene.story.apply(&secret("alerts", alertmanager.url()));
+    scene.story.apply(&secret("moved", moved.url()));
+    let receiver =
+        |secret: &str| json!([{"name": "alerts", "type": "alertmanager", "secretRef": {"name": secret}}]);
+    let spec = json!({"interval": "1h", "notify": receiver("alerts")});
+    for name in ["app", "good"] {
+        scene.install(name, &config_map(name, "one"), spec.clone()).await;
+    }
+    let stand = async |scene: &Scene<'_>, alertmanager: &Alertmanager, expected: &[&str]| {
+        let what = format!("an Alertmanager has {expected:?}");
+        let text = |alert: &Value, name: &str| alert["labels"][name].as_str().unwrap_or("?").to_owned();
+        let shown = |alert: Value| {
+            assert_eq!(text(&alert, "namespace"), scene.namespace());
+            format!("{} {}", text(&alert, "release"), text(&alert, "outcome"))
+        };
+        let wait = scene.story.wait_for(&what, async || {
+            let alerts: Vec<String> = alertmanager.alerts().into_iter().map(shown).collect();
+            (alerts == expected).then_some(())
+        });
+        wait.await;
+    };
+    scene.upgrade("app", "2", REFUSED);
+    stand(&scene, &alertmanager, &["app Failed"]).await;
+    // Neither of the two remembers it over a restart.
+    drop(alertmanager);
+    wait_failure(&scene, "app", "the receiver cannot be reached").await;
+    let alertmanager = Alertmanager::on(first);
+    scene.restart();
+    stand(&scene, &alertmanager, &["app Failed"]).await;
+    wait_status(&scene, "app", "no failure", |status| status["notificationFailures"].is_null()).await;
+
+    // Another receiver: the alert ends at the one before.
+    scene.change("app", json!({"notify": receiver("moved")}));
+    stand(&scene, &moved, &["app Failed"]).await;
+    stand(&scene, &alertmanager, &[]).await;
+    scene.upgraded("app", "3", &config_map("a", "two")).await;
+    stand(&scene, &moved, &[]).await;
+    // A release that is gone has no alert.
+    scene.upgrade("app", "4", REFUSED);
+    stand(&scene, &moved, &["app Failed"]).await;
+    scene.story.kubectl(&["delete", "oar", "app"], "");
+    stand(&scene, &moved, &[]).await;
+    let good = scene.story.release("good").await.expect("the release");
+    assert!(good["status"]["notified"].is_null() && alertmanager.alerts().is_empty(), "{good}");
+}
+
+#[story]
+async fn a_release_shows_at_its_forge_what_became_of_a_commit() {
+    let forge = Inbox::start();
+    let hosts = format!("--allow-release-notifications={}", host(&forge));
+    let scene = Scene::builder("notify-own-commits").await.argument(&hosts).start();
+    scene.story.apply(&secret("forge", &forge.url("")));
+    let receiver = |kind: &str, repositories: &[&str]| json!({"name": kind, "type": kind, "secretRef": {"name": "forge"}, "repositories": repositories});
+    let push = |tag: &str, yaml: &str, source: &str| {
+        scene.push_from(("app", tag), yaml, source, &format!("main@sha1:{HASH}"));
+    };
+    push("1", &config_map("a", "one"), "https://127.0.0.1/acme/web");
+    let notify = json!([
+        receiver("gitea", &["acme"]),
+        receiver("github", &["acme/web"]),
+        receiver("gitlab", &["acme/other"])
+    ]);
+    scene.create("app", json!({"interval": "1h", "notify": notify}));
+    for kind in ["gitea", "github"] {
+        wait_recorded(&scene, "app", &format!("spec/{kind}"), "Succeeded").await;
+    }
+    // A repository of the same name elsewhere is another one, and the status says so.
+    push("2", &config_map("a", "two"), "https://git.example/acme/web");
+    scene.change("app", json!({"ref": {"tag": "2"}}));
+    wait_failure(&scene, "app", "the artifact names its source at another host than that of url").await;
+    // What is not in the repositories of a receiver, or in none, is nothing to it.
+    push("3", &config_map("a", "three"), "https://127.0.0.1/other/web");
+    scene.change("app", json!({"ref": {"tag": "3"}}));
+    scene.wait_data("a", "three").await;
+    scene.upgraded("app", "4", &config_map("a", "four")).await;
+    push("5", REFUSED, "https://127.0.0.1/acme/web");
+    scene.change("app", json!({"ref": {"tag": "5"}}));
+    for kind in ["gitea", "github"] {
+        wait_recorded(&scene, "app", &format!("spec/{kind}"), "Failed").await;
+    }
+    let context = format!("supercargo/{}/app", scene.namespace());
+    let mut shown: Vec<String> = Vec::new();
+    for letter in forge.letters() {
+        let (path, body) = (letter.line.trim_start_matches("POST ").to_owned(), letter.json());
+        assert_eq!(body["context"], context);
+        assert!(letter.header("authorization").is_some_and(|value| value.ends_with(TOKEN)));
+        shown.push(format!("{path} {}", body["state"].as_str().unwrap_or("?")));
+    }
+    shown.sort();
+    let gitea = format!("/api/v1/repos/acme/web/statuses/{HASH}");
+    let github = format!("/repos/acme/web/statuses/{HASH}");
+    let expected =
+        [&gitea, &github].map(|path| ["failure", "success"].map(|state| format!("{path} {state}")));
+    assert_eq!(shown, expected.concat());
+}
+
+#[story]
+async fn a_receiver_for_commits_names_repositories_and_one_that_can_hear_of_nothing_says_so() {
+    let inbox = Inbox::start();
+    let hosts = format!("--allow-release-notifications={}", host(&inbox));
+    let scene = Scene::builder("notify-own-wrong").await.argument(&hosts).start();
+    scene.story.apply(&secret("hook", &inbox.url("")));
+    let of = |kind: &str, extra: &Value| {
+        let mut receiver = json!({"name": "team", "type": kind, "secretRef": {"name": "hook"}});
+        receiver.as_object_mut().expect("an object").extend(extra.as_object().expect("an object").clone());
+        receiver
+    };
+    let nothing = of("alertmanager", &json!({"when": {"outcomes": ["Succeeded"]}}));
+    scene.install("app", &config_map("a", "one"), json!({"interval": "1h", "notify": [nothing]})).await;
+    wait_failure(&scene, "app", "when selects no outcome that this type of receiver takes").await;
+    let check = |receiver: Value, expected: &str| {
+        let patch = json!({"spec": {"notify": [receiver]}}).to_string();
+        let patch = ["--namespace", scene.namespace(), "patch", "oar", "app", "--type=merge", "-p", &patch];
+        let output = scene.story.bed().try_kubectl(&patch, "");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(expected), "{said}");
+    };
+    let needs =
+        "repositories is required for the types github, gitlab and gitea, and has no effect on others";
+    check(of("github", &json!({})), needs);
+    check(of("slack", &json!({"repositories": ["acme"]})), needs);
+    check(of("gitlab", &json!({"repositories": []})), "repositories");
+    for path in ["../acme", "acme/", "a b", "*", "/acme"] {
+        check(of("gitea", &json!({"repositories": [path]})), "repositories[0]");
+    }
+    assert!(inbox.letters().is_empty());
 }

@@ -12,22 +12,33 @@ pub const MAX_OWN_RECEIVERS: usize = 4;
 /// A receiver of notifications about the release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(self.type in ['github', 'gitlab', 'gitea']) == has(self.repositories)").message("repositories is required for the types github, gitlab and gitea, and has no effect on others"))]
 pub struct NotificationReceiver {
     /// Name, unique in the release: lower case letters, digits and '-'.
     #[schemars(length(min = 1, max = 40))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("name must be lower case letters, digits and '-', and must begin and end with a letter or digit"))]
     pub name: String,
-    /// Format of the requests.
+    /// Kind of receiver, which decides the format of the requests.
     #[serde(rename = "type")]
     pub kind: NotificationFormat,
-    /// Secret with the `url` of the receiver, and if needed `token` (sent as Authorization: Bearer), `ca.crt`, and for cloudevents `key` (of the signatures). It is read with the rights of the release before each request.
+    /// Secret with the `url` of the receiver, and if needed `token` (sent as Authorization: Bearer), `ca.crt`, and for cloudevents `key` (of the signatures); github, gitlab and gitea need `token`. It is read with the rights of the release before each request.
     pub secret_ref: LocalObjectReference,
+    /// For github, gitlab and gitea: repositories, or groups of them, whose commits get a status, such as acme/web or acme. The annotations of the artifact choose among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = 16),
+        inner(
+            length(min = 1, max = 255),
+            regex(pattern = r"^[a-zA-Z0-9_-][a-zA-Z0-9._-]*(/[a-zA-Z0-9_-][a-zA-Z0-9._-]*)*$")
+        )
+    )]
+    pub repositories: Vec<String>,
     /// Notifications that are sent. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<NotificationFilter>,
 }
 
-/// Format of the requests to a receiver.
+/// Kind of a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NotificationFormat {
@@ -41,6 +52,14 @@ pub enum NotificationFormat {
     Discord,
     /// A workflow of Microsoft Teams.
     Teams,
+    /// The API of Alertmanager, version 2.
+    Alertmanager,
+    /// The status of commits at GitHub.
+    GitHub,
+    /// The status of commits at GitLab.
+    GitLab,
+    /// The status of commits at Gitea and Forgejo.
+    Gitea,
 }
 
 /// Notifications that a receiver gets.

@@ -15,6 +15,24 @@ impl Scene<'_> {
         self.registry().push_yaml(&self.repository(release), tag, yaml)
     }
 
+    /// Pushes an artifact whose annotations name a source and a revision of it.
+    pub fn push_from(&self, (release, tag): (&str, &str), yaml: &str, source: &str, revision: &str) {
+        let (registry, repository) = (self.registry(), self.repository(release));
+        let config = registry.push_blob(&repository, b"{}");
+        let layer = registry.push_blob(&repository, yaml.as_bytes());
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2},
+            "layers": [{"mediaType": "application/yaml", "digest": layer, "size": yaml.len()}],
+            "annotations": {
+                "org.opencontainers.image.source": source,
+                "org.opencontainers.image.revision": revision,
+            },
+        });
+        registry.push_manifest(&repository, tag, &manifest);
+    }
+
     /// A release of its repository at the tag `1`, pruning, with `spec` laid over
     /// that; `null` takes a field away. It is not created.
     pub fn release(&self, name: &str, spec: Value) -> Value {

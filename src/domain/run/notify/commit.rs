@@ -1,5 +1,5 @@
 //! The commit that an artifact is made from, as its annotations name it, at one forge. A publisher writes
-//! these annotations: they choose among the repositories that the administrator has listed, and nothing else.
+//! these annotations: they choose among the repositories that are listed for a receiver, and nothing else.
 
 use super::news::News;
 
@@ -22,17 +22,28 @@ pub struct Commit {
 }
 
 impl Forge {
+    /// The forge whose API is at a host.
+    pub fn with_api_at(host: &str, repositories: Vec<String>) -> Self {
+        let host = if host == "api.github.com" { "github.com" } else { host };
+        Self { host: host.to_owned(), repositories }
+    }
+
     /// The commit of what a notification is about, if it is at this forge and in one of its repositories.
     pub fn commit(&self, news: &News) -> Option<Commit> {
-        let (host, repository) = repository_of(news.source.as_deref()?)?;
-        let hash = hash_of(news.source_revision.as_deref()?)?;
-        let below = |listed: &String| {
-            let rest = repository.strip_prefix(listed.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let is_here = host.eq_ignore_ascii_case(&self.host) && self.repositories.iter().any(below);
-        is_here.then_some(Commit { repository, hash })
+        let (host, commit) = commit_in(&self.repositories, news)?;
+        host.eq_ignore_ascii_case(&self.host).then_some(commit)
     }
+}
+
+/// The commit of what a notification is about, if it is in one of these repositories, and the host of its forge.
+pub fn commit_in<'n>(repositories: &[String], news: &'n News) -> Option<(&'n str, Commit)> {
+    let (host, repository) = repository_of(news.source.as_deref()?)?;
+    let hash = hash_of(news.source_revision.as_deref()?)?;
+    let below = |listed: &String| {
+        let rest = repository.strip_prefix(listed.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    repositories.iter().any(below).then_some((host, Commit { repository, hash }))
 }
 
 /// Whether a text is a path of a repository, or of a group of them.

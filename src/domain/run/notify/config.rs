@@ -225,7 +225,7 @@ impl Entry {
         if !(1..=MAX_PER_MINUTE).contains(&per_minute) {
             return Err(wrong(format!("{field}.perMinute"), format!("not between 1 and {MAX_PER_MINUTE}")));
         }
-        let url = self.url(field, files)?;
+        let url = self.url(kind, field, files)?;
         let forge = kind.is_of_commits().then(|| self.forge(field, &url)).transpose()?;
         Ok(NewsReceiver {
             name: self.name.clone(),
@@ -244,7 +244,7 @@ impl Entry {
         })
     }
 
-    fn url(&self, field: &str, files: &Files) -> Result<Hidden, Wrong> {
+    fn url(&self, kind: ReceiverType, field: &str, files: &Files) -> Result<Hidden, Wrong> {
         let (field, url) = match (&self.url, &self.url_file) {
             (Some(url), None) => (format!("{field}.url"), Some(url.clone())),
             (None, Some(file)) => {
@@ -263,6 +263,9 @@ impl Entry {
         let authority = parsed.authority().map_or("", http::uri::Authority::as_str);
         if authority.contains('@') {
             return Err(wrong(field, "has a user name or a password: use tokenFile"));
+        }
+        if kind.has_paths() && parsed.query().is_some() {
+            return Err(wrong(field, "has a query: the operator adds a path to the URL"));
         }
         if Zone::of_host(host) == Some(Zone::Forbidden) {
             let problem = format!("names {}, where nothing is sent", Zone::Forbidden.describe());
@@ -295,8 +298,7 @@ impl Entry {
         }
         let uri: Option<http::Uri> = url.reveal().parse().ok();
         let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
-        let host = if host == "api.github.com" { "github.com" } else { host };
-        Ok(Forge { host: host.to_owned(), repositories })
+        Ok(Forge::with_api_at(host, repositories))
     }
 
     fn interest(&self, kind: ReceiverType, field: &str) -> Result<Interest, Wrong> {
@@ -318,11 +320,7 @@ impl Entry {
             };
             kinds = outcomes.iter().map(read).collect::<Result<_, _>>()?;
         }
-        // An alert ends by itself when all is well.
-        let alerts = kind == ReceiverType::Alertmanager;
-        kinds.retain(|kind| kind.severity() >= least && !(alerts && kind.is_good()));
-        // Drift says nothing of a commit.
-        kinds.retain(|drift| !(kind.is_of_commits() && *drift == NewsKind::Drifted));
+        kinds.retain(|news| news.severity() >= least && kind.reports(*news));
         if kinds.is_empty() {
             return Err(wrong(format!("{field}.when"), "selects no outcome, so nothing would be sent"));
         }
@@ -450,6 +448,8 @@ receivers:
         let commits =
             |fields: &str| one(&format!("name: a, type: github, url: 'https://api.github.com', {fields}"));
         check(&commits("repositories: [acme]"), "receivers[0]: needs tokenFile");
+        let alerts = one("name: a, type: alertmanager, url: 'https://a.example/?s3cret'");
+        check(&alerts, "receivers[0].url: has a query");
         check(&commits("tokenFile: key"), "receivers[0]: needs repositories, such as acme/web or acme");
         check(&commits("tokenFile: key, repositories: []"), "receivers[0]: needs repositories");
         check(

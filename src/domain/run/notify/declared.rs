@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::commit::{Forge, commit_in, is_repository};
 use super::hosts::AllowedHosts;
 use super::interest::Interest;
+use super::news::News;
 use super::receiver::{Hidden, NewsReceiver, ReceiverType};
 use super::situation::{NewsKind, Severity};
 use crate::api::notify::{
@@ -35,6 +37,8 @@ pub struct DeclaredReceiver {
     pub secret: String,
     /// What it wants.
     pub interest: Interest,
+    /// The repositories whose commits get a status, of a receiver for commits.
+    pub repositories: Vec<String>,
 }
 
 /// What a release may have been recorded for in a status.
@@ -49,21 +53,28 @@ pub fn declared(spec: &[NotificationReceiver]) -> Vec<DeclaredReceiver> {
 
 fn one(receiver: &NotificationReceiver) -> DeclaredReceiver {
     let filter = receiver.when.clone().unwrap_or_default();
+    let kind = match receiver.kind {
+        NotificationFormat::CloudEvents => ReceiverType::CloudEvents,
+        NotificationFormat::Slack => ReceiverType::Slack,
+        NotificationFormat::Mattermost => ReceiverType::Mattermost,
+        NotificationFormat::Discord => ReceiverType::Discord,
+        NotificationFormat::Teams => ReceiverType::Teams,
+        NotificationFormat::Alertmanager => ReceiverType::Alertmanager,
+        NotificationFormat::GitHub => ReceiverType::GitHub,
+        NotificationFormat::GitLab => ReceiverType::GitLab,
+        NotificationFormat::Gitea => ReceiverType::Gitea,
+    };
     DeclaredReceiver {
         name: format!("{PREFIX}{}", receiver.name),
-        kind: match receiver.kind {
-            NotificationFormat::CloudEvents => ReceiverType::CloudEvents,
-            NotificationFormat::Slack => ReceiverType::Slack,
-            NotificationFormat::Mattermost => ReceiverType::Mattermost,
-            NotificationFormat::Discord => ReceiverType::Discord,
-            NotificationFormat::Teams => ReceiverType::Teams,
-        },
+        kind,
         secret: receiver.secret_ref.name.clone(),
-        interest: Interest { kinds: kinds(&filter), namespaces: None, selector: None },
+        interest: Interest { kinds: kinds(kind, &filter), namespaces: None, selector: None },
+        // The API server checks them; a cluster may have an older CRD.
+        repositories: receiver.repositories.iter().filter(|path| is_repository(path)).cloned().collect(),
     }
 }
 
-fn kinds(filter: &NotificationFilter) -> BTreeSet<NewsKind> {
+fn kinds(of: ReceiverType, filter: &NotificationFilter) -> BTreeSet<NewsKind> {
     let least = match filter.severity {
         None | Some(NotificationSeverity::Info) => Severity::Info,
         Some(NotificationSeverity::Warning) => Severity::Warning,
@@ -71,10 +82,17 @@ fn kinds(filter: &NotificationFilter) -> BTreeSet<NewsKind> {
     };
     let named =
         |kind: NewsKind| filter.outcomes.is_empty() || filter.outcomes.iter().any(|o| o == kind.as_str());
-    NewsKind::ALL.into_iter().filter(|kind| kind.severity() >= least && named(*kind)).collect()
+    let wanted = |kind: &NewsKind| kind.severity() >= least && named(*kind) && of.reports(*kind);
+    NewsKind::ALL.into_iter().filter(wanted).collect()
 }
 
 impl DeclaredReceiver {
+    /// Whether a notification may be for it: one without a commit in its repositories is not for a forge.
+    pub fn takes(&self, news: &News) -> bool {
+        self.interest.wants(news.kind)
+            && (!self.kind.is_of_commits() || commit_in(&self.repositories, news).is_some())
+    }
+
     /// The receiver, with what its Secret has. `is_proxied`: whether a proxy resolves the name of a URL.
     ///
     /// # Errors
@@ -93,11 +111,19 @@ impl DeclaredReceiver {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("url", "has a user name or a password: use the key token"));
         }
+        if self.kind.has_paths() && url.query().or(url.fragment()).is_some() {
+            return Err(wrong("url", "has a query or a fragment: the operator adds a path to the URL"));
+        }
         let reach = hosts.reach(&url, is_proxied(&url)).map_err(|problem| wrong("url", &problem))?;
         let key = value("key")?.filter(|_| self.kind == ReceiverType::CloudEvents);
         if key.as_ref().is_some_and(|key| key.len() < MIN_KEY_BYTES) {
             return Err(wrong("key", "is shorter than 16 bytes: create one with openssl rand -hex 32"));
         }
+        let token = value("token")?;
+        if token.is_none() && self.kind.is_of_commits() {
+            return Err(wrong("token", "is missing: a status of a commit needs a token"));
+        }
+        let forge = || Forge::with_api_at(url.host_str().unwrap_or_default(), self.repositories.clone());
         let ca = data.get("ca.crt").map(|bytes| {
             let text = std::str::from_utf8(bytes)
                 .ok()
@@ -109,7 +135,7 @@ impl DeclaredReceiver {
             kind: self.kind,
             url: Hidden::new(url.as_str()),
             reach,
-            token: value("token")?.map(Hidden::new),
+            token: token.map(Hidden::new),
             key: key.map(Hidden::new),
             ca: ca.transpose()?,
             interest: self.interest.clone(),
@@ -117,7 +143,7 @@ impl DeclaredReceiver {
             per_minute: self.kind.per_minute().min(60),
             batch: false,
             template: None,
-            forge: None,
+            forge: self.kind.is_of_commits().then(forge),
         })
     }
 }
@@ -137,6 +163,7 @@ mod tests {
 
     use super::*;
     use crate::domain::run::notify::hosts::HostPattern;
+    use crate::domain::run::notify::news::tests::news;
 
     fn receiver(when: serde_json::Value) -> DeclaredReceiver {
         let spec =
@@ -145,9 +172,19 @@ mod tests {
     }
 
     fn open(data: &[(&str, &str)]) -> Result<NewsReceiver, String> {
+        open_as(&receiver(json!({})), data)
+    }
+
+    fn open_as(receiver: &DeclaredReceiver, data: &[(&str, &str)]) -> Result<NewsReceiver, String> {
         let data = data.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
         let hosts = AllowedHosts::new(vec![HostPattern::parse("hooks.example").unwrap()], Vec::new());
-        receiver(json!({})).opened(&data, &hosts, |_| false)
+        receiver.opened(&data, &hosts, |_| false)
+    }
+
+    fn of_type(kind: &str, fields: serde_json::Value) -> DeclaredReceiver {
+        let mut spec = json!({"name": "team", "type": kind, "secretRef": {"name": "hook"}});
+        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        one(&serde_json::from_value(spec).unwrap())
     }
 
     #[test]
@@ -160,6 +197,52 @@ mod tests {
         check(json!({}), &NewsKind::ALL);
         check(json!({"severity": "error"}), &[NewsKind::Failed, NewsKind::Unhealthy, NewsKind::RolledBack]);
         check(json!({"severity": "warning", "outcomes": ["Succeeded", "Drifted"]}), &[NewsKind::Drifted]);
+        let of = |kind: &str| of_type(kind, json!({})).interest.kinds;
+        for kind in NewsKind::ALL {
+            assert_eq!(of("alertmanager").contains(&kind), !kind.is_good(), "{kind:?}");
+            assert_eq!(of("github").contains(&kind), kind != NewsKind::Drifted, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_forge_gets_what_is_of_a_commit_in_the_repositories_that_the_release_names() {
+        let check = |kind: &str, repository: &str, outcome: NewsKind, expected: bool| {
+            let source = Some(format!("https://hooks.example/{repository}"));
+            let source_revision = Some("0123456789abcdef0123456789abcdef01234567".to_owned());
+            let news = News { source, source_revision, kind: outcome, ..news() };
+            let fields = if kind == "slack" { json!({}) } else { json!({"repositories": ["acme"]}) };
+            assert_eq!(of_type(kind, fields).takes(&news), expected, "{kind} {repository} {outcome:?}");
+        };
+        for forge in ["github", "gitlab", "gitea"] {
+            check(forge, "acme/web", NewsKind::Failed, true);
+            check(forge, "acme/web", NewsKind::Drifted, false);
+            check(forge, "other/web", NewsKind::Failed, false);
+        }
+        check("slack", "other/web", NewsKind::Failed, true);
+        // The pattern of the CRD refuses it.
+        assert!(of_type("github", json!({"repositories": ["../acme"]})).repositories.is_empty());
+    }
+
+    #[test]
+    fn a_forge_is_at_the_host_of_its_url_and_needs_a_token() {
+        let forge = of_type("gitea", json!({"repositories": ["acme"]}));
+        let url = ("url", "https://hooks.example/api");
+        let opened = open_as(&forge, &[url, ("token", "t")]).unwrap();
+        assert_eq!(
+            opened.forge,
+            Some(Forge { host: "hooks.example".into(), repositories: vec!["acme".into()] })
+        );
+        let check = |kind: &str, data: &[(&str, &str)], expected: &str| {
+            let fields = if kind == "gitea" { json!({"repositories": ["acme"]}) } else { json!({}) };
+            let error = open_as(&of_type(kind, fields), data).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        };
+        check("gitea", &[url], "token in Secret hook is missing: a status of a commit needs a token");
+        for url in ["https://hooks.example/?x=y", "https://hooks.example/#x"] {
+            check("gitea", &[("url", url), ("token", "t")], "url in Secret hook has a query or a fragment");
+            check("alertmanager", &[("url", url)], "url in Secret hook has a query or a fragment");
+        }
+        assert!(open_as(&of_type("alertmanager", json!({})), &[url]).unwrap().forge.is_none());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::commit::Forge;
 use super::hosts::Reachable;
 use super::interest::Interest;
 use super::news::News;
+use super::situation::NewsKind;
 use super::template::Template;
 
 /// What a receiver speaks.
@@ -74,6 +75,20 @@ impl ReceiverType {
     /// Whether it is a chat, which gets texts for people.
     pub fn is_chat(self) -> bool {
         matches!(self, Self::Slack | Self::Mattermost | Self::Discord | Self::Teams)
+    }
+
+    /// Whether it can do something with an outcome: an alert ends by itself when all is well, and drift says nothing
+    /// of a commit.
+    pub fn reports(self, kind: NewsKind) -> bool {
+        match self {
+            Self::Alertmanager => !kind.is_good(),
+            _ => !(self.is_of_commits() && kind == NewsKind::Drifted),
+        }
+    }
+
+    /// Whether the operator adds the path of an API to its URL.
+    pub fn has_paths(self) -> bool {
+        self.is_of_commits() || self == Self::Alertmanager
     }
 
     /// How many notifications fit into one request.
