@@ -55,6 +55,8 @@ pub struct SharedState {
     pub specs: Specs,
     /// The receivers of notifications.
     pub news: Notifier,
+    /// From when the seconds are counted at which long waits end.
+    pub start: Instant,
 }
 
 /// The actor of one release.
@@ -139,7 +141,7 @@ impl Actor {
                 Next::Over => return,
                 Next::Wait(delay) => {
                     self.place = None;
-                    let next = delay.map(|d| Instant::now() + d);
+                    let next = delay.map(|d| self.shared.due_after(d));
                     due = match trigger {
                         Trigger::Full => next,
                         // Drift corrections do not delay the next request to the registry.

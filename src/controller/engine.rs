@@ -153,7 +153,7 @@ impl Engine {
             plan_keys: Arc::new(plan_keys),
         };
         let pool = WorkerPool::new(options.concurrency.max(1), &metrics);
-        let shared = Arc::new(SharedState { env, pool, specs, news });
+        let shared = Arc::new(SharedState { env, pool, specs, news, start: Instant::now() });
         watches.spawn(evaluate(Arc::clone(&shared)));
         let mut engine = Self {
             table: ReleaseTable::new(coordination.holder.clone()),

@@ -7,18 +7,27 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::rest::SETTLES_AFTER;
-use super::{Actor, STATUS_RETRY};
+use super::{Actor, STATUS_RETRY, SharedState};
 use crate::api::release::DriftMode;
 use crate::cluster::State;
 use crate::cluster::store::Watched;
 use crate::controller::health_watch::Finding;
 use crate::controller::report;
+use crate::domain::schedule::together;
 use crate::reconcile::env::Env;
 use crate::reconcile::error::chain;
 use crate::reconcile::scope::Trigger;
 
 /// The pause after a run before changed objects are checked, if it is not urgent: to report drift.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
+
+impl SharedState {
+    /// When a release is due that waits so long from now on.
+    pub(super) fn due_after(&self, delay: Duration) -> Instant {
+        let end = (Instant::now() + delay).saturating_duration_since(self.start);
+        self.start + together(end, delay)
+    }
+}
 
 impl Actor {
     /// Waits for the next reason to run; `None` when the process ends.

@@ -21,6 +21,10 @@ pub const LONGEST_UNANSWERED: Duration = Duration::from_secs(30);
 /// How far a delay is moved either way, in percent, so that releases which were
 /// created together do not always poll the registry at the same time.
 const JITTER_PERCENT: f64 = 5.0;
+/// Long waits end at multiples of this time.
+const TICK: Duration = Duration::from_secs(1);
+/// The shortest wait of these: a tick more is no more than the jitter.
+const LONG: Duration = Duration::from_secs(20);
 /// The most characters of a duration. Longer ones only add meaningless digits.
 const MAX_DURATION_TEXT: usize = 32;
 
@@ -110,6 +114,17 @@ pub fn jitter(delay: Duration, fraction: f64) -> Duration {
     let factor = 1.0 + (fraction * 2.0 - 1.0) * JITTER_PERCENT / 100.0;
     // A delay that does not fit a `Duration` needs no jitter.
     Duration::try_from_secs_f64(delay.as_secs_f64() * factor).unwrap_or(delay)
+}
+
+/// When a wait of this length ends, as a time since the same start for all releases: a long one ends at the next
+/// whole second. So the releases that are due in a second run one after another. With thousands of releases, that
+/// takes half as much of a processor as runs at any time, for each of which it has to wake up.
+pub fn together(end: Duration, delay: Duration) -> Duration {
+    let past = end.as_nanos() % TICK.as_nanos();
+    match past > 0 && delay >= LONG {
+        true => end + TICK - Duration::from_nanos(u64::try_from(past).unwrap_or_default()),
+        false => end,
+    }
 }
 
 /// The delay after so many failures in a row, the last one included:
@@ -225,6 +240,21 @@ mod tests {
 
     const fn secs(n: u64) -> Duration {
         Duration::from_secs(n)
+    }
+
+    #[test]
+    fn long_waits_end_at_whole_seconds_and_never_early() {
+        let check = |end: u64, delay: u64, expected: u64| {
+            let [end, delay, expected] = [end, delay, expected].map(Duration::from_millis);
+            assert_eq!(together(end, delay), expected, "{end:?} {delay:?}");
+        };
+        check(100_000, 20_000, 100_000);
+        check(100_001, 20_000, 101_000);
+        check(100_999, 600_000, 101_000);
+        check(100_001, 19_999, 100_001);
+        check(1, 0, 1);
+        let end = Duration::new(100, 1);
+        assert_eq!(together(end, LONG), Duration::from_secs(101));
     }
 
     #[test]
