@@ -40,11 +40,13 @@ pub async fn thousand(table: &mut Table) {
     create(table, 1000, HOUR).await;
 }
 
-/// So many of them: created, at rest, a wave of them upgraded, and taken up after a restart.
-pub async fn scale(table: &mut Table, count: usize, wave: usize, steady_for: Duration) -> Measured {
+/// So many of them: created, at rest for as long as `rest_for` says, a wave of them upgraded, and taken up after a restart.
+pub async fn scale(table: &mut Table, count: usize, wave: usize, rest_for: Option<Duration>) -> Measured {
     let (site, operator, releases) = create(table, count, "10m").await;
     let created = table.last();
-    rest(table, &site, &operator, count, steady_for).await;
+    if let Some(time) = rest_for {
+        rest(table, &site, &operator, count, time).await;
+    }
     upgrade(table, &site, &operator, &releases, (wave, count)).await;
     let alone = restart(table, &site, operator, count).await;
     let restarted = table.last();

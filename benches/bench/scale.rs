@@ -18,10 +18,12 @@ const SMALL: usize = 1000;
 const LARGE: usize = 10_000;
 /// How many are upgraded together.
 const WAVE: usize = 1000;
+/// How long ten thousand are watched at rest: all of them are checked once in ten minutes.
+const REST: Duration = Duration::from_secs(640);
 const CORES: u32 = 2;
 
 /// All rows.
-pub fn measure(table: &mut Table, steady_for: Duration) {
+pub fn measure(table: &mut Table) {
     on(async {
         let floor = floor::measure(table, SMALL).await;
         let listed = listed(&floor.site.client).await;
@@ -29,8 +31,8 @@ pub fn measure(table: &mut Table, steady_for: Duration) {
         drop(floor);
         let large_floor = floor::measure(table, LARGE).await.times;
         let costs = grown(listed, small_floor, large_floor);
-        let small = many::scale(table, SMALL, WAVE, Duration::from_secs(1)).await;
-        let large = many::scale(table, LARGE, WAVE, steady_for).await;
+        let small = many::scale(table, SMALL, WAVE, None).await;
+        let large = many::scale(table, LARGE, WAVE, Some(REST)).await;
         tokio::task::block_in_place(|| report(table, &fit(costs, &small), (&small, &large)));
     });
 }
