@@ -22,7 +22,7 @@ const PROFILES: Profiles =
     Profiles::First("panels and alerts do not depend on rights, and it takes a minute");
 
 /// For everything that Prometheus has to see first.
-const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_secs(120);
 /// The secret of the receiver of webhooks.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// What Grafana puts in place of its own variables.
@@ -47,24 +47,24 @@ fn rules() -> String {
     text.lines().map(shortened).collect::<Vec<_>>().join("\n")
 }
 
-fn dashboard(name: &str) -> Value {
+pub fn dashboard(name: &str) -> Value {
     let path = repository().join(format!("charts/supercargo/dashboards/{name}.json"));
     serde_json::from_slice(&std::fs::read(path).expect("a dashboard")).expect("a dashboard is JSON")
 }
 
-fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+pub fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
     value[field].as_array().into_iter().flatten()
 }
 
 /// A text with Grafana's variables replaced; the longer names first.
-fn substitute(text: &str, variables: &BTreeMap<String, String>) -> String {
+pub fn substitute(text: &str, variables: &BTreeMap<String, String>) -> String {
     let text = WINDOWS.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
     variables.iter().rev().fold(text, |text, (name, value)| text.replace(&format!("${name}"), value))
 }
 
 /// The values of a dashboard's variables, asked as Grafana asks for them. Of the
 /// releases, the one that is given.
-fn variables(prometheus: &Prometheus, board: &Value, release: (&str, &str)) -> BTreeMap<String, String> {
+pub fn variables(prometheus: &Prometheus, board: &Value, release: (&str, &str)) -> BTreeMap<String, String> {
     let mut chosen = BTreeMap::new();
     for variable in list(&board["templating"], "list").filter(|variable| variable["type"] == "query") {
         let name = variable["name"].as_str().expect("a name");
@@ -112,7 +112,7 @@ fn without_data(prometheus: &Prometheus, release: (&str, &str)) -> BTreeSet<Stri
     empty
 }
 
-fn target(operator: &Operator) -> Target {
+pub fn target(operator: &Operator) -> Target {
     let labels = vec![("namespace".to_owned(), "supercargo-system".to_owned())];
     Target { address: operator.address().to_owned(), labels }
 }

@@ -20,7 +20,7 @@ const TOKEN: &str = "t0ken-0123456789abcdef";
 const HOOK: &str = "/services/T0/B0/h00k-0123456789abcdef";
 
 /// A file with the receivers, beside the files that they name.
-fn config(receivers: &[Value]) -> std::path::PathBuf {
+pub fn config(receivers: &[Value]) -> std::path::PathBuf {
     let directory = processes::directory("notify");
     for (name, content) in [("key", KEY), ("token", TOKEN)] {
         std::fs::write(directory.join(name), content).expect("write a file");
@@ -39,7 +39,7 @@ async fn scene(name: &str, config: &std::path::Path) -> SceneBuilder<'static> {
     Scene::builder(name).await.argument(&format!("--notify-config={}", config.display()))
 }
 
-fn events(inbox: &Inbox) -> Value {
+pub fn events(inbox: &Inbox) -> Value {
     json!({"name": "events", "type": "cloudevents", "url": inbox.url("/events"), "insecure": true,
         "keyFile": "key", "tokenFile": "token", "group": "0s", "perMinute": 6000})
 }

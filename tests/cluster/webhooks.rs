@@ -20,7 +20,7 @@ const PROFILES: Profiles = Profiles::First("what registries send does not depend
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A file with the receivers, each `{name: …, type: …}` and more.
-fn config(receivers: &[Value]) -> String {
+pub fn config(receivers: &[Value]) -> String {
     let receivers: Vec<Value> = receivers
         .iter()
         .map(|receiver| {
@@ -36,7 +36,7 @@ fn config(receivers: &[Value]) -> String {
     path.display().to_string()
 }
 
-fn receiving(options: Options, address: &str, config: &str) -> Options {
+pub fn receiving(options: Options, address: &str, config: &str) -> Options {
     options.argument(&format!("--webhook-addr={address}")).argument(&format!("--webhook-config={config}"))
 }
 
@@ -76,7 +76,7 @@ async fn a_push_to_the_registry_is_applied_without_waiting_for_the_interval() {
 }
 
 /// Asks a receiver for a run, as one of type generic asks.
-fn ask(address: &str, name: &str, body: &Value) -> Value {
+pub fn ask(address: &str, name: &str, body: &Value) -> Value {
     static ASKED: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
     let time = format!("{now}.{:09}", ASKED.fetch_add(1, Ordering::Relaxed));

@@ -67,6 +67,11 @@ impl Request {
         matches!(self.group.as_str(), "authorization.k8s.io" | "authentication.k8s.io")
     }
 
+    /// The pod of the replica that sent it, as the `User-Agent` says; empty when that says none.
+    pub fn pod(&self) -> &str {
+        self.agent.split(['(', ')']).nth(1).unwrap_or_default()
+    }
+
     /// `verb resource/subresource namespace/name`, for the message of a failure.
     pub fn summary(&self) -> String {
         let as_whom = self.impersonated.as_deref().map(|user| format!(" as {user}")).unwrap_or_default();

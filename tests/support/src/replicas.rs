@@ -61,7 +61,7 @@ impl Writers {
             let Some(release) = release_of(request).filter(|_| request.namespace == namespace) else {
                 continue;
             };
-            let pod = request.agent.split(['(', ')']).nth(1).unwrap_or_default().to_owned();
+            let pod = request.pod().to_owned();
             let leader = writers.leaders.len() - 1;
             let terms = writers.owners.entry(release).or_insert_with(|| vec![(nobody.clone(), Vec::new())]);
             match moved(request) {
