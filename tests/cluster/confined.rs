@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use supercargo_testbed::audit::{Mark, Request};
+use supercargo_testbed::operator::Options;
 use supercargo_testbed::{Profile, Profiles, Story, story};
 
 use crate::delivery::plan::approved;
-use crate::scene::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, role};
+use crate::scene::{ALL_RIGHTS, BINARY, CONFIG_MAPS, Scene, account, config_map, deployment, role};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -293,6 +294,16 @@ async fn nothing_is_done_for_releases_of_other_namespaces() {
         .map(Request::summary)
         .collect();
     assert_eq!(there, Vec::<String>::new());
+    // One that watches its namespace works on it.
+    let options = Options::new(BINARY, &scene.account).watching(&[&other]).lease("confined-other");
+    let _watching = options.start();
+    let version = "supercargo.dev/v1alpha1";
+    let has_status = async || {
+        let release =
+            scene.story.object_in(Some(&other), version, "ociartifactreleases", "elsewhere").await?;
+        release.pointer("/status/lastHandledReconcileAt").map(|at| at == "2").filter(|handled| *handled)
+    };
+    scene.story.wait_for("the release of the other namespace has had a run", has_status).await;
     bed.kubectl(&["-n", &other, "delete", "oar", "elsewhere", "--timeout=30s"], "");
 }
 

@@ -169,6 +169,10 @@ async fn promise_3_what_a_hand_adds_to_an_inventory_is_not_touched_and_reported(
     };
     scene.story.wait_for("what was added is dropped and told again", dropped).await;
     assert_eq!(versions(&scene).await, before);
+    // What does belong to the release goes, by the same inventory.
+    scene.upgraded("app", "3", &config_map("own", "one")).await;
+    scene.story.wait_gone("v1", "configmaps", "new").await;
+    assert_eq!(versions(&scene).await, before);
 }
 
 #[story]

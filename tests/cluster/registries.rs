@@ -357,6 +357,12 @@ async fn another_tenants_cached_private_digest_is_refused() {
         assert_eq!(refused.reason, "AuthenticationFailed", "{refused:?}");
     }
     assert_eq!(story.object_in(Some(&other), "v1", "configmaps", "app").await, None);
+    // With credentials that count, it is applied there as well.
+    let right = pull_secret(&registry, "right", USERS[0].0, USERS[0].1);
+    story.bed().kubectl(&["-n", &other, "apply", "-f", "-"], &right);
+    pinned(&other, "with", json!({"name": "right"}));
+    let applied = async || story.object_in(Some(&other), "v1", "configmaps", "app").await;
+    story.wait_for("the artifact is applied with credentials", applied).await;
 }
 
 #[story]

@@ -199,6 +199,10 @@ async fn a_release_without_an_account_under_a_controller_without_rights_names_it
     ] {
         assert!(message.contains(part), "{message}");
     }
+    // With an account that may, it is applied.
+    scene.story.apply(&(account("able") + &role("able", scene.namespace(), ALL_RIGHTS)));
+    scene.change("app", json!({"serviceAccountName": "able"}));
+    scene.story.wait_ready("app", "1@").await;
 }
 
 fn pull_secret(scene: &Scene<'_>) {

@@ -201,13 +201,20 @@ async fn no_registry_that_a_release_names_is_a_clouds_metadata() {
 
 #[tokio::test]
 async fn a_proxy_is_no_way_to_a_clouds_metadata() {
-    let hosts = hosts(&[("proxy.example", "169.254.169.254:80")]);
+    let liar = Liar::start().await;
+    liar.artifact("1.0", YAML);
+    let hosts = hosts(&[("proxy.example", "169.254.169.254:80"), ("good.example", &liar.host)]);
     let registry = Registry::new(RegistryOptions { hosts, ..options() });
-    let proxy = Proxy::new("http://proxy.example", "", "").unwrap();
-    let access = Access::new(AccessParts { insecure: true, proxy: Some(proxy), ..AccessParts::default() });
+    let through = |proxy: &str| {
+        let proxy = Proxy::new(&format!("http://{proxy}"), "", "").unwrap();
+        Access::new(AccessParts { insecure: true, proxy: Some(proxy), ..AccessParts::default() })
+    };
     let repository = Repository::parse("oci://registry.example/team/app").unwrap();
-    let error = soon(resolve(&registry, &repository, "1.0", &access)).await.unwrap_err();
+    let error = soon(resolve(&registry, &repository, "1.0", &through("proxy.example"))).await.unwrap_err();
     assert!(error.to_string().contains("a link-local, metadata or reserved address"), "{error}");
+    // A proxy of another address is gone through.
+    soon(resolve(&registry, &repository, "1.0", &through("good.example"))).await.unwrap();
+    assert_eq!(liar.seen().last().unwrap().host, "registry.example");
 }
 
 #[tokio::test]

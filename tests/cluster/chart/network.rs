@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use supercargo_testbed::network::Pod;
-use supercargo_testbed::operator::Options;
+use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::policies::PodFacts;
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Network, Profiles, Reach, Registry, Story, processes, repository, story};
 
 use super::helm;
+use super::plain::kustomized;
 use crate::scene::{BINARY, config_map, release};
 
 const PROFILES: Profiles = Profiles::First("who reaches which port does not depend on rights");
@@ -118,28 +119,39 @@ networkPolicy:
       - {to: [{ipBlock: {cidr: 10.0.0.3/32}}], ports: [{port: 5000, protocol: TCP}]}
 ";
 
-fn start(story: &Story<'_>, place: &Place, resolv_conf: &str) -> supercargo_testbed::Operator {
+/// Starts the operator in its pod, with its ports at these flags.
+fn start(story: &Story<'_>, place: &Place, resolv_conf: &str, more: &[String]) -> Operator {
     let account = story.operator_account();
     // The certificate of the API server has none of the addresses of pods.
     let mut config: Value = serde_json::from_str(account.kubeconfig()).expect("JSON");
     let cluster = &mut config["clusters"][0]["cluster"];
     cluster["server"] = json!(format!("https://{}:{API}", place.api.facts.address));
     cluster["tls-server-name"] = json!("localhost");
-    let receivers = processes::directory("receivers").join("receivers.yaml");
-    let text = "apiVersion: supercargo.dev/v1alpha1\nkind: WebhookConfig\nreceivers: [{name: ci, type: generic, secret: 0123456789abcdef}]\n";
-    std::fs::write(&receivers, text).expect("write a file");
+    let local: SocketAddr = story.bed().url().trim_start_matches("https://").parse().expect("an address");
+    place.api.pass_on(API, local);
     let launcher = place.operator.launcher(Path::new(BINARY), resolv_conf);
-    Options::new(BINARY, &account)
+    let options = Options::new(BINARY, &account)
         .binary(&launcher)
         .kubeconfig(&config.to_string())
         .watching(&[story.namespace()])
         .metrics(&format!("0.0.0.0:{METRICS}"))
-        .argument(&format!("--health-addr=0.0.0.0:{PROBES}"))
-        .argument(&format!("--webhook-addr=0.0.0.0:{WEBHOOK}"))
-        .argument(&format!("--webhook-config={}", receivers.display()))
-        .argument(&format!("--ui-addr=0.0.0.0:{PAGE}"))
-        .argument("--ui-anonymous")
-        .start()
+        .argument(&format!("--health-addr=0.0.0.0:{PROBES}"));
+    let mut operator = more.iter().fold(options, |options, argument| options.argument(argument)).start();
+    operator.wait_leader(story.bed());
+    operator
+}
+
+/// The flags of a page without a sign-in, and of webhooks.
+fn with_all_ports() -> Vec<String> {
+    let receivers = processes::directory("receivers").join("receivers.yaml");
+    let text = "apiVersion: supercargo.dev/v1alpha1\nkind: WebhookConfig\nreceivers: [{name: ci, type: generic, secret: 0123456789abcdef}]\n";
+    std::fs::write(&receivers, text).expect("write a file");
+    vec![
+        format!("--webhook-addr=0.0.0.0:{WEBHOOK}"),
+        format!("--webhook-config={}", receivers.display()),
+        format!("--ui-addr=0.0.0.0:{PAGE}"),
+        "--ui-anonymous".to_owned(),
+    ]
 }
 
 #[story]
@@ -151,17 +163,14 @@ async fn the_policy_lets_through_what_the_operator_needs_and_nothing_else() {
     let policy = accepted(&story, policy);
     let Some(place) = Place::new(story.namespace(), &deployment["spec"]["template"]) else { return };
     let registry = Registry::plain();
-    let local = |address: &str| -> SocketAddr { address.parse().expect("an address") };
-    place.api.pass_on(API, local(story.bed().url().trim_start_matches("https://")));
     for pod in [&place.registry, &place.elsewhere] {
-        pod.pass_on(REGISTRY, local(&registry.host()));
+        pod.pass_on(REGISTRY, registry.host().parse().expect("an address"));
     }
     let names = place.dns.names(place.registry.facts.address);
     place.network.enforce(std::slice::from_ref(&policy));
 
     // The operator works: it finds the registry by its name, and reaches both.
-    let mut operator = start(&story, &place, &names.resolv_conf());
-    operator.wait_leader(story.bed());
+    let _operator = start(&story, &place, &names.resolv_conf(), &with_all_ports());
     registry.push_yaml("app", "1", &config_map("a", "one"));
     let named = format!("oci://registry.supercargo.test:{REGISTRY}/app");
     let spec = json!({"insecure": true, "retryInterval": "1s"});
@@ -243,6 +252,78 @@ async fn without_a_chart_the_policy_opens_the_metrics_and_leaves_what_goes_out_a
         (own, metadata, 80, true),
     ];
     place.check(&[policy], &attempts);
+}
+
+#[story]
+async fn with_the_page_without_a_chart_the_policy_opens_its_port_too() {
+    let story = Story::begin("network-page").await;
+    let policy_of = |overlay: &str| {
+        let objects = kustomized(overlay);
+        accepted(&story, helm::find(&objects, "NetworkPolicy", "supercargo").expect("a NetworkPolicy"))
+    };
+    let objects = kustomized("page");
+    let deployment = helm::find(&objects, "Deployment", "supercargo").expect("a Deployment");
+    let Some(place) = Place::new(story.namespace(), &deployment["spec"]["template"]) else { return };
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let arguments = container["args"].as_array().expect("arguments").iter().filter_map(Value::as_str);
+    let page: Vec<String> =
+        arguments.filter(|argument| argument.starts_with("--ui-")).map(str::to_owned).collect();
+    let names = place.dns.names(place.registry.facts.address);
+    let _operator = start(&story, &place, &names.resolv_conf(), &page);
+    let Place { operator: own, tenant, monitoring, sender, neighbour, metadata, .. } = &place;
+    let is_open = async || (tenant.reach(own, PAGE) == Reach::Reached).then_some(());
+    story.wait_for("the page is served", is_open).await;
+
+    let attempts: [Attempt<'_>; 9] = [
+        (tenant, own, PAGE, true),
+        (sender, own, PAGE, true),
+        (neighbour, own, PAGE, true),
+        (monitoring, own, METRICS, true),
+        (tenant, own, PROBES, false),
+        (sender, own, PROBES, false),
+        (tenant, own, OTHER, false),
+        (own, tenant, OTHER, true),
+        (own, metadata, 80, true),
+    ];
+    place.check(&[policy_of("page")], &attempts);
+    // It is the component that opens it.
+    let without: [Attempt<'_>; 2] = [(tenant, own, PAGE, false), (monitoring, own, METRICS, true)];
+    place.check(&[policy_of("default")], &without);
+}
+
+#[story]
+async fn no_registry_is_asked_that_answers_where_a_cloud_has_its_metadata() {
+    let story = Story::begin("network-metadata").await;
+    let objects = helm::rendered(story.namespace(), "");
+    let deployment = helm::find(&objects, "Deployment", "supercargo").expect("a Deployment");
+    let Some(place) = Place::new(story.namespace(), &deployment["spec"]["template"]) else { return };
+    let registry = Registry::plain();
+    registry.push_yaml("app", "1", &config_map("a", "one"));
+    for pod in [&place.registry, &place.metadata] {
+        pod.pass_on(REGISTRY, registry.host().parse().expect("an address"));
+    }
+    let names = place.dns.names(place.metadata.facts.address);
+    let _operator = start(&story, &place, &names.resolv_conf(), &[]);
+    // No policy: the operator could reach both, and the same is served there.
+    for pod in [&place.registry, &place.metadata] {
+        assert_eq!(place.operator.reach(pod, REGISTRY), Reach::Reached);
+    }
+    let create = |name: &str, host: &str| {
+        let url = format!("oci://{host}:{REGISTRY}/app");
+        let spec = json!({"insecure": true, "retryInterval": "1s"});
+        story.apply(&release(story.namespace(), name, &url, spec).to_string());
+    };
+    let named = "metadata.supercargo.test";
+    for (name, host) in [("address", &*place.metadata.facts.address.to_string()), ("named", named)] {
+        create(name, host);
+        let refused = story.wait_condition(name, "Ready", "False", "RegistryUnavailable").await;
+        let says = condition(&refused, "Ready").expect("a condition").message;
+        assert!(says.contains("a link-local, metadata or reserved address"), "{name}: {says}");
+    }
+    assert!(names.asked().iter().any(|name| name == named), "{:?}", names.asked());
+    assert_eq!(story.object("v1", "configmaps", "a").await, None);
+    create("elsewhere", &place.registry.facts.address.to_string());
+    story.wait_ready("elsewhere", "1@").await;
 }
 
 /// Each row is a rule that Kubernetes documents, so that what enforces policies here is no easier

@@ -13,7 +13,8 @@ const PROFILES: Profiles = Profiles::First("its operators have the rights that t
 /// Labels that say who installs.
 const INSTALLERS: &[&str] = &["helm.sh/chart", "app.kubernetes.io/managed-by", "app.kubernetes.io/version"];
 
-fn kustomized(overlay: &str) -> Vec<Value> {
+/// The objects of a directory of config/.
+pub fn kustomized(overlay: &str) -> Vec<Value> {
     let mut command = processes::command(Tools::get().path("kubectl"));
     command.arg("kustomize").arg(repository().join("config").join(overlay));
     let output = bed::run(&mut command, "");

@@ -107,6 +107,12 @@ async fn an_address_of_the_operators_own_machine_is_refused() {
     give(&proxied);
     scene.wait_says("app", "Ready", &["cluster.proxy-url: names an address of this machine"]).await;
     assert!(shared().audit().since(mark, "remote-local").is_empty(), "nothing was sent");
+    // The same address is reached where the administrator allows it.
+    let there = There::begin("remote-local-allowed").await;
+    there.scene.push("app", "1", &config_map("a", "one"));
+    there.scene.create("app", There::spec(json!({"interval": "1h"})));
+    there.scene.story.wait_ready("app", "1@").await;
+    assert!(!there.requests(mark).is_empty());
 }
 
 #[story]
