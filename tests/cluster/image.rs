@@ -259,7 +259,7 @@ async fn the_dockerfile_says_the_same() {
     assert!(text.contains("image/build "), "the binary is built by the same script");
     assert!(text.contains("image/programs/build "), "so are the programs");
     let rust = text.lines().find_map(|line| line.strip_prefix("ARG RUST_VERSION=")).expect("a version");
-    for workflow in ["ci", "release"] {
+    for workflow in ["ci", "release", "storm"] {
         let path = repository().join(format!(".github/workflows/{workflow}.yaml"));
         let jobs = std::fs::read_to_string(path).expect("read");
         let installed = format!("rustup toolchain install {rust} ");

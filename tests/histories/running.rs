@@ -21,10 +21,10 @@ const JUDGEMENTS: usize = 5;
 const SHRINKING: Duration = Duration::from_secs(240);
 /// How many fresh seeds are begun in this time beside the fixed ones.
 const FRESH: Duration = Duration::from_secs(20);
-/// Seeds that run with three replicas, too.
-const SHARED: [u64; 2] = [2, 4];
+/// Seeds that run with three replicas, too: half of all.
+const SHARED: [u64; 3] = [2, 4, 6];
 /// The same of those that are about gates.
-const SHARED_GATES: [u64; 1] = [5005];
+const SHARED_GATES: [u64; 3] = [5005, 5011, 5026];
 /// Seeds that always run: together they do everything that there is to do.
 const FIXED: std::ops::Range<u64> = 1..7;
 /// The same of those that are about gates: in them, each gate holds a revision and lets one pass.
@@ -146,8 +146,8 @@ fn of_either(turn: u64, seed: u64, judgements: usize) -> History {
     } else {
         History::of_seed(seed, judgements)
     };
-    // Of three, one with several replicas.
-    if turn.is_multiple_of(3) { history.shared() } else { history }
+    // Of each kind, every other one has several replicas.
+    if (turn / 2).is_multiple_of(2) { history.shared() } else { history }
 }
 
 fn fresh_seed() -> u64 {
