@@ -128,7 +128,7 @@ impl Actor {
             self.place = tokio::select! {
                 biased;
                 place = pool.begin(&self.id.namespace) => Some(place),
-                () = signals.stopped() => return,
+                () = signals.stopped() => return Box::pin(self.give_away()).await,
             };
             // This run handles all signals until now: also a requested run that came after the
             // decision to check only objects.
@@ -149,7 +149,7 @@ impl Actor {
                     };
                     match self.wait(due).await {
                         Some(why) => trigger = why,
-                        None => return,
+                        None => return Box::pin(self.give_away()).await,
                     }
                 }
             }

@@ -2,7 +2,7 @@
 //! status.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -35,11 +35,28 @@ struct State {
     /// before the status says that it was accepted.
     offered: BTreeMap<String, String>,
     accepted: Vec<NotifiedEntry>,
+    /// How many notifications receivers have been sent and have not answered.
+    in_flight: usize,
+    /// Whether this replica gives the release away: nothing more is sent.
+    is_closed: bool,
     is_asked: bool,
     /// Why receivers of the release cannot be notified.
     failures: BTreeMap<String, NotificationFailure>,
     /// By kind of place.
     queues: [PlaceQueue; 2],
+}
+
+/// A notification that a receiver has not answered yet. It ends with this value.
+#[derive(Debug)]
+pub(super) struct InFlight(Weak<Mailbox>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(mailbox) = self.0.upgrade() {
+            mailbox.with(|state| state.in_flight -= 1);
+            mailbox.notify.notify_one();
+        }
+    }
 }
 
 /// What a place is for.
@@ -200,6 +217,28 @@ impl Mailbox {
         self.with(|state| state.offered.contains_key(receiver))
     }
 
+    /// Notes that a notification is sent now. `None` if it must not be: this replica gives the release away.
+    pub(super) fn begin_sending(self: &Arc<Self>) -> Option<InFlight> {
+        let begins = self.with(|state| {
+            state.in_flight += usize::from(!state.is_closed);
+            !state.is_closed
+        });
+        begins.then(|| InFlight(Arc::downgrade(self)))
+    }
+
+    /// Sends nothing more, and waits until receivers have answered what they were sent.
+    pub async fn close(&self) {
+        self.with(|state| state.is_closed = true);
+        while self.with(|state| state.in_flight > 0) {
+            self.notify.notified().await;
+        }
+    }
+
+    /// Whether something was accepted that the status does not say yet.
+    pub fn has_accepted(&self) -> bool {
+        self.with(|state| !state.accepted.is_empty())
+    }
+
     /// Takes what was accepted, for the status.
     pub fn take(&self) -> Vec<NotifiedEntry> {
         self.with(|state| std::mem::take(&mut state.accepted))
@@ -232,5 +271,26 @@ impl Mailbox {
     /// Waits until there is something for the release to do.
     pub async fn changed(&self) {
         self.notify.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_mailbox_that_is_given_away_sends_nothing_more_and_waits_for_what_is_under_way() {
+        let mailbox = Arc::new(Mailbox::default());
+        let (first, second) = (mailbox.begin_sending().unwrap(), mailbox.begin_sending().unwrap());
+        let mut closing = Box::pin(mailbox.close());
+        assert!(closing.as_mut().now_or_never().is_none());
+        assert!(mailbox.begin_sending().is_none());
+        drop(first);
+        assert!(closing.as_mut().now_or_never().is_none());
+        drop(second);
+        closing.await;
+        mailbox.close().await;
     }
 }

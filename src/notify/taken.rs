@@ -6,6 +6,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::attempts::Batch;
+use super::mailbox::InFlight;
 use super::queue::{NewsQueue, WaitingNews};
 use crate::domain::notify::news::News;
 use crate::domain::notify::record::STALE;
@@ -29,6 +30,8 @@ pub struct TakenNews<'l, L: QueueLine> {
     /// The receiver, as the status names it.
     receiver: &'l str,
     waiting: Vec<WaitingNews>,
+    /// Given back once their releases know the answer.
+    in_flight: Vec<InFlight>,
 }
 
 impl<'l, L: QueueLine> TakenNews<'l, L> {
@@ -40,13 +43,19 @@ impl<'l, L: QueueLine> TakenNews<'l, L> {
         most: usize,
         is_wanted: impl Fn(&WaitingNews) -> bool,
     ) -> Option<Self> {
-        let mut taken = Self { line, receiver, waiting: line.with(|queue| queue.take(Instant::now(), most)) };
-        let now = Timestamp::now();
+        let waiting = line.with(|queue| queue.take(Instant::now(), most));
+        let (mut taken, now) = (Self { line, receiver, waiting, in_flight: Vec::new() }, Timestamp::now());
         let mut expired = 0;
-        taken.waiting.retain(|one| {
+        let (waiting, in_flight) = (&mut taken.waiting, &mut taken.in_flight);
+        waiting.retain(|one| {
             let is_old = now.duration_since(one.news.at) > STALE;
             expired += usize::from(is_old);
-            !is_old && is_wanted(one)
+            let begun = one.mailbox.upgrade().map(|mailbox| mailbox.begin_sending());
+            // The next owner of its release sends it.
+            let is_given_away = matches!(begun, Some(None));
+            let is_sent = !is_old && !is_given_away && is_wanted(one);
+            in_flight.extend(begun.flatten().filter(|_| is_sent));
+            is_sent
         });
         if expired > 0 {
             line.count(NewsResult::Expired, expired);
@@ -80,13 +89,15 @@ impl<L: QueueLine> Batch for TakenNews<'_, L> {
     }
 
     fn delivered(self) -> usize {
-        let receiver = self.receiver;
-        let all = self.end();
+        let (receiver, mut taken) = (self.receiver, self);
+        let in_flight = std::mem::take(&mut taken.in_flight);
+        let all = taken.end();
         for one in &all {
             if let Some(mailbox) = one.mailbox.upgrade() {
                 mailbox.accept(one.news.entry(receiver));
             }
         }
+        drop(in_flight);
         all.len()
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -17,6 +18,9 @@ use crate::notify::{OwnReceivers, ReleaseView, SecretReader};
 use crate::reconcile::env::Env;
 use crate::reconcile::error::chain;
 use crate::reconcile::source::receivers::read_receiver_secret;
+
+/// How long a release that goes to another replica waits for the answers of receivers.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Reads the Secrets of one release.
 struct ReleaseSecrets {
@@ -75,6 +79,17 @@ impl Actor {
     pub(super) fn leave(&self) -> Next {
         self.with_view(|view| self.shared.news.gone(&view.id.namespace, view.uid));
         Next::Over
+    }
+
+    /// This replica gives the release away. What receivers are just being sent is not sent again by the next
+    /// one, if they answer soon.
+    pub(super) async fn give_away(&mut self) {
+        if tokio::time::timeout(LAST_ANSWERS, self.mailbox.close()).await.is_err() {
+            tracing::debug!(release = %self.id, "receivers have not answered; the next owner notifies them again");
+        }
+        if self.mailbox.has_accepted() {
+            self.record_accepted().await;
+        }
     }
 
     /// Writes what the receivers have accepted, when no run is about to write the status. An error is

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use supercargo_testbed::inbox::{Inbox, Letter, Reply};
 use supercargo_testbed::proxy::{Fate, Moment};
-use supercargo_testbed::{Profiles, Proxy, story};
+use supercargo_testbed::{Profiles, Proxy, story, within};
 
 use super::fleet::Fleet;
 use crate::notifications::{config, events};
@@ -18,6 +18,8 @@ const PROFILES: Profiles = Profiles::First("what is told does not depend on righ
 /// How long until a request comes that a test holds.
 const LIMIT: Duration = Duration::from_secs(60);
 const RELEASES: usize = 8;
+/// The label of the Lease of a replica that ends.
+const DRAINING: &str = "supercargo.dev/draining";
 
 /// Replicas that notify one receiver.
 struct Notifying {
@@ -38,12 +40,14 @@ fn about(letter: &Letter) -> (String, String, String) {
 impl Notifying {
     async fn begin(name: &str) -> Notifying {
         let inbox = Arc::new(Inbox::start());
-        let file = config(&[events(&inbox)]);
-        Notifying {
-            fleet: Fleet::begin(name).await,
-            inbox,
-            flag: format!("--notify-config={}", file.display()),
-        }
+        let receiver = events(&inbox);
+        Notifying::of(name, inbox, receiver).await
+    }
+
+    /// Replicas that notify this receiver, which is the inbox or leads to it.
+    async fn of(name: &str, inbox: Arc<Inbox>, receiver: Value) -> Notifying {
+        let flag = format!("--notify-config={}", config(&[receiver]).display());
+        Notifying { fleet: Fleet::begin(name).await, inbox, flag }
     }
 
     fn start(&mut self, pod: &str) {
@@ -167,4 +171,65 @@ async fn what_an_owner_could_not_record_is_told_again_as_the_same() {
     let failed = place.accepted().into_iter().filter(|((_, _, outcome), _)| outcome == "Failed");
     let times: Vec<usize> = failed.map(|(_, (times, _))| times).collect();
     assert_eq!(times, [1; RELEASES]);
+}
+
+#[story]
+async fn what_was_accepted_is_recorded_before_the_release_is_given_away() {
+    let mut place = Notifying::begin("sharing-record").await;
+    let proxy = Proxy::before_api_server(place.fleet.story.bed());
+    place.start_behind("a", &proxy);
+    place.fleet.install(RELEASES).await;
+    place.wait_recorded("Succeeded").await;
+    // The record of what is accepted next fails, and is tried again after a pause.
+    let (inbox, before) = (Arc::clone(&place.inbox), place.inbox.taken().len());
+    proxy.rule(move |seen| match seen.path.contains("/status?") && inbox.taken().len() > before {
+        true => Fate::Answer(500, "{}".to_owned()),
+        false => Fate::Pass,
+    });
+    place.fleet.push(0, "two");
+    let inbox = Arc::clone(&place.inbox);
+    let is_told = async || (inbox.taken().len() > before).then_some(());
+    place.fleet.story.wait_for("the event is accepted", is_told).await;
+    let log = || place.fleet.replicas["a"].log();
+    let what = "the record has failed";
+    let has_failed = async || log().contains("cannot record notifications").then_some(());
+    place.fleet.story.wait_for(what, has_failed).await;
+    proxy.pass_all();
+    assert_eq!(place.fleet.operator("a").stop(), Some(0));
+    place.start("b");
+    place.fleet.wait_workers(&["b"]).await;
+    place.upgrade("three").await;
+    place.wait_recorded("Succeeded").await;
+    let accepted = place.accepted();
+    assert!(accepted.values().all(|(times, _)| *times == 1), "{accepted:#?}");
+}
+
+#[story]
+async fn what_a_receiver_is_just_being_told_when_the_owner_ends_is_not_told_again() {
+    let inbox = Arc::new(Inbox::start());
+    let way = Arc::new(Proxy::before(&inbox.url(""), None));
+    let mut receiver = events(&inbox);
+    receiver["url"] = json!(format!("{}/events", way.url()));
+    let mut place = Notifying::of("sharing-in-flight", inbox, receiver).await;
+    // The receiver accepts an event, and its answer is on its way when the owner is asked to end.
+    way.rule(|_| Fate::HoldAfter);
+    place.start("a");
+    place.fleet.install(RELEASES).await;
+    assert!(way.wait_held(LIMIT, Moment::After).is_some(), "no event comes");
+    let (bed, namespace) = (place.fleet.story.bed(), place.fleet.story.namespace().to_owned());
+    let labels = format!("jsonpath={{.metadata.labels.{}}}", DRAINING.replace('.', "\\."));
+    let (lease, held) = (place.fleet.lease_of("a"), Arc::clone(&way));
+    let answers = std::thread::spawn(move || {
+        let arguments = ["--namespace", &namespace, "get", "lease", &lease, "-o", &labels];
+        let is_ending = || bed.kubectl(&arguments, "") == "true";
+        assert!(within(LIMIT, is_ending), "the replica does not end");
+        held.pass_all();
+        held.release();
+    });
+    assert_eq!(place.fleet.operator("a").stop(), Some(0));
+    answers.join().expect("the answers are let through");
+    place.start("b");
+    place.fleet.wait_workers(&["b"]).await;
+    place.wait_recorded("Succeeded").await;
+    place.assert_once(1);
 }
