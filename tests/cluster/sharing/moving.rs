@@ -340,3 +340,33 @@ async fn a_release_whose_new_owner_was_not_confirmed_is_not_worked_on() {
     fleet.all_have(12, "two").await;
     fleet.assert_one_at_a_time(12).await;
 }
+
+#[story]
+async fn replicas_continue_with_their_releases_after_an_outage_of_the_api_server() {
+    let mut fleet = Fleet::begin("sharing-outage").await;
+    let mut proxy = Proxy::before_api_server(fleet.story.bed());
+    let longer = LEASE * 2;
+    for pod in ["a", "b"] {
+        fleet.start_as(pod, fleet.options_with(pod, longer).through(&proxy));
+    }
+    fleet.install(12).await;
+    let workers = fleet.wait_workers(&["a", "b"]).await;
+    let owners = fleet.owners().await;
+    let leader = fleet.leader().await;
+    let other = if leader == "a" { "b" } else { "a" };
+    // The leader gives up some time before its Lease has run out, so that no replica can end that.
+    proxy.refuse();
+    let replica = fleet.operator(&leader);
+    assert!(within(longer, || !replica.running()), "the process of the leader ends\n{}", replica.log());
+    assert!(replica.log().contains("in time, another replica may be the leader now"), "{}", replica.log());
+    proxy.listen();
+    fleet.start_as(&leader, fleet.options_with(&leader, longer).through(&proxy));
+    assert!(fleet.operator(other).running());
+    (0..12).for_each(|n| fleet.push(n, "two"));
+    fleet.all_have(12, "two").await;
+    let moved =
+        |(name, pod): (&String, &String)| !pod.is_empty() && owners[name] != *pod && workers[name] != *pod;
+    let now = fleet.owners().await;
+    assert!(!now.iter().any(moved), "{owners:?}\n{now:?}");
+    fleet.assert_one_at_a_time(12).await;
+}
