@@ -141,7 +141,7 @@ impl Actor {
                 Next::Over => return,
                 Next::Wait(delay) => {
                     self.place = None;
-                    let next = delay.map(|d| self.shared.due_after(d));
+                    let next = delay.map(|d| Instant::now() + d);
                     due = match trigger {
                         Trigger::Full => next,
                         // Drift corrections do not delay the next request to the registry.
@@ -261,7 +261,7 @@ impl Actor {
                 Ended::Well
             }
         };
-        let delay = next(ended, pace, fastrand::f64());
+        let delay = next(ended, pace, fastrand::f64()).map(|delay| self.shared.together(delay));
         let opens = outcome.wake_at.map(|at| {
             let left = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
             left + AFTER_OPENING

@@ -22,10 +22,11 @@ use crate::reconcile::scope::Trigger;
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 impl SharedState {
-    /// When a release is due that waits so long from now on.
-    pub(super) fn due_after(&self, delay: Duration) -> Instant {
-        let end = (Instant::now() + delay).saturating_duration_since(self.start);
-        self.start + together(end, delay)
+    /// How long a release waits that is due after this time, together with others. What is due at a known time does not
+    /// wait for them.
+    pub(super) fn together(&self, delay: Duration) -> Duration {
+        let now = self.start.elapsed();
+        together(now.saturating_add(delay), delay).saturating_sub(now)
     }
 }
 

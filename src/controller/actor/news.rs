@@ -63,6 +63,12 @@ impl Actor {
         self.with_view(|view| self.shared.news.tell(view, &last, &self.mailbox, Timestamp::now()));
     }
 
+    /// What the status says has to be known at Alertmanagers until the first run has ended, which may take long.
+    pub(super) fn stand_again(&self, status: &ReleaseStatus) {
+        let now = Timestamp::now();
+        self.with_view(|view| self.shared.news.stand_again(view, status, &self.mailbox, now));
+    }
+
     /// Adds what the receivers have accepted to a status that is about to be written. It is given back if
     /// the write fails.
     pub(super) fn note_accepted(&self, status: &mut ReleaseStatus) -> Vec<NotifiedEntry> {

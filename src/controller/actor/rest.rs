@@ -28,6 +28,7 @@ impl Actor {
         if self.status.is_empty() {
             let status = open.resource.status.clone().unwrap_or_default();
             self.mailbox.knows(&status.notification_failures);
+            self.stand_again(&status);
             self.status = Arc::new(status).into();
         }
         Some(open)
