@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::board::{AlertBoard, AlertChange, StandingAlert};
+use super::board::{AGAIN, AlertBoard, AlertChange, StandingAlert};
 use super::due::{BoardLine, DueAlerts};
 use super::frame::{Frame, NewsLine, serve};
 use super::mailbox::Mailbox;
@@ -29,8 +29,8 @@ impl AlertLine {
         line
     }
 
-    /// This is true of a release now.
-    pub fn stand(&self, news: News, mailbox: &Arc<Mailbox>) {
+    /// This is true of a release now. It is sent once it was true for so long.
+    pub fn stand(&self, news: (News, Duration), mailbox: &Arc<Mailbox>) {
         let (at, now) = (Timestamp::now(), Instant::now());
         match self.with(|board| board.stand(news, mailbox, at, now)) {
             AlertChange::NoPlace => self.frame.count(NewsResult::Dropped, 1),
@@ -61,6 +61,8 @@ impl BoardLine for AlertLine {
 
 impl NewsLine for AlertLine {
     type Sent<'l> = DueAlerts<'l, Self>;
+
+    const LONGEST_PAUSE: Duration = AGAIN;
 
     fn frame(&self) -> &Frame {
         &self.frame

@@ -11,8 +11,12 @@ use super::mailbox::Mailbox;
 use crate::domain::notify::news::News;
 use crate::domain::notify::situation::NewsKind;
 
-/// How often an alert that stands is sent again.
-const AGAIN: Duration = Duration::from_secs(60);
+/// How often an alert that stands is sent again. No pause between attempts is longer: it would end meanwhile.
+pub const AGAIN: Duration = Duration::from_secs(60);
+/// An alert that was accepted that long ago is late: when it comes no more, Alertmanager ends it after five minutes.
+const LATE: Duration = Duration::from_secs(180);
+/// When an alert is sent again that was refused.
+const REFUSED: Duration = Duration::from_secs(3600);
 /// The most alerts.
 const MAX_ALERTS: usize = 20_000;
 /// How long the end of an alert is sent that is not accepted: by then, Alertmanager has ended it by itself.
@@ -40,6 +44,17 @@ enum NextSend {
     News(Instant),
     /// Again: it was sent then.
     Again(Instant),
+}
+
+impl StandingAlert {
+    /// Whether its Alertmanager should know what it says, and does not.
+    pub fn is_late(&self, now: Instant) -> bool {
+        self.ended.is_none()
+            && match self.next {
+                NextSend::News(_) => true,
+                NextSend::Again(at) => at + LATE <= now,
+            }
+    }
 }
 
 /// Of which release, and what.
@@ -86,8 +101,14 @@ impl AlertBoard {
         self.alerts.insert(key, alert);
     }
 
-    /// This is true of a release now, and no other alert is.
-    pub fn stand(&mut self, news: News, mailbox: &Arc<Mailbox>, at: Timestamp, now: Instant) -> AlertChange {
+    /// This is true of a release now, and no other alert is. It is sent once it was true for `settles_in`.
+    pub fn stand(
+        &mut self,
+        (news, settles_in): (News, Duration),
+        mailbox: &Arc<Mailbox>,
+        at: Timestamp,
+        now: Instant,
+    ) -> AlertChange {
         let key = (news.uid.clone(), news.kind);
         let has_ended = self.end(&news.uid, Some(news.kind), at, now);
         let mailbox = Arc::downgrade(mailbox);
@@ -95,17 +116,29 @@ impl AlertBoard {
         let (next, result) = match self.alerts.get_mut(&key) {
             None if is_full => return AlertChange::NoPlace,
             Some(known) if known.ended.is_none() => {
-                let is_same = known.news.reason == news.reason && known.news.message == news.message;
+                let words = |news: &News| {
+                    let News { reason, message, revision, repository, cluster, .. } = news;
+                    [Some(reason), Some(message), revision.as_ref(), Some(repository), cluster.as_ref()]
+                        .map(|word| word.cloned())
+                };
+                let is_same = words(&known.news) == words(&news);
                 let result = if has_ended { AlertChange::Changed } else { AlertChange::Known };
                 if is_same {
                     // It may be another actor of the same release.
                     known.mailbox = mailbox;
                     return result;
                 }
-                // Alertmanager gets new words with the next repetition; only a new alert is urgent.
-                (known.next, result)
+                // Alertmanager gets new words with the next repetition; only a new alert is urgent, and one that was
+                // refused.
+                match known.next {
+                    NextSend::Again(at) if at > now => (NextSend::News(now), AlertChange::Changed),
+                    NextSend::News(at) if at > now => {
+                        (NextSend::News(at.min(now + settles_in)), AlertChange::Changed)
+                    }
+                    next => (next, result),
+                }
             }
-            _ => (NextSend::News(now), AlertChange::Changed),
+            _ => (NextSend::News(now + settles_in), AlertChange::Changed),
         };
         self.version += 1;
         let (news, version) = (Arc::new(news), self.version);
@@ -123,7 +156,7 @@ impl AlertBoard {
             };
             self.version += 1;
             let next = match alert.next {
-                NextSend::News(since) => NextSend::News(since),
+                NextSend::News(since) => NextSend::News(since.min(now)),
                 NextSend::Again(_) => NextSend::News(now),
             };
             let (ended, until) = (Some(at), Some(now + ENDING));
@@ -145,8 +178,9 @@ impl AlertBoard {
     /// were not accepted for so long.
     pub fn due(&mut self, now: Instant, most: usize) -> Vec<(AlertKey, StandingAlert)> {
         let (mut due, mut gone) = (Vec::new(), Vec::new());
+        let news = self.news.iter().take_while(|(at, _)| *at <= now);
         let again = self.again.iter().take_while(|(at, _)| *at + AGAIN <= now);
-        for (_, key) in self.news.iter().chain(again) {
+        for (_, key) in news.chain(again) {
             let Some(alert) = self.alerts.get(key) else { continue };
             let is_left = alert.ended.is_none() && alert.mailbox.strong_count() == 0;
             if is_left || alert.until.is_some_and(|until| until <= now) {
@@ -179,11 +213,26 @@ impl AlertBoard {
         sent.iter().filter(|(_, sent)| matches!(sent.next, NextSend::News(_))).count()
     }
 
-    /// These are refused: they are not sent again before they change.
-    pub fn forget(&mut self, sent: &[(AlertKey, StandingAlert)]) {
+    /// These are refused: an end is forgotten, and what stands is not sent again before it changes, or for an hour.
+    pub fn put_off(&mut self, sent: &[(AlertKey, StandingAlert)], now: Instant) {
         for (key, sent) in sent {
-            if self.alerts.get(key).is_some_and(|alert| alert.version == sent.version) {
-                self.remove(key);
+            let same = self.alerts.get(key).filter(|alert| alert.version == sent.version).cloned();
+            match same {
+                Some(alert) if alert.ended.is_none() => {
+                    self.put(key.clone(), StandingAlert { next: NextSend::Again(now + REFUSED), ..alert });
+                }
+                Some(_) => drop(self.remove(key)),
+                None => {}
+            }
+        }
+    }
+
+    /// What stands is news again: something else may have ended it.
+    pub fn renew(&mut self, now: Instant) {
+        let standing = self.alerts.iter().filter(|(_, alert)| alert.ended.is_none());
+        for (key, alert) in standing.map(|(key, alert)| (key.clone(), alert.clone())).collect::<Vec<_>>() {
+            if let NextSend::Again(_) = alert.next {
+                self.put(key, StandingAlert { next: NextSend::News(now), ..alert });
             }
         }
     }
@@ -208,6 +257,10 @@ mod tests {
         "2026-01-01T00:00:00Z".parse().unwrap()
     }
 
+    fn on(news: News) -> (News, Duration) {
+        (news, Duration::ZERO)
+    }
+
     fn shown(board: &mut AlertBoard, now: Instant) -> Vec<String> {
         let due = board.due(now, 100);
         let show = |(_, a): &(AlertKey, StandingAlert)| {
@@ -226,20 +279,23 @@ mod tests {
     fn an_alert_is_sent_while_it_stands_and_once_when_it_has_ended() {
         let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
         let later = |seconds: u64| start + Duration::from_secs(seconds);
-        assert_eq!(board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start), AlertChange::Changed);
+        assert_eq!(
+            board.stand(on(of("u", NewsKind::Failed, "a")), &mailbox, at(), start),
+            AlertChange::Changed
+        );
         assert_eq!(board.wakes_at(Duration::from_secs(5)), Some(later(5)));
         assert_eq!(shown(&mut board, start), ["u Failed stands"]);
         // A retry is no news, and neither are other words.
         for words in ["a", "b"] {
             assert_eq!(
-                board.stand(of("u", NewsKind::Failed, words), &mailbox, at(), later(1)),
+                board.stand(on(of("u", NewsKind::Failed, words)), &mailbox, at(), later(1)),
                 AlertChange::Known
             );
         }
         assert_eq!((shown(&mut board, later(59)).len(), board.oldest()), (0, None));
         assert_eq!(shown(&mut board, later(60)), ["u Failed stands"]);
         // Another outcome ends it.
-        board.stand(of("u", NewsKind::RolledBack, "c"), &mailbox, at(), later(61));
+        board.stand(on(of("u", NewsKind::RolledBack, "c")), &mailbox, at(), later(61));
         assert_eq!(shown(&mut board, later(61)), ["u Failed ended", "u RolledBack stands"]);
         board.end("u", None, at(), later(62));
         assert_eq!(board.oldest(), Some(later(62)));
@@ -254,7 +310,7 @@ mod tests {
         let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
         let later = |seconds: u64| start + Duration::from_secs(seconds);
         for (n, uid) in ["d", "c", "b", "a"].into_iter().enumerate() {
-            board.stand(of(uid, NewsKind::Failed, "m"), &mailbox, at(), later(n as u64));
+            board.stand(on(of(uid, NewsKind::Failed, "m")), &mailbox, at(), later(n as u64));
         }
         let uids = |board: &mut AlertBoard, now: Instant| {
             let due = board.due(now, 2);
@@ -267,7 +323,7 @@ mod tests {
             assert_eq!(uids(&mut board, later(seconds)), expected, "{seconds}");
         }
         // What is new comes before what is repeated.
-        board.stand(of("z", NewsKind::Failed, "m"), &mailbox, at(), later(299));
+        board.stand(on(of("z", NewsKind::Failed, "m")), &mailbox, at(), later(299));
         assert_eq!(uids(&mut board, later(300)), "z a");
     }
 
@@ -276,10 +332,10 @@ mod tests {
     fn twenty_thousand_alerts_at_once_are_no_work_for_seconds() {
         let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
         for n in 0..MAX_ALERTS {
-            board.stand(of(&n.to_string(), NewsKind::Failed, "m"), &mailbox, at(), start);
+            board.stand(on(of(&n.to_string(), NewsKind::Failed, "m")), &mailbox, at(), start);
             assert!(board.oldest().is_some() && board.wakes_at(Duration::ZERO).is_some());
         }
-        let full = board.stand(of("more", NewsKind::Failed, "m"), &mailbox, at(), start);
+        let full = board.stand(on(of("more", NewsKind::Failed, "m")), &mailbox, at(), start);
         assert_eq!((full, board.due(start, 250).len()), (AlertChange::NoPlace, 250));
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
@@ -287,15 +343,15 @@ mod tests {
     #[test]
     fn what_changes_while_it_is_sent_is_sent_again() {
         let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
-        board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start);
+        board.stand(on(of("u", NewsKind::Failed, "a")), &mailbox, at(), start);
         let sending = board.due(start, 100);
         board.end("u", None, at(), start);
         assert_eq!(board.done(&sending, start), 1);
         assert_eq!(shown(&mut board, start), ["u Failed ended"]);
         // It is back before its end was accepted.
-        board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start);
+        board.stand(on(of("u", NewsKind::Failed, "a")), &mailbox, at(), start);
         board.end("u", None, at(), start);
-        board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start);
+        board.stand(on(of("u", NewsKind::Failed, "a")), &mailbox, at(), start);
         assert_eq!(shown(&mut board, start), ["u Failed stands"]);
     }
 
@@ -303,7 +359,7 @@ mod tests {
     fn an_end_that_nobody_accepts_is_forgotten_when_alertmanager_has_ended_the_alert_itself() {
         let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
         let later = |seconds: u64| start + Duration::from_secs(seconds);
-        board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start);
+        board.stand(on(of("u", NewsKind::Failed, "a")), &mailbox, at(), start);
         let due = board.due(start, 1);
         board.done(&due, start);
         board.end("u", None, at(), later(10));
@@ -311,16 +367,67 @@ mod tests {
         assert!(!board.is_empty());
         assert!(board.due(later(310), 1).is_empty() && board.is_empty());
         // One that stands again does not end.
-        board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start);
+        board.stand(on(of("u", NewsKind::Failed, "a")), &mailbox, at(), start);
         board.end("u", None, at(), later(10));
-        board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), later(20));
+        board.stand(on(of("u", NewsKind::Failed, "a")), &mailbox, at(), later(20));
         assert_eq!(shown(&mut board, later(400)), ["u Failed stands"]);
+    }
+
+    #[test]
+    fn an_alert_that_may_be_over_soon_waits() {
+        let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
+        let later = |seconds: u64| start + Duration::from_secs(seconds);
+        let waits = |words: &str| (of("u", NewsKind::Failed, words), Duration::from_secs(600));
+        board.stand(waits("a"), &mailbox, at(), start);
+        assert_eq!(board.wakes_at(Duration::ZERO), Some(later(600)));
+        assert_eq!(shown(&mut board, later(599)), [""; 0]);
+        // Another reason does not wait.
+        let changed = board.stand(on(of("u", NewsKind::Failed, "b")), &mailbox, at(), later(10));
+        assert_eq!(
+            (changed, shown(&mut board, later(10))),
+            (AlertChange::Changed, vec!["u Failed stands".to_owned()])
+        );
+        board.stand(waits("a"), &mailbox, at(), later(11));
+        assert_eq!(shown(&mut board, later(70)), ["u Failed stands"]);
+    }
+
+    #[test]
+    fn an_alert_that_is_refused_is_sent_again_when_it_changes_or_after_an_hour() {
+        let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
+        let later = |seconds: u64| start + Duration::from_secs(seconds);
+        board.stand(on(of("u", NewsKind::Failed, "a")), &mailbox, at(), start);
+        let due = board.due(start, 1);
+        board.put_off(&due, start);
+        let known = board.stand(on(of("u", NewsKind::Failed, "a")), &mailbox, at(), later(1));
+        assert_eq!((known, board.due(later(3600), 1).len()), (AlertChange::Known, 0));
+        assert_eq!(board.due(later(3660), 1).len(), 1);
+        let changed = board.stand(on(of("u", NewsKind::Failed, "b")), &mailbox, at(), later(2));
+        assert_eq!((changed, board.due(later(2), 1).len()), (AlertChange::Changed, 1));
+        // Nobody has heard of it.
+        board.end("u", None, at(), later(3));
+        let due = board.due(later(3), 1);
+        board.put_off(&due, later(3));
+        assert!(board.is_empty());
+    }
+
+    #[test]
+    fn an_alert_is_late_when_nobody_has_accepted_it_for_minutes() {
+        let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
+        let later = |seconds: u64| start + Duration::from_secs(seconds);
+        board.stand(on(of("u", NewsKind::Failed, "a")), &mailbox, at(), start);
+        let new = board.due(start, 1);
+        assert!(new[0].1.is_late(start));
+        board.done(&new, start);
+        let again = board.due(later(60), 1);
+        assert!(!again[0].1.is_late(later(179)) && again[0].1.is_late(later(180)));
+        board.renew(later(61));
+        assert!(board.due(later(61), 1)[0].1.is_late(later(61)));
     }
 
     #[test]
     fn alerts_of_releases_that_another_replica_has_are_not_ended_here() {
         let (mut board, start, mailbox) = (AlertBoard::default(), Instant::now(), Arc::default());
-        board.stand(of("u", NewsKind::Failed, "a"), &mailbox, at(), start);
+        board.stand(on(of("u", NewsKind::Failed, "a")), &mailbox, at(), start);
         drop(mailbox);
         assert_eq!(shown(&mut board, start), [""; 0]);
         assert_eq!(board.wakes_at(Duration::ZERO), None);

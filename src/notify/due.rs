@@ -13,7 +13,7 @@ pub trait BoardLine {
     /// Changes the board.
     fn with<T>(&self, change: impl FnOnce(&mut AlertBoard) -> T) -> T;
 
-    /// The releases that have named the receiver hear of a problem, or that there is none.
+    /// The releases that have named the receiver hear of a problem of what stands, or that there is none.
     fn tell(&self, alert: &StandingAlert, problem: Option<&str>);
 }
 
@@ -35,8 +35,12 @@ impl<'l, L: BoardLine> DueAlerts<'l, L> {
         self.alerts.iter().map(|(_, alert)| Alert { news: &alert.news, ended: alert.ended }).collect()
     }
 
+    /// One repetition that fails is no problem: the alert stands for minutes.
     fn tell(&self, problem: Option<&str>) {
-        self.alerts.iter().for_each(|(_, alert)| self.line.tell(alert, problem));
+        let now = Instant::now();
+        let is_said = |alert: &StandingAlert| problem.is_none() || alert.is_late(now);
+        let said = self.alerts.iter().filter(|(_, alert)| is_said(alert));
+        said.for_each(|(_, alert)| self.line.tell(alert, problem));
     }
 }
 
@@ -51,8 +55,8 @@ impl<L: BoardLine> Batch for DueAlerts<'_, L> {
     }
 
     fn refused(self, problem: &str) -> Vec<Arc<News>> {
-        self.tell(Some(&format!("{problem}; it is not sent again")));
-        self.line.with(|board| board.forget(&self.alerts));
+        self.tell(Some(&format!("{problem}; it is sent again in an hour")));
+        self.line.with(|board| board.put_off(&self.alerts, Instant::now()));
         self.alerts.into_iter().map(|(_, alert)| alert.news).collect()
     }
 

@@ -34,6 +34,9 @@ pub trait NewsLine: Send + Sync + 'static {
     where
         Self: 'l;
 
+    /// The longest pause after a failed attempt.
+    const LONGEST_PAUSE: Duration = Duration::MAX;
+
     /// Its frame.
     fn frame(&self) -> &Frame;
 
@@ -148,7 +151,7 @@ async fn send<L: NewsLine>(line: &L, receiver: &NewsReceiver) {
         let Some(taken) = line.take(receiver, attempts.most()) else { continue };
         let sent = client.send(L::request(receiver, &taken)).await;
         let pause = attempts.settle(taken, sent, |result, count| line.frame().count(result, count));
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(pause.min(L::LONGEST_PAUSE)).await;
     }
 }
 

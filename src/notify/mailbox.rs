@@ -3,15 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::places::PlaceKind;
 use crate::api::notified::{NotificationFailure, NotifiedEntry};
+use crate::api::notify::MAX_OWN_RECEIVERS;
 use crate::domain::notify::declared::{DeclaredReceiver, is_own_name};
-use crate::domain::notify::news::News;
+use crate::domain::notify::news::{MAX_NEWS_BYTES, News, cut};
 use crate::fair::Share;
+
+/// How long a message about a notification stays: a receiver that fails in another way each time is no reason for
+/// more writes of the status.
+const QUIET: Duration = Duration::from_secs(20);
 
 /// The mailbox of a release. It ends with its actor: notifications of a release that is gone, or that
 /// another replica has, are not sent.
@@ -42,6 +48,8 @@ struct State {
     is_asked: bool,
     /// Why receivers of the release cannot be notified.
     failures: BTreeMap<String, NotificationFailure>,
+    /// By receiver: when its failure changed last.
+    changed: BTreeMap<String, Instant>,
     /// By kind of place.
     queues: [PlaceQueue; 2],
 }
@@ -57,15 +65,6 @@ impl Drop for InFlight {
             mailbox.notify.notify_one();
         }
     }
-}
-
-/// What a place is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlaceKind {
-    /// A receiver for which notifications wait.
-    News,
-    /// An alert that stands.
-    Alert,
 }
 
 /// Whether the release waits for a place among the receivers for which something waits.
@@ -134,12 +133,35 @@ impl Mailbox {
     pub(super) fn fails(&self, receiver: &str, message: &str, news: Option<&News>) {
         let failure = NotificationFailure {
             receiver: receiver.to_owned(),
-            message: message.to_owned(),
+            message: cut(message, MAX_NEWS_BYTES),
             outcome: news.map(|news| news.kind.as_str().to_owned()),
             digest: news.and_then(|news| news.digest.clone()),
         };
-        let before = self.with(|state| state.failures.insert(receiver.to_owned(), failure.clone()));
-        if before != Some(failure) {
+        let is_new = self.with(|state| {
+            let before = state.failures.get(receiver);
+            let is_about = |known: &&NotificationFailure| {
+                known.outcome == failure.outcome && known.digest == failure.digest
+            };
+            let was_said = state.changed.get(receiver).is_some_and(|at| at.elapsed() < QUIET);
+            if before == Some(&failure) || was_said && before.is_some_and(|known| is_about(&known)) {
+                return false;
+            }
+            state.changed.insert(receiver.to_owned(), Instant::now());
+            state.failures.insert(receiver.to_owned(), failure);
+            true
+        });
+        if is_new {
+            self.notify.notify_one();
+        }
+    }
+
+    /// The outcome of which a receiver could not be notified is over.
+    pub(super) fn is_past(&self, receiver: &str) {
+        let removed = self.with(|state| match state.failures.get(receiver)?.outcome {
+            Some(_) => state.failures.remove(receiver),
+            None => None,
+        });
+        if removed.is_some() {
             self.notify.notify_one();
         }
     }
@@ -195,6 +217,7 @@ impl Mailbox {
             let before = state.failures.len();
             state.failures.retain(|name, _| stays(name));
             state.offered.retain(|name, _| stays(name));
+            state.changed.retain(|name, _| stays(name));
             state.failures.len() != before
         });
         if is_other {
@@ -204,7 +227,7 @@ impl Mailbox {
 
     /// The receivers of the release that cannot be notified, for the status.
     pub fn failures(&self) -> Vec<NotificationFailure> {
-        self.with(|state| state.failures.values().cloned().collect())
+        self.with(|state| state.failures.values().take(MAX_OWN_RECEIVERS).cloned().collect())
     }
 
     /// What waits for this receiver is to be handed over again.
@@ -279,6 +302,28 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::domain::notify::news::tests::news;
+
+    #[test]
+    fn what_a_status_says_of_receivers_fits_and_changes_seldom() {
+        let (mailbox, news) = (Mailbox::default(), news());
+        let said = || mailbox.failures().into_iter().map(|one| one.message).collect::<Vec<_>>();
+        mailbox.fails("spec/a", "the answer is 500", Some(&news));
+        mailbox.fails("spec/a", "the answer is 501", Some(&news));
+        assert_eq!(said(), ["the answer is 500"]);
+        let other = News { digest: None, ..news.clone() };
+        mailbox.fails("spec/a", &"x".repeat(5000), Some(&other));
+        assert_eq!(said()[0].len(), MAX_NEWS_BYTES);
+        for n in 0..10 {
+            mailbox.fails(&format!("spec/{n}"), "m", None);
+        }
+        assert_eq!(said().len(), MAX_OWN_RECEIVERS);
+        // The outcome is over; what is wrong with the receiver itself is not.
+        mailbox.is_past("spec/a");
+        mailbox.is_past("spec/1");
+        let left: Vec<String> = mailbox.failures().into_iter().map(|one| one.receiver).collect();
+        assert_eq!(left, ["spec/0", "spec/1", "spec/2", "spec/3"]);
+    }
 
     #[tokio::test]
     async fn a_mailbox_that_is_given_away_sends_nothing_more_and_waits_for_what_is_under_way() {

@@ -12,6 +12,7 @@ mod mailbox;
 mod notifier;
 mod own;
 mod own_line;
+mod places;
 mod queue;
 mod taken;
 mod view;

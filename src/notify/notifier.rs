@@ -165,7 +165,8 @@ impl Notifier {
                 }
                 AnyLine::Alerts(line) if concerned && receiver.interest.wants(situation.kind) => {
                     let now_stands = Announcement::first(situation.kind);
-                    line.stand(News::new(subject, &situation, &now_stands, status, now), mailbox);
+                    let news = News::new(subject, &situation, &now_stands, status, now);
+                    line.stand((news, situation.settles_in(now)), mailbox);
                     continue;
                 }
                 AnyLine::Alerts(line) => {
@@ -186,6 +187,32 @@ impl Notifier {
                 let came = Instant::now();
                 let mailbox = Arc::downgrade(mailbox);
                 line.add(WaitingNews { news: Arc::new(news), mailbox, due: came + next.pause, came });
+            }
+        }
+    }
+
+    /// What a status says stands at Alertmanagers, before the release was worked on here: an alert ends by itself if
+    /// nobody sends it for minutes.
+    pub fn stand_again(
+        &self,
+        release: ReleaseView<'_>,
+        status: &ReleaseStatus,
+        mailbox: &Arc<Mailbox>,
+        now: Timestamp,
+    ) {
+        let state = self.state();
+        self.0.own.stand_again(release, status, state.cluster.as_deref(), mailbox, now);
+        let Some(situation) = situation(status) else { return };
+        let ReleaseView { id, uid, labels, url, .. } = release;
+        let subject =
+            NewsSubject { release: id, uid, labels, repository: url, cluster: state.cluster.as_deref() };
+        for line in state.lines.values() {
+            let AnyLine::Alerts(line) = line else { continue };
+            let interest = &line.frame().receiver().interest;
+            if interest.concerns(&id.namespace, labels) && interest.wants(situation.kind) {
+                let now_stands = Announcement::first(situation.kind);
+                let news = News::new(subject, &situation, &now_stands, status, now);
+                line.stand((news, situation.settles_in(now)), mailbox);
             }
         }
     }

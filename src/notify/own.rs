@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use jiff::Timestamp;
 
-use super::mailbox::{Mailbox, PlaceKind};
+use super::mailbox::Mailbox;
 use super::own_line::{FirstNews, OwnLine, OwnWay};
+use super::places::{PlaceKind, Places};
 use super::queue::WaitingNews;
 use super::view::{OwnReceivers, ReleaseView, SecretReader};
 use crate::api::status::ReleaseStatus;
@@ -25,12 +26,8 @@ use crate::observe::metrics::Metrics;
 
 /// Requests at the same time. One namespace gets at most half of them.
 const IN_FLIGHT: u64 = 32;
-/// The most receivers for which something waits, of all namespaces.
-const MAX_LINES: u64 = 2048;
-/// The most of one namespace. It gets no more than it leaves for others.
-const MAX_LINES_OF_ONE: u64 = 64;
-/// The most alerts that stand, of all namespaces: each is a request a minute.
-const MAX_ALERTS: u64 = 1024;
+/// The same of those about alerts.
+const ALERTS_IN_FLIGHT: u64 = 16;
 /// A release that waits longer than that for a place says so.
 const LONG: Duration = Duration::from_secs(10);
 /// How long a place is kept for a release that is about to use it. At the end of a run it asks for one again.
@@ -53,19 +50,8 @@ pub struct OwnLines(Arc<Shared>);
 
 struct Shared {
     lines: Mutex<BTreeMap<LineKey, Arc<OwnLine>>>,
-    places: Arc<Gate>,
-    /// Apart from the others: alerts may stand for days.
-    alerts: Arc<Gate>,
+    places: Places,
     way: Arc<OwnWay>,
-}
-
-impl Shared {
-    fn places(&self, kind: PlaceKind) -> &Arc<Gate> {
-        match kind {
-            PlaceKind::News => &self.places,
-            PlaceKind::Alert => &self.alerts,
-        }
-    }
 }
 
 /// There is no place for another receiver.
@@ -81,10 +67,9 @@ impl Default for OwnLines {
 impl OwnLines {
     /// Lines to these hosts.
     pub fn new(hosts: AllowedHosts, metrics: Option<Arc<Metrics>>) -> Self {
-        let way = Arc::new(OwnWay { in_flight: Gate::new(IN_FLIGHT), hosts, metrics });
-        let places = Gate::bounded(MAX_LINES, MAX_LINES_OF_ONE);
-        let alerts = Gate::bounded(MAX_ALERTS, MAX_LINES_OF_ONE);
-        Self(Arc::new(Shared { lines: Mutex::default(), places, alerts, way }))
+        let (in_flight, alerts_in_flight) = (Gate::new(IN_FLIGHT), Gate::new(ALERTS_IN_FLIGHT));
+        let way = Arc::new(OwnWay { in_flight, alerts_in_flight, hosts, metrics });
+        Self(Arc::new(Shared { lines: Mutex::default(), places: Places::default(), way }))
     }
 
     fn lines(&self) -> MutexGuard<'_, BTreeMap<LineKey, Arc<OwnLine>>> {
@@ -113,7 +98,7 @@ impl OwnLines {
         mailbox: &Arc<Mailbox>,
         now: Timestamp,
     ) {
-        let ReleaseView { id, uid, labels, url, own } = release;
+        let ReleaseView { id, uid, url, own, .. } = release;
         let Some(OwnReceivers { declared, secrets }) = own else {
             self.keep(&id.namespace, uid, &[]);
             mailbox.keep_own(&[]);
@@ -135,14 +120,12 @@ impl OwnLines {
             }
         }
         let Some(situation) = situation(status) else { return };
+        self.stand_again(release, status, cluster, mailbox, now);
+        // They have no selector: the labels of a release may be large.
+        let (labels, is_alerts) =
+            (&BTreeMap::new(), |one: &&DeclaredReceiver| one.kind == ReceiverType::Alertmanager);
         let subject = NewsSubject { release: id, uid, labels, repository: url, cluster };
-        for one in *declared {
-            if one.kind == ReceiverType::Alertmanager {
-                let first = Announcement::first(situation.kind);
-                let news = News::new(subject, &situation, &first, status, now);
-                self.stand(one, secrets, news, mailbox);
-                continue;
-            }
+        for one in declared.iter().filter(|one| !is_alerts(one)) {
             let notified = status.notified.iter().find(|entry| entry.receiver == one.name);
             let next = announcement(&situation, notified, mailbox.waits(&one.name), now);
             let news = next.map(|next| (News::new(subject, &situation, &next, status, now), next.pause));
@@ -167,6 +150,30 @@ impl OwnLines {
                 }
             }
         }
+        // It has said all that it has to say: a place that it has got and did not use is for others.
+        drop((mailbox.take_place(PlaceKind::News), mailbox.take_place(PlaceKind::Alert)));
+    }
+
+    /// What a status says stands at the Alertmanagers of the release, also before it was worked on here: an alert ends by
+    /// itself if nobody sends it for minutes.
+    pub fn stand_again(
+        &self,
+        release: ReleaseView<'_>,
+        status: &ReleaseStatus,
+        cluster: Option<&str>,
+        mailbox: &Arc<Mailbox>,
+        now: Timestamp,
+    ) {
+        let ReleaseView { id, uid, url, own, .. } = release;
+        let Some(OwnReceivers { declared, secrets }) = own.filter(|_| !self.0.way.hosts.is_empty()) else {
+            return;
+        };
+        let Some(situation) = situation(status) else { return };
+        let subject = NewsSubject { release: id, uid, labels: &BTreeMap::new(), repository: url, cluster };
+        for one in declared.iter().filter(|one| one.kind == ReceiverType::Alertmanager) {
+            let news = News::new(subject, &situation, &Announcement::first(situation.kind), status, now);
+            self.stand(one, secrets, (news, situation.settles_in(now)), mailbox);
+        }
     }
 
     /// A receiver has nothing to hear of a release.
@@ -179,6 +186,7 @@ impl OwnLines {
     ) {
         mailbox.withdraw(&one.name);
         mailbox.is_over(&one.name, NO_PLACE);
+        mailbox.is_past(&one.name);
         if let Some(line) = self.line(namespace, uid, &one.name) {
             line.withdraw(uid, situation.digest.as_deref());
         }
@@ -189,23 +197,26 @@ impl OwnLines {
         &self,
         one: &DeclaredReceiver,
         secrets: &Arc<dyn SecretReader>,
-        news: News,
+        (news, settles_in): (News, Duration),
         mailbox: &Arc<Mailbox>,
     ) {
         let (namespace, uid) = (news.release.namespace.clone(), news.uid.clone());
-        if let Some(line) = self.line(&namespace, &uid, &one.name) {
+        let line = self.line(&namespace, &uid, &one.name);
+        if let Some(line) = &line {
             line.set_secrets(secrets);
-            if !one.interest.wants(news.kind) {
+        }
+        if !one.interest.wants(news.kind) {
+            if let Some(line) = line {
                 line.withdraw(&uid, None);
             }
+            mailbox.is_over(&one.name, NO_PLACE);
+            mailbox.is_past(&one.name);
+            return;
         }
-        let is_over = match one.interest.wants(news.kind) {
-            true => self.add(one, secrets, FirstNews::Alert(Box::new(news), Arc::clone(mailbox))).is_ok(),
-            false => true,
-        };
-        match is_over {
-            true => mailbox.is_over(&one.name, NO_PLACE),
-            false => self.queue(&namespace, (&one.name, PlaceKind::Alert), mailbox),
+        let alert = FirstNews::Alert(Box::new(news), settles_in, Arc::clone(mailbox));
+        match self.add(one, secrets, alert) {
+            Ok(()) => mailbox.is_over(&one.name, NO_PLACE),
+            Err(NoPlace) => self.queue(&namespace, (&one.name, PlaceKind::Alert), mailbox),
         }
     }
 
@@ -226,7 +237,7 @@ impl OwnLines {
             FirstNews::News(one) => {
                 (&one.news.release, &one.news.uid, one.mailbox.upgrade(), PlaceKind::News)
             }
-            FirstNews::Alert(news, mailbox) => {
+            FirstNews::Alert(news, _, mailbox) => {
                 (&news.release, &news.uid, Some(Arc::clone(mailbox)), PlaceKind::Alert)
             }
         };
@@ -239,7 +250,7 @@ impl OwnLines {
             return Ok(());
         }
         let kept = mailbox.and_then(|mailbox| mailbox.take_place(kind));
-        let place = kept.or_else(|| self.0.places(kind).try_enter(&namespace, 1)).ok_or(NoPlace)?;
+        let place = kept.or_else(|| self.0.places.take(kind, &namespace)).ok_or(NoPlace)?;
         let line = OwnLine::new(declared, secrets, one, place, &self.0.way);
         let before = lines.insert(key.clone(), Arc::clone(&line));
         drop(lines);
@@ -255,7 +266,7 @@ impl OwnLines {
             return;
         }
         let (places, lifetime, mailbox) =
-            (Arc::clone(self.0.places(kind)), mailbox.lifetime(), Arc::downgrade(mailbox));
+            (self.0.places.shared(kind), mailbox.lifetime(), Arc::downgrade(mailbox));
         let (namespace, receiver) = (namespace.to_owned(), receiver.to_owned());
         let waiting = async move {
             let mut entering = std::pin::pin!(places.place(&namespace));
@@ -300,6 +311,13 @@ impl OwnLines {
         if lines.get(&key).is_some_and(|known| Arc::ptr_eq(known, &line)) {
             lines.remove(&key);
         }
+        // The end that it has sent may be that of an alert which stands: another receiver can have the same URL.
+        if line.has_left_alerts() {
+            let first = (key.0.clone(), String::new(), String::new());
+            let of_namespace = lines.range(first..).take_while(|(of, _)| of.0 == key.0);
+            let same = of_namespace.filter(|(_, other)| other.release() == line.release());
+            same.for_each(|(_, other)| other.renew());
+        }
     }
 
     /// Whether nothing waits. Then the line has ended: what comes next begins another one.
@@ -323,6 +341,10 @@ mod tests {
     use crate::domain::notify::interest::Interest;
     use crate::domain::notify::news::tests::news;
     use crate::domain::notify::situation::NewsKind;
+    use crate::notify::places::{RESERVED, SHARED};
+
+    /// The places of one namespace.
+    const OF_ONE: u64 = SHARED + RESERVED;
 
     /// An API server that does not answer.
     struct Silent;
@@ -341,6 +363,7 @@ mod tests {
             secret: "s".into(),
             interest,
             repositories: Vec::new(),
+            template: None,
         }
     }
 
@@ -362,21 +385,21 @@ mod tests {
         let add = |namespace: &str, receiver: u64| {
             lines.add(&declared(&format!("spec/{receiver}")), &secrets, one(namespace, &mailbox))
         };
-        for n in 0..MAX_LINES_OF_ONE {
+        for n in 0..OF_ONE {
             assert_eq!(add("apps", n), Ok(()));
         }
-        assert_eq!(add("apps", MAX_LINES_OF_ONE), Err(NoPlace));
+        assert_eq!(add("apps", OF_ONE), Err(NoPlace));
         // Another one of a receiver that has one waiting, and another namespace.
         assert_eq!(add("apps", 0), Ok(()));
         assert_eq!(add("other", 0), Ok(()));
         // The release does not name most of them any more.
         let ended = lines.keep("apps", "u-1", &[declared("spec/0")]).len();
-        assert_eq!(ended as u64, MAX_LINES_OF_ONE - 1);
+        assert_eq!(ended as u64, OF_ONE - 1);
         while add("apps", 1).is_err() {
             tokio::task::yield_now().await;
         }
         drop(mailbox);
-        while !lines.lines().is_empty() || lines.0.places.taken() > 0 {
+        while !lines.lines().is_empty() || lines.0.places.taken(PlaceKind::News) > 0 {
             tokio::task::yield_now().await;
         }
     }
@@ -384,7 +407,7 @@ mod tests {
     #[tokio::test]
     async fn a_release_without_a_place_gets_the_next_one() {
         let ((lines, secrets), first) = (lines(), Arc::new(Mailbox::default()));
-        for n in 0..MAX_LINES_OF_ONE {
+        for n in 0..OF_ONE {
             lines.add(&declared(&format!("spec/{n}")), &secrets, one("apps", &first)).unwrap();
         }
         let late = Arc::new(Mailbox::default());
@@ -393,15 +416,14 @@ mod tests {
         lines.queue("apps", ("spec/late", PlaceKind::News), &late);
         lines.queue("apps", ("spec/later", PlaceKind::News), &late);
         // It does not overtake the one that waits.
-        let receivers: Vec<DeclaredReceiver> =
-            (1..MAX_LINES_OF_ONE).map(|n| declared(&format!("spec/{n}"))).collect();
+        let receivers: Vec<DeclaredReceiver> = (1..OF_ONE).map(|n| declared(&format!("spec/{n}"))).collect();
         while !late.take_asked() {
             lines.keep("apps", "u-1", &receivers);
             tokio::task::yield_now().await;
         }
         assert_eq!(lines.add(&declared("spec/other"), &secrets, one("apps", &first)), Err(NoPlace));
         assert_eq!(add(), Ok(()));
-        assert_eq!(lines.0.places.taken(), MAX_LINES_OF_ONE);
+        assert_eq!(lines.0.places.taken(PlaceKind::News), OF_ONE);
     }
 
     #[tokio::test]
@@ -414,48 +436,25 @@ mod tests {
         };
         let stand = |one: &DeclaredReceiver, kind: NewsKind| {
             let release = ReleaseId { namespace: "apps".into(), name: "web".into() };
-            lines.stand(one, &secrets, News { release, kind, ..news() }, &mailbox);
+            lines.stand(one, &secrets, (News { release, kind, ..news() }, Duration::ZERO), &mailbox);
         };
         let said = || mailbox.failures().into_iter().map(|failure| failure.receiver).collect::<Vec<_>>();
         let failed = [NewsKind::Failed];
-        for n in 0..=MAX_LINES_OF_ONE {
+        for n in 0..=OF_ONE {
             stand(&alerts(n, &failed), NewsKind::Failed);
         }
-        assert_eq!(
-            (lines.lines().len() as u64, lines.0.alerts.taken()),
-            (MAX_LINES_OF_ONE, MAX_LINES_OF_ONE)
-        );
+        assert_eq!((lines.lines().len() as u64, lines.0.places.taken(PlaceKind::Alert)), (OF_ONE, OF_ONE));
         assert_eq!(lines.add(&declared("spec/chat"), &secrets, one("apps", &mailbox)), Ok(()));
         // One that wants to hear of other outcomes is the same: what stands is not ended by it.
         let names: Vec<DeclaredReceiver> =
-            (0..MAX_LINES_OF_ONE).map(|n| alerts(n, &[NewsKind::Failed, NewsKind::Drifted])).collect();
+            (0..OF_ONE).map(|n| alerts(n, &[NewsKind::Failed, NewsKind::Drifted])).collect();
         assert_eq!(lines.keep("apps", "u-1", &names), ["spec/chat"]);
         // The end of one is sent before its place is free, and nobody takes it here.
         lines.keep("apps", "u-1", &names[1..]);
         assert_eq!(
-            (lines.lines().len() as u64, lines.0.alerts.taken()),
-            (MAX_LINES_OF_ONE - 1, MAX_LINES_OF_ONE)
+            (lines.lines().len() as u64, lines.0.places.taken(PlaceKind::Alert)),
+            (OF_ONE - 1, OF_ONE)
         );
         assert_eq!(said(), [""; 0]);
-    }
-
-    #[tokio::test]
-    async fn one_namespace_more_has_a_place_however_many_there_are() {
-        let ((lines, secrets), mailbox) = (lines(), Arc::new(Mailbox::default()));
-        let mut served = 0;
-        for namespace in (0..1000).map(|n| format!("ns{n}")) {
-            let add =
-                |n: u64| lines.add(&declared(&format!("spec/{n}")), &secrets, one(&namespace, &mailbox));
-            let count = (0..MAX_LINES_OF_ONE * 2).take_while(|n| add(*n).is_ok()).count();
-            if count == 0 {
-                break;
-            }
-            served += 1;
-        }
-        let taken = lines.0.places.taken();
-        assert!(
-            served > MAX_LINES / MAX_LINES_OF_ONE && taken < MAX_LINES,
-            "{served} namespaces, {taken} places"
-        );
     }
 }

@@ -1,5 +1,6 @@
 //! One receiver that a release names itself: what waits for it, and how it is sent.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::attempts::Attempts;
-use super::board::{AlertBoard, StandingAlert};
+use super::board::{AGAIN, AlertBoard, StandingAlert};
 use super::client::{NewsClient, Sent};
 use super::due::{BoardLine, DueAlerts};
 use super::mailbox::Mailbox;
@@ -45,6 +46,8 @@ type OpenClient = (NewsReceiver, NewsClient);
 pub struct OwnWay {
     /// The requests at the same time.
     pub in_flight: Arc<Gate>,
+    /// The requests about alerts at the same time: they come each minute, and hold up nobody else.
+    pub alerts_in_flight: Arc<Gate>,
     /// The hosts that the administrator allows.
     pub hosts: AllowedHosts,
     /// The metrics.
@@ -55,8 +58,8 @@ pub struct OwnWay {
 pub enum FirstNews {
     /// A notification.
     News(WaitingNews),
-    /// An alert of the release with that mailbox.
-    Alert(Box<News>, Arc<Mailbox>),
+    /// An alert of the release with that mailbox, once it was true for so long.
+    Alert(Box<News>, Duration, Arc<Mailbox>),
 }
 
 /// A receiver for which something waits, or an alert stands.
@@ -65,6 +68,8 @@ pub struct OwnLine {
     pub declared: DeclaredReceiver,
     /// Ends the line.
     stop: CancellationToken,
+    /// Whether the release does not name it any more: nobody hears of its problems.
+    is_left: AtomicBool,
     way: Arc<OwnWay>,
     release: ReleaseId,
     secrets: Mutex<Arc<dyn SecretReader>>,
@@ -91,11 +96,12 @@ impl OwnLine {
                 &first.news.release,
                 first.mailbox.upgrade().map(|mailbox| mailbox.lifetime()).unwrap_or_default(),
             ),
-            FirstNews::Alert(news, _) => (&news.release, CancellationToken::new()),
+            FirstNews::Alert(news, ..) => (&news.release, CancellationToken::new()),
         };
         let line = Self {
             declared: declared.clone(),
             stop,
+            is_left: AtomicBool::new(false),
             way: Arc::clone(way),
             release: release.clone(),
             secrets: Mutex::new(Arc::clone(secrets)),
@@ -116,9 +122,9 @@ impl OwnLine {
                     QueueLine::count(self, NewsResult::Dropped, 1);
                 }
             }
-            FirstNews::Alert(news, mailbox) => {
+            FirstNews::Alert(news, settles_in, mailbox) => {
                 let (at, now) = (Timestamp::now(), Instant::now());
-                BoardLine::with(self, |board| board.stand(*news, &mailbox, at, now));
+                BoardLine::with(self, |board| board.stand((*news, settles_in), &mailbox, at, now));
             }
         }
         self.wake.notify_one();
@@ -133,6 +139,7 @@ impl OwnLine {
 
     /// The release does not name the receiver any more, or is gone: notifications are not sent, and alerts end.
     pub fn end(&self, uid: &str) {
+        self.is_left.store(true, Ordering::Relaxed);
         match self.is_of_alerts() {
             true => self.withdraw(uid, None),
             false => self.stop.cancel(),
@@ -149,6 +156,22 @@ impl OwnLine {
             }
             false => *one == self.declared,
         }
+    }
+
+    /// Whether it is of alerts, and the release does not name it any more.
+    pub fn has_left_alerts(&self) -> bool {
+        self.is_of_alerts() && self.is_left.load(Ordering::Relaxed)
+    }
+
+    /// Another line may have ended what stands: it is sent again at once.
+    pub fn renew(&self) {
+        BoardLine::with(self, |board| board.renew(Instant::now()));
+        self.wake.notify_one();
+    }
+
+    /// The release.
+    pub fn release(&self) -> &ReleaseId {
+        &self.release
     }
 
     /// Whether it has ended.
@@ -218,7 +241,7 @@ impl OwnLine {
             let sent = self.request(client, alerts).await;
             // A client takes memory, and the next alert is a minute away.
             *client = None;
-            return Some(attempts.settle(due, sent, count));
+            return Some(attempts.settle(due, sent, count).min(AGAIN));
         }
         let taken = TakenNews::from(self, &self.declared.name, attempts.most(), |_| true)?;
         let news = |receiver: &NewsReceiver| {
@@ -252,7 +275,8 @@ impl OwnLine {
         opened: &mut Option<OpenClient>,
         made: impl Fn(&NewsReceiver) -> Result<NewsRequest, &'static str>,
     ) -> Sent {
-        let _place = self.way.in_flight.place(&self.release.namespace).await;
+        let gate = if self.is_of_alerts() { &self.way.alerts_in_flight } else { &self.way.in_flight };
+        let _place = gate.place(&self.release.namespace).await;
         let secrets = Arc::clone(&self.secrets());
         let data = secrets.read(&self.declared.secret).await;
         let is_proxied = |url: &Url| EgressProxy::of_process().concerns(url);
@@ -300,7 +324,9 @@ impl BoardLine for OwnLine {
     }
 
     fn tell(&self, alert: &StandingAlert, problem: Option<&str>) {
-        let Some(mailbox) = alert.mailbox.upgrade() else { return };
+        let Some(mailbox) = alert.mailbox.upgrade().filter(|_| !self.is_left.load(Ordering::Relaxed)) else {
+            return;
+        };
         match problem {
             Some(problem) => mailbox.fails(&self.declared.name, problem, Some(&alert.news)),
             None => mailbox.hears(&self.declared.name),

@@ -414,6 +414,7 @@ async fn a_receiver_for_commits_names_repositories_and_one_that_can_hear_of_noth
     check(of("github", &json!({})), needs);
     check(of("slack", &json!({"repositories": ["acme"]})), needs);
     check(of("gitlab", &json!({"repositories": []})), "repositories");
+    check(of("cloudevents", &json!({"template": "x"})), "template has an effect on the types slack,");
     for path in ["../acme", "acme/", "a b", "*", "/acme"] {
         check(of("gitea", &json!({"repositories": [path]})), "repositories[0]");
     }

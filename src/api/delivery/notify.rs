@@ -13,6 +13,7 @@ pub const MAX_OWN_RECEIVERS: usize = 4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(self.type in ['github', 'gitlab', 'gitea']) == has(self.repositories)").message("repositories is required for the types github, gitlab and gitea, and has no effect on others"))]
+#[x_kube(validation = Rule::new("!has(self.template) || self.type in ['slack', 'mattermost', 'discord', 'teams']").message("template has an effect on the types slack, mattermost, discord and teams only"))]
 pub struct NotificationReceiver {
     /// Name, unique in the release: lower case letters, digits and '-'.
     #[schemars(length(min = 1, max = 40))]
@@ -33,6 +34,10 @@ pub struct NotificationReceiver {
         )
     )]
     pub repositories: Vec<String>,
+    /// For slack, mattermost, discord and teams: text for one release, such as "{severity}: {name} {outcome} ({reason})".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub template: Option<String>,
     /// Notifications that are sent. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<NotificationFilter>,

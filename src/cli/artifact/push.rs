@@ -77,7 +77,7 @@ Examples:
 
   # Push an overlay with its source and revision
   supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -k ./overlays/dist \\
-    --source https://github.com/acme/app --revision main@sha1:2c9f34a";
+    --source https://github.com/acme/app --revision main@sha1:2c9f34a1b0d86f7e5c43218790abcdef01234567";
 
 /// What was published, for programs.
 #[derive(Serialize)]

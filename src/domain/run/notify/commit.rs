@@ -24,8 +24,9 @@ pub struct Commit {
 impl Forge {
     /// The forge whose API is at a host.
     pub fn with_api_at(host: &str, repositories: Vec<String>) -> Self {
-        let host = if host == "api.github.com" { "github.com" } else { host };
-        Self { host: host.to_owned(), repositories }
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let host = if host == "api.github.com" { "github.com".to_owned() } else { host };
+        Self { host, repositories }
     }
 
     /// The commit of what a notification is about, if it is at this forge and in one of its repositories.

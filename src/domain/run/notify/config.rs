@@ -264,8 +264,8 @@ impl Entry {
         if authority.contains('@') {
             return Err(wrong(field, "has a user name or a password: use tokenFile"));
         }
-        if kind.has_paths() && parsed.query().is_some() {
-            return Err(wrong(field, "has a query: the operator adds a path to the URL"));
+        if kind.has_paths() && url.contains(['?', '#']) {
+            return Err(wrong(field, "has a query or a fragment: the operator adds a path to the URL"));
         }
         if Zone::of_host(host) == Some(Zone::Forbidden) {
             let problem = format!("names {}, where nothing is sent", Zone::Forbidden.describe());
@@ -414,6 +414,7 @@ receivers:
             config.receivers[0].forge.as_ref().unwrap().host.clone()
         };
         assert_eq!(host("github", "https://api.github.com"), "github.com");
+        assert_eq!(host("github", "https://API.github.com."), "github.com");
         assert_eq!(host("github", "https://ghe.example/api/v3"), "ghe.example");
         assert_eq!(host("gitlab", "https://gitlab.example:8443"), "gitlab.example");
     }
@@ -449,7 +450,8 @@ receivers:
             |fields: &str| one(&format!("name: a, type: github, url: 'https://api.github.com', {fields}"));
         check(&commits("repositories: [acme]"), "receivers[0]: needs tokenFile");
         let alerts = one("name: a, type: alertmanager, url: 'https://a.example/?s3cret'");
-        check(&alerts, "receivers[0].url: has a query");
+        check(&alerts, "receivers[0].url: has a query or a fragment");
+        check(&alerts.replace('?', "#"), "receivers[0].url: has a query or a fragment");
         check(&commits("tokenFile: key"), "receivers[0]: needs repositories, such as acme/web or acme");
         check(&commits("tokenFile: key, repositories: []"), "receivers[0]: needs repositories");
         check(

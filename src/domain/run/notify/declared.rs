@@ -11,6 +11,7 @@ use super::interest::Interest;
 use super::news::News;
 use super::receiver::{Hidden, NewsReceiver, ReceiverType};
 use super::situation::{NewsKind, Severity};
+use super::template::Template;
 use crate::api::notify::{
     MAX_OWN_RECEIVERS, NotificationFilter, NotificationFormat, NotificationReceiver, NotificationSeverity,
 };
@@ -39,6 +40,8 @@ pub struct DeclaredReceiver {
     pub interest: Interest,
     /// The repositories whose commits get a status, of a receiver for commits.
     pub repositories: Vec<String>,
+    /// The text for people, of a receiver for chats.
+    pub template: Option<String>,
 }
 
 /// What a release may have been recorded for in a status.
@@ -71,6 +74,7 @@ fn one(receiver: &NotificationReceiver) -> DeclaredReceiver {
         interest: Interest { kinds: kinds(kind, &filter), namespaces: None, selector: None },
         // The API server checks them; a cluster may have an older CRD.
         repositories: receiver.repositories.iter().filter(|path| is_repository(path)).cloned().collect(),
+        template: receiver.template.clone().filter(|_| kind.is_chat()),
     }
 }
 
@@ -123,6 +127,7 @@ impl DeclaredReceiver {
         if token.is_none() && self.kind.is_of_commits() {
             return Err(wrong("token", "is missing: a status of a commit needs a token"));
         }
+        let template = self.template.as_deref().map(Template::parse).transpose();
         let forge = || Forge::with_api_at(url.host_str().unwrap_or_default(), self.repositories.clone());
         let ca = data.get("ca.crt").map(|bytes| {
             let text = std::str::from_utf8(bytes)
@@ -142,7 +147,7 @@ impl DeclaredReceiver {
             group: GROUP,
             per_minute: self.kind.per_minute().min(60),
             batch: false,
-            template: None,
+            template: template.map_err(|problem| format!("template {problem}"))?,
             forge: self.kind.is_of_commits().then(forge),
         })
     }
@@ -221,6 +226,18 @@ mod tests {
         check("slack", "other/web", NewsKind::Failed, true);
         // The pattern of the CRD refuses it.
         assert!(of_type("github", json!({"repositories": ["../acme"]})).repositories.is_empty());
+    }
+
+    #[test]
+    fn a_chat_has_the_text_of_its_release() {
+        let url = ("url", "https://hooks.example/x");
+        let open = |template: &str| open_as(&of_type("slack", json!({"template": template})), &[url]);
+        let template = open("{name}: {outcome}").unwrap().template.unwrap();
+        assert_eq!(template, Template::parse("{name}: {outcome}").unwrap());
+        assert!(open("{secret}").unwrap_err().starts_with("template {secret} is not one of namespace, "));
+        assert!(
+            open_as(&of_type("cloudevents", json!({"template": "x"})), &[url]).unwrap().template.is_none()
+        );
     }
 
     #[test]

@@ -55,7 +55,8 @@ pub fn announcement(
     let age = at.duration_since(since);
     let Some(notified) = notified else {
         let most = if now.kind.is_good() && !waits { FRESH } else { STALE };
-        return (age <= most).then_some(Announcement::first(now.kind));
+        let first = Announcement { pause: now.settles_in(at), ..Announcement::first(now.kind) };
+        return (age <= most).then_some(first);
     };
     let before = NewsKind::named(&notified.outcome);
     let same_digest = notified.digest == now.digest;
@@ -89,6 +90,7 @@ pub fn announcement(
     let doubled = u32::try_from(count - AT_ONCE - 1).ok().map(|n| PAUSE * 2u32.pow(n.min(8)));
     let waited = notified_at.and_then(|notified_at| Duration::try_from(at.duration_since(notified_at)).ok());
     let pause = doubled.unwrap_or_default().min(MAX_PAUSE).saturating_sub(waited.unwrap_or_default());
+    let pause = pause.max(now.settles_in(at));
     let digest = notified.digest.as_deref().unwrap_or_default();
     let follows = Some([&notified.at, &notified.outcome, digest].join(" "));
     Some(Announcement { kind, count, pause, follows })

@@ -1,9 +1,14 @@
 //! What a release's status says to people who are not looking at it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::api::reason::Reason;
 use crate::api::status::{ReleaseStatus, condition};
+
+/// How long a signature may be on its way: many push first and sign then.
+const SIGNING: Duration = Duration::from_secs(600);
 
 /// What has become of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -122,6 +127,17 @@ pub struct Situation {
     pub revision: Option<String>,
     /// Since when; for a failure that follows another one, since the first.
     pub since: Option<Timestamp>,
+}
+
+impl Situation {
+    /// How long it has to stand before it is news.
+    pub fn settles_in(&self, now: Timestamp) -> Duration {
+        if self.reason != Reason::SignatureMissing.as_str() {
+            return Duration::ZERO;
+        }
+        let stands = self.since.and_then(|since| Duration::try_from(now.duration_since(since)).ok());
+        SIGNING.saturating_sub(stands.unwrap_or_default())
+    }
 }
 
 /// What the status says; `None` while nothing is decided: a rollout is in progress, a revision waits for
@@ -259,6 +275,24 @@ mod tests {
         check(("Unknown", "Progressing"), None, None);
         check(("Unknown", "Suspended"), Some("Contested"), None);
         assert_eq!(situation(&ReleaseStatus::default()), None);
+    }
+
+    #[test]
+    fn a_signature_may_come_after_the_push() {
+        let check = |reason: &str, now: &str, expected: u64| {
+            let found = situation(&status(("False", reason), None)).unwrap();
+            assert_eq!(
+                found.settles_in(now.parse().unwrap()),
+                Duration::from_secs(expected),
+                "{reason} {now}"
+            );
+        };
+        check("SignatureMissing", "2026-01-01T00:00:00Z", 600);
+        check("SignatureMissing", "2026-01-01T00:09:59Z", 1);
+        check("SignatureMissing", "2026-01-01T00:11:00Z", 0);
+        // A clock that is behind.
+        check("SignatureMissing", "2025-12-31T00:00:00Z", 600);
+        check("SignatureInvalid", "2026-01-01T00:00:00Z", 0);
     }
 
     #[test]
