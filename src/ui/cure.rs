@@ -104,7 +104,7 @@ fn paragraphs(body: &str) -> Vec<String> {
     all
 }
 
-/// Prose and code of a paragraph. Of a link, its text is left.
+/// Prose and code of a paragraph. Of a link, its text is left: a person in front of the page may not have the files.
 fn pieces(paragraph: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for (n, part) in paragraph.split('`').enumerate() {
@@ -123,7 +123,12 @@ fn without_links(mut pieces: Vec<Piece>) -> Vec<Piece> {
         let Piece::Text(text) = piece else { continue };
         while let Some(at) = text.find("](") {
             let end = text[at..].find(')').map_or(text.len(), |end| at + end + 1);
-            text.replace_range(at..end, "");
+            let start = text[..at].rfind('[').map_or(0, |start| start + 1);
+            let words = match text[start..at].strip_suffix(".md") {
+                Some(page) => format!("the page \u{201c}{page}\u{201d} of the documentation"),
+                None => text[start..at].to_owned(),
+            };
+            text.replace_range(start..end, &words);
         }
         *text = text.replace('[', "");
     }
@@ -171,6 +176,28 @@ mod tests {
             without.len() < 12,
             "no paragraph of docs/troubleshooting.md begins with Check or has a Fix: {without:?}"
         );
+    }
+
+    #[test]
+    fn no_advice_names_a_file_of_the_documentation() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(pieces(text), [Piece::Text(expected.to_owned())], "{text}")
+        };
+        check(
+            "See [health.md](health.md#expressions).",
+            "See the page \u{201c}health\u{201d} of the documentation.",
+        );
+        check(
+            "[delivery.md](delivery.md) says ([steps](steps.md))",
+            "the page \u{201c}delivery\u{201d} of the documentation says (steps)",
+        );
+        let cures = AdviceBook::default();
+        for reason in Reason::ALL {
+            let Some(advice) = cures.of(reason.as_str(), &release()) else { continue };
+            let prose = format!("{advice:?}");
+            let named = prose.split_whitespace().find(|word| word.contains(".md"));
+            assert_eq!(named, None, "{reason}");
+        }
     }
 
     #[test]
