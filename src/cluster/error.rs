@@ -37,6 +37,13 @@ pub enum ApiError {
     /// The answer exceeds the limit.
     #[error("the API server's answer is longer than {0} bytes")]
     TooLong(usize),
+    /// The answer exceeds the bounds of a look at objects.
+    #[error(
+        "the API server's answer takes more of the memory of the operator than there is for it (the JSON of the object \
+         has more than {} KiB, or very many fields); use supercargo diff release",
+        .0 >> 10
+    )]
+    BeyondBounds(u64),
     /// The configuration is invalid.
     #[error("invalid cluster configuration")]
     Configuration(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -196,7 +203,9 @@ impl ApiError {
             Self::Status(s) => {
                 s.code == 429 || matches!(s.code, 502..=504) || (s.code == 500 && !s.is_about_the_object())
             }
-            Self::TooLong(_) | Self::Configuration(_) | Self::NoSuchKind { .. } => false,
+            Self::TooLong(_) | Self::BeyondBounds(_) | Self::Configuration(_) | Self::NoSuchKind { .. } => {
+                false
+            }
         }
     }
 
@@ -205,6 +214,7 @@ impl ApiError {
         match self {
             Self::Away { .. } => Reason::ClusterUnreachable,
             Self::Status(s) if s.code == 403 || s.code == 401 => Reason::AccessDenied,
+            Self::BeyondBounds(_) => Reason::PreflightFailed,
             Self::Status(_) | Self::NoSuchKind { .. } if !self.is_transient() => Reason::PreflightFailed,
             _ => Reason::ApiServerUnavailable,
         }

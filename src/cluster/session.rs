@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+pub mod bounds;
 mod breaker;
 mod call;
 pub mod connection;
@@ -30,6 +31,7 @@ use crate::observe::labels::{self, Verb};
 use crate::observe::metrics::Metrics;
 use answer::read;
 use body::RequestBody;
+use bounds::AnswerBounds;
 use breaker::Remote;
 use connection::{Connection, ConnectionError};
 use event_turns::EventTurns;
@@ -149,6 +151,8 @@ pub struct Session {
     /// Whose share of the concurrent requests it uses; absent: that of the namespace in
     /// the request.
     tenant: Option<Arc<str>>,
+    /// Bounds on the answers, for a person who looks at objects.
+    bounds: Option<Arc<AnswerBounds>>,
 }
 
 impl Session {
@@ -186,7 +190,7 @@ impl Session {
             server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
             ..Shared::new(ApiTransport::new(config, None)?, metrics, inventories, Arc::clone(&own))
         };
-        Ok(Self { shared: Arc::new(shared), identity: own, user: None, tenant: None })
+        Ok(Self { shared: Arc::new(shared), identity: own, user: None, tenant: None, bounds: None })
     }
 
     /// The same API server as another identity.
@@ -205,7 +209,8 @@ impl Session {
             Identity::Controller | Identity::User | Identity::Kubeconfig => self.tenant.clone(),
             Identity::ServiceAccount { namespace, .. } => Some(Arc::from(namespace.as_str())),
         };
-        Ok(Self { shared: Arc::clone(&self.shared), identity: Arc::new(identity), user, tenant })
+        let (shared, bounds) = (Arc::clone(&self.shared), self.bounds.clone());
+        Ok(Self { shared, identity: Arc::new(identity), user, tenant, bounds })
     }
 
     /// The same, for a release of a namespace: a request that hangs uses the share of
@@ -221,7 +226,8 @@ impl Session {
     /// The process's own identity.
     pub fn as_process(&self) -> Self {
         let identity = Arc::clone(&self.shared.own);
-        Self { shared: Arc::clone(&self.shared), identity, user: None, tenant: None }
+        let (shared, bounds) = (Arc::clone(&self.shared), self.bounds.clone());
+        Self { shared, identity, user: None, tenant: None, bounds }
     }
 
     /// Whether the last request got no answer.
@@ -344,6 +350,8 @@ impl Session {
 
     async fn call_once(&self, call: &Call) -> Result<ApiResponse, ApiError> {
         let is_write = call.method != Method::GET && !call.is_of_lease();
+        // Before its place among the requests: others do not wait for the memory of this one.
+        let _reserved = self.reserve(call).await;
         let (lane, _share) = match call.is_of_lease() {
             // The lease does not wait for other requests.
             true => (Lane::Lease, None),
@@ -361,6 +369,7 @@ impl Session {
             read(response, self.most(call)).await
         });
         let answer = answer.await.unwrap_or(Err(ApiError::Timeout(longest)));
+        let answer = self.within_bounds(call, answer);
         let code = match &answer {
             Ok(answer) => answer.code,
             Err(error) => error.code(),

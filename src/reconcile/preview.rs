@@ -1,20 +1,19 @@
 //! What a run would do, from the same plan and the same dry run: the sequence, stopped
 //! before the first write.
 
-use std::sync::Arc;
-
 use futures::StreamExt;
 use serde_json::Value;
 
 use super::cache::Caches;
 use super::error::ReconcileError;
-use super::flow::parallel::unordered;
+use super::flow::parallel::{at_once, ordered_within};
 use super::phase::obtain::Obtained;
 use super::phase::pin::pin;
 use super::phase::plan::{Planned, expressions, ownership, plan};
 use super::phase::preflight::changes::changes;
-use super::phase::preflight::dry_run::{Preflight, Ready};
+use super::phase::preflight::dry_run::{Preflight, Ready, Tried};
 use super::phase::preflight::preflight;
+use super::phase::preflight::refusal::failed;
 use super::removal::planned::planned_removal;
 use super::scope::Scope;
 use super::scope::progress::ObjectChange;
@@ -23,6 +22,7 @@ use crate::api::step::{StepOutcome, StepStatus};
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
+use crate::domain::diff::unified;
 use crate::domain::drift::differing_paths;
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::ObjectFailure;
@@ -38,11 +38,34 @@ pub struct PlannedChange {
     pub id: ObjectId,
     /// The planned change.
     pub change: ObjectChange,
-    /// The live object, where it would be changed or deleted.
-    pub before: Option<Value>,
-    /// The object after the change; if its Namespace or kind does not exist yet, or its definition
-    /// changes, what would be sent, without defaults.
-    pub after: Option<Value>,
+    /// What differs from the live object, as a unified diff; empty where there is only one state. It is made as soon as
+    /// both are read, and then they are forgotten.
+    pub diff: String,
+    /// How many lines of it are left out.
+    pub more_lines: usize,
+}
+
+impl PlannedChange {
+    fn of(id: &ObjectId, change: ObjectChange) -> Self {
+        Self { id: id.clone(), change, diff: String::new(), more_lines: 0 }
+    }
+
+    /// A change from a live object. If its Namespace or kind does not exist yet, or its definition changes, `after` is
+    /// what would be sent, without defaults.
+    fn between(id: &ObjectId, change: ObjectChange, before: &Value, after: &Value, lines: usize) -> Self {
+        Self { diff: unified(Some(before), Some(after)), ..Self::of(id, change) }.within(lines)
+    }
+
+    /// The same with so many lines.
+    fn within(mut self, lines: usize) -> Self {
+        if let Some((end, _)) = self.diff.match_indices('\n').nth(lines.saturating_sub(1)) {
+            let kept = if lines == 0 { 0 } else { end + 1 };
+            self.more_lines += self.diff[kept..].lines().count();
+            self.diff.truncate(kept);
+            self.diff.shrink_to_fit();
+        }
+        self
+    }
 }
 
 /// What a run would do.
@@ -60,7 +83,7 @@ pub struct Preview {
 }
 
 /// Previews a run. What would stop a run before its first write also stops the preview, except
-/// refusals of the dry run: these are listed for each object.
+/// refusals of the dry run: these are listed for each object. So many lines are kept of what differs.
 ///
 /// # Errors
 /// Why there is no preview.
@@ -69,13 +92,14 @@ pub async fn preview(
     caches: &mut Caches,
     update: &Update<'_>,
     obtained: Obtained,
+    lines: usize,
 ) -> Result<Preview, ReconcileError> {
     let session = update.session;
     let pinned = pin(scope, caches.into(), update, obtained).await?;
     let planned = plan(scope, &mut caches.cluster, update, pinned.rendered).await?;
     ownership::check(scope, session, &planned).await?;
     expressions::check(scope, session, &planned).await?;
-    let mut preview = dry_run(scope, session, &planned).await?;
+    let mut preview = dry_run(scope, session, &planned, lines).await?;
     preview.notes.extend(failed_steps(&scope.status().steps, &planned.plan, &update.revision.key));
     removals(scope, session, &planned, &mut preview).await?;
     Ok(preview)
@@ -106,6 +130,7 @@ async fn dry_run(
     scope: &Scope<'_>,
     session: &Session,
     planned: &Planned<'_>,
+    lines: usize,
 ) -> Result<Preview, ReconcileError> {
     let Planned { plan, discovery, .. } = planned;
     let mut preflight = Preflight::new(scope, session, plan);
@@ -116,9 +141,9 @@ async fn dry_run(
     if lacks_namespace {
         preflight.will_have_namespace(home);
     }
-    let failures = preflight.first_pass(plan, discovery).await.err().unwrap_or_default();
-    let mut preview = Preview { failures, lacks_namespace, ..Preview::default() };
-    look(session, discovery, plan, &preflight, &mut preview).await?;
+    let look = Look { session, discovery, preflight: &preflight, lines };
+    let mut preview = Preview { lacks_namespace, ..Preview::default() };
+    look.at_all(plan, &mut preview).await?;
     Ok(preview)
 }
 
@@ -144,94 +169,108 @@ async fn removals(
     preview.failures.extend(removed.failures);
     preview.notes.extend(removed.notes.into_iter().map(|n| n.message));
     let going = removed.touched.into_iter();
-    preview.objects.extend(going.map(|id| PlannedChange {
-        id,
-        change: ObjectChange::Deleted,
-        before: None,
-        after: None,
-    }));
+    preview.objects.extend(going.map(|id| PlannedChange::of(&id, ObjectChange::Deleted)));
     Ok(())
 }
 
-async fn look(
-    session: &Session,
-    discovery: &ApiDiscovery,
-    plan: &Plan,
-    preflight: &Preflight<'_>,
-    preview: &mut Preview,
-) -> Result<(), ReconcileError> {
-    let mut looks = Vec::new();
-    for (at, step) in plan.steps.iter().enumerate() {
-        let ready = preflight.ready.get(&step.id);
-        let deferred = preflight.deferred.contains(&step.id);
-        if step.action != Action::Keep && ready.is_none() && !deferred {
-            // Refused, and already listed.
-            continue;
-        }
-        looks.push(async move { (at, planned_change(session, discovery, step, ready).await) });
-    }
-    let mut seen: Vec<(usize, Result<PlannedChange, ApiError>)> =
-        unordered(looks.into_iter()).collect().await;
-    seen.sort_by_key(|(at, _)| *at);
-    for (_, change) in seen {
-        preview.objects.push(change?);
-    }
-    Ok(())
+/// How the steps of a plan are looked at.
+struct Look<'a> {
+    session: &'a Session,
+    discovery: &'a ApiDiscovery,
+    preflight: &'a Preflight<'a>,
+    /// The most lines of what differs.
+    lines: usize,
 }
 
-async fn planned_change(
-    session: &Session,
-    discovery: &ApiDiscovery,
-    step: &Step,
-    ready: Option<&Ready>,
-) -> Result<PlannedChange, ApiError> {
-    let id = step.id.clone();
-    if step.action == Action::Run {
-        return Ok(PlannedChange { id, change: ObjectChange::Run, before: None, after: None });
-    }
-    let unchanged = |id| PlannedChange { id, change: ObjectChange::Unchanged, before: None, after: None };
-    let (Action::Write, Some(ready)) = (step.action, ready) else {
-        return Ok(match step.action {
-            Action::Keep => unchanged(id),
-            // It depends on a part of the plan that is not written yet.
-            Action::Write | Action::Run => {
-                let sent = step.object.value();
-                match before_its_cure(session, discovery, step).await? {
-                    Some(before) => {
-                        let after = Some(laid_over(&before, sent));
-                        PlannedChange { id, change: ObjectChange::Configured, before: Some(before), after }
-                    }
-                    None => {
-                        let after = Some(sent.clone());
-                        PlannedChange { id, change: ObjectChange::Created, before: None, after }
-                    }
+impl Look<'_> {
+    /// Looks at one after the other, or at many at once, and keeps what differs.
+    async fn at_all(&self, plan: &Plan, preview: &mut Preview) -> Result<(), ApiError> {
+        let looks = plan.steps.iter().map(|step| self.at(step));
+        let mut seen = ordered_within(at_once(self.session), looks);
+        let mut left = self.lines;
+        while let Some(one) = seen.next().await {
+            match one? {
+                Ok(change) => {
+                    let change = change.within(left);
+                    left = left.saturating_sub(change.diff.lines().count());
+                    preview.objects.push(change);
                 }
+                Err(refused) => preview.failures.push(refused),
             }
-        });
-    };
-    let after: Value = match &ready.answer {
-        Some(answer) => serde_json::from_slice(answer).unwrap_or_default(),
-        None => step.object.value().clone(),
-    };
-    if ready.live.is_none() {
-        return Ok(PlannedChange { id, change: ObjectChange::Created, before: None, after: Some(after) });
-    }
-    if step.found.as_ref().is_some_and(|found| !found.is_left) {
-        return Ok(unchanged(id));
-    }
-    let resource = Arc::clone(&ready.resource);
-    let before: Value = match session.get(&resource, &step.id).await {
-        Ok(answer) => answer.json()?,
-        Err(error) if error.is_not_found() => {
-            return Ok(PlannedChange { id, change: ObjectChange::Created, before: None, after: Some(after) });
         }
-        Err(error) => return Err(error),
-    };
-    if !ready.recreate && differing_paths(&before, &after).is_empty() {
-        return Ok(unchanged(id));
+        preview.failures.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(())
     }
-    let change = if ready.recreate { ObjectChange::Recreated } else { ObjectChange::Configured };
-    Ok(PlannedChange { id, change, before: Some(before), after: Some(after) })
+
+    /// The planned change of a step, or why it is refused.
+    async fn at(&self, step: &Step) -> Result<Result<PlannedChange, ObjectFailure>, ApiError> {
+        let ready = match step.action {
+            Action::Keep => return Ok(Ok(PlannedChange::of(&step.id, ObjectChange::Unchanged))),
+            Action::Run | Action::Write => match self.preflight.look(step, self.discovery).await {
+                Tried::Ready(ready) => Some(ready),
+                Tried::Deferred => None,
+                Tried::Refused(failure) => return Ok(Err(failure)),
+            },
+        };
+        if step.action == Action::Run {
+            return Ok(Ok(PlannedChange::of(&step.id, ObjectChange::Run)));
+        }
+        let change = match ready {
+            Some(ready) => self.planned(step, ready).await,
+            None => self.after_its_cure(step).await,
+        };
+        match change {
+            // A person may see what can be seen of the others.
+            Err(error) if self.session.is_bounded() && is_of_the_object(&error) => {
+                Ok(Err(failed(step, &error)))
+            }
+            change => change.map(Ok),
+        }
+    }
+
+    async fn planned(&self, step: &Step, ready: Ready) -> Result<PlannedChange, ApiError> {
+        let id = &step.id;
+        let Ready { resource, live, recreate, answer, .. } = ready;
+        if live.is_none() {
+            return Ok(PlannedChange::of(id, ObjectChange::Created));
+        }
+        if step.found.as_ref().is_some_and(|found| !found.is_left) {
+            return Ok(PlannedChange::of(id, ObjectChange::Unchanged));
+        }
+        let before = match self.session.get(&resource, id).await {
+            Ok(before) => before,
+            Err(error) if error.is_not_found() => return Ok(PlannedChange::of(id, ObjectChange::Created)),
+            Err(error) => return Err(error),
+        };
+        // From here on nothing waits: of what is decoded, one object is in memory.
+        let before: Value = before.json()?;
+        let after: Value = match &answer {
+            Some(answer) => serde_json::from_slice(answer).unwrap_or_default(),
+            None => step.object.value().clone(),
+        };
+        if !recreate && differing_paths(&before, &after).is_empty() {
+            return Ok(PlannedChange::of(id, ObjectChange::Unchanged));
+        }
+        let change = if recreate { ObjectChange::Recreated } else { ObjectChange::Configured };
+        Ok(PlannedChange::between(id, change, &before, &after, self.lines))
+    }
+
+    /// The change of a step that depends on a part of the plan that is not written yet.
+    async fn after_its_cure(&self, step: &Step) -> Result<PlannedChange, ApiError> {
+        let (id, sent) = (&step.id, step.object.value());
+        Ok(match before_its_cure(self.session, self.discovery, step).await? {
+            Some(before) => {
+                let after = laid_over(&before, sent);
+                PlannedChange::between(id, ObjectChange::Configured, &before, &after, self.lines)
+            }
+            None => PlannedChange::of(id, ObjectChange::Created),
+        })
+    }
+}
+
+/// Whether an error is about one object, and says nothing of the others.
+fn is_of_the_object(error: &ApiError) -> bool {
+    error.is_forbidden() || matches!(error, ApiError::BeyondBounds(_))
 }
 
 /// The live object of a step that is refused until the plan is applied.
@@ -246,5 +285,33 @@ async fn before_its_cure(
         Err(ApiError::NotServed { .. }) => Ok(None),
         Err(error) if error.is_not_found() || error.is_forbidden() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_many_lines_the_first_are_kept_and_the_rest_are_counted() {
+        let [group, namespace] = ["", "apps"].map(str::to_owned);
+        let id = ObjectId { group, kind: "ConfigMap".to_owned(), namespace, name: "a".to_owned() };
+        let map = |letter: &str| json!({"kind": "ConfigMap", "data": {"a": letter, "b": letter}});
+        let check = |lines: usize, expected: (usize, usize)| {
+            let (before, after) = (map("one"), map("two"));
+            let change = PlannedChange::between(&id, ObjectChange::Configured, &before, &after, lines);
+            assert!(change.diff.is_empty() || change.diff.ends_with('\n'), "{}", change.diff);
+            assert_eq!((change.diff.lines().count(), change.more_lines), expected, "{lines}");
+            // Once more, when others have taken their part.
+            let rest = change.within(1);
+            assert_eq!(rest.diff.lines().count() + rest.more_lines, expected.0 + expected.1, "{lines}");
+        };
+        check(usize::MAX, (7, 0));
+        check(7, (7, 0));
+        check(6, (6, 1));
+        check(1, (1, 6));
+        check(0, (0, 7));
     }
 }

@@ -53,7 +53,7 @@ pub async fn compare(
     let revisions = revision("from").zip(revision("to"));
     let (session, tenant) = (&viewer.session, viewer.tenant());
     let by = Comparer { session, tenant, turns: &site.comparisons, workshop: site.workshop.as_ref() };
-    let compared = Comparison::read(by, release.clone(), revisions.clone()).await;
+    let compared = Comparison::read(by, release.clone(), revisions.clone(), difference::MAX_LINES).await;
     let revisions = revisions.as_ref().map(|(from, to)| (from.as_str(), to.as_str()));
     let view = difference::view(&id, &release, (revisions, viewer.can), &compared);
     frame::page(&viewer.place, &viewer.rows(&site.index), &view, 0).into_response()

@@ -10,6 +10,7 @@ use crate::cli::inventory::preview::show;
 use crate::cli::print::output;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
+use crate::reconcile::frontend::command_line::Local;
 use crate::reconcile::frontend::compare::{CompareError, of_revisions, with_cluster};
 
 /// Compare a release with the cluster.
@@ -68,8 +69,8 @@ impl DiffRelease {
         let id = release_named(&session, &self.name);
         let found = find(&session, &id).await?;
         let (Some(from), Some(to)) = (&self.from, &self.to) else {
-            let builder = self.programs.builder();
-            let preview = with_cluster(session, found, self.to.as_deref(), builder).await;
+            let equip = |local: Local| local.building(self.programs.builder());
+            let preview = with_cluster(session, found, self.to.as_deref(), equip).await;
             return show(&preview.map_err(failed)?, self.page.output.as_ref(), printer);
         };
         let differences =

@@ -68,7 +68,7 @@ impl Session {
             let share = rooms.enter(reader, &name, most).await?;
             let most = usize::try_from(most).unwrap_or(usize::MAX);
             let call = Call { most, ..Call::get(path(&release.namespace, &map)) };
-            let read: Result<Option<ConfigMap>, _> = match self.call(call).await {
+            let read: Result<Option<ConfigMap>, _> = match self.unbounded().call(call).await {
                 Ok(answer) => answer.json().map(Some),
                 Err(error) if error.is_not_found() => Ok(None),
                 // A longer one needs more room.

@@ -100,7 +100,7 @@ impl Session {
         if !Arc::ptr_eq(&current, stale) {
             return Ok(current);
         }
-        let session = self.as_process();
+        let session = self.as_process().unbounded();
         let mut discovery = ApiDiscovery::default();
         for root in ["/api", "/apis"] {
             let answer = session.call(Call { accept: ACCEPT, ..Call::get(root) }).await?;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::bounds::AnswerBounds;
+use super::call::{ApiResponse, Call};
 use super::{Identity, Session, Shared};
 use crate::cluster::error::ApiError;
+use crate::fair::Share;
 
 /// The API server without any credentials, until a token is given. There is no request without one.
 #[derive(Clone)]
@@ -50,7 +53,50 @@ impl PersonSessions {
         };
         // No namespace has such a name: a person takes nothing of the share of one.
         let tenant = format!("person {name}");
-        Ok(Session { shared: Arc::new(shared), identity, user: None, tenant: Some(tenant.into()) })
+        Ok(Session {
+            shared: Arc::new(shared),
+            identity,
+            user: None,
+            tenant: Some(tenant.into()),
+            bounds: None,
+        })
+    }
+}
+
+impl Session {
+    /// The same for a look at objects: answers are read within these bounds, an object is looked at after the other, and
+    /// nothing is watched.
+    #[must_use]
+    pub fn bounded(self, bounds: &Arc<AnswerBounds>) -> Self {
+        Self { bounds: Some(Arc::clone(bounds)), ..self }
+    }
+
+    /// The same for answers that have bounds of their own, or that all persons share.
+    pub(in crate::cluster) fn unbounded(&self) -> Self {
+        Self { bounds: None, ..self.clone() }
+    }
+
+    /// Whether answers are read within bounds.
+    pub fn is_bounded(&self) -> bool {
+        self.bounds.is_some()
+    }
+
+    /// Reserves memory for the answer to a call, where there are bounds.
+    pub(super) async fn reserve(&self, call: &Call) -> Option<Share> {
+        let bounds = self.bounds.as_ref()?;
+        bounds.enter(self.tenant.as_deref().unwrap_or_else(|| call.namespace())).await
+    }
+
+    /// The answer, if it is within the bounds.
+    pub(super) fn within_bounds(
+        &self,
+        call: &Call,
+        answer: Result<ApiResponse, ApiError>,
+    ) -> Result<ApiResponse, ApiError> {
+        match &self.bounds {
+            Some(bounds) => bounds.check(call, answer),
+            None => answer,
+        }
     }
 }
 

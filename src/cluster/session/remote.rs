@@ -68,6 +68,7 @@ impl Session {
             identity: Arc::new(Identity::Kubeconfig),
             user: None,
             tenant: None,
+            bounds: self.bounds.clone(),
         })
     }
 
@@ -176,7 +177,8 @@ impl Session {
 
     /// The longest answer to a call that is read.
     pub(super) fn most(&self, call: &Call) -> usize {
-        if self.shared.remote.is_some() { call.most.min(MAX_ANSWER) } else { call.most }
+        let most = if self.shared.remote.is_some() { call.most.min(MAX_ANSWER) } else { call.most };
+        self.bounds.as_ref().map_or(most, |bounds| most.min(bounds.most()))
     }
 
     pub(super) fn authorization(&self) -> Option<HeaderValue> {

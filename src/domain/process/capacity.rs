@@ -24,6 +24,10 @@ const USUAL_PART: u64 = 1 << 20;
 const READ: u64 = 2;
 /// Bytes of memory for each byte of the text of an inventory, once it is read.
 const DECODED: u64 = 3;
+/// The longest answer about an object that a person looks at: etcd takes 1.5 MiB, and JSON may be twice that.
+const MAX_LOOK: u64 = 3 << 20;
+/// How many of them are read at a time for one person.
+const LOOKS: u64 = 4;
 /// The text that every inventory can have along with all others.
 const FREE: u64 = 256 << 10;
 
@@ -112,6 +116,20 @@ impl InventoryShares {
     pub const fn kept(text: u64) -> u64 {
         DECODED * text.saturating_sub(FREE)
     }
+}
+
+/// How much of the API server's answers is in memory while persons look at objects of a release in the process of the
+/// operator. Of what is compared, an object of each of a few persons is in memory at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookShares {
+    /// The longest answer that is read, in bytes.
+    pub text: u64,
+    /// The most that one side of a comparison takes, as estimated from its text.
+    pub side: u64,
+    /// The room of all answers that are being read, and what one person gets of it.
+    pub reading: u64,
+    /// See [`LookShares::reading`].
+    pub reading_of_one: u64,
 }
 
 impl Default for Capacity {
@@ -214,6 +232,15 @@ impl Capacity {
         }
     }
 
+    /// What persons may take of it while they look at objects. The objects of almost all releases are far smaller.
+    pub fn look_shares(&self) -> LookShares {
+        // The builds have half of the memory.
+        let memory = self.builds.saturating_mul(2);
+        let text = (memory / 128).min(MAX_LOOK);
+        let reading_of_one = LOOKS * text;
+        LookShares { text, side: memory / 32, reading: 3 * reading_of_one, reading_of_one }
+    }
+
     /// How many of the builds at once may be of one namespace: all of them, or as the budget is to the
     /// memory. The memory of a build is not divided, so that one is always possible.
     pub fn builds_of_one(&self, concurrent: usize) -> usize {
@@ -287,6 +314,20 @@ mod tests {
         check(512, [2, 32, 64, 32, 92, 64, 64, 8, 128, 256, 16]);
         check(4096, [16, 256, 512, 256, 742, 512, 512, 64, 1024, 2048, 128]);
         check(65536, [16, 768, 8192, 4096, 2227, 8192, 8192, 64, 16384, 32768, 2048]);
+    }
+
+    #[test]
+    fn what_persons_look_at_is_a_small_part_of_the_memory() {
+        let check = |memory: u64, expected: [u64; 4]| {
+            let capacity = Capacity::of(memory * MIB);
+            let LookShares { text, side, reading, reading_of_one } = capacity.look_shares();
+            assert_eq!([text, side, reading, reading_of_one].map(|bytes| bytes / MIB), expected, "{memory}");
+            // Of two persons, each has both sides of a comparison.
+            assert!(4 * (side + text) + 2 * reading_of_one <= memory * MIB / 4, "{memory}");
+        };
+        check(128, [1, 4, 12, 4]);
+        check(512, [3, 16, 36, 12]);
+        check(4096, [3, 128, 36, 12]);
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub struct Local {
     /// Whether the inventory may belong to a release. If not, a leftover finalizer on it is
     /// removed: otherwise it would never be removed, and its namespace could not be deleted.
     pub of_release: bool,
+    /// The most lines of what a preview shows of the fields that differ.
+    lines: usize,
     env: Env,
     caches: Caches,
     party: Party,
@@ -147,7 +149,7 @@ impl Local {
         let slot = WorkerSlot::new(&WorkerPool::new(1, &metrics));
         let (reported, timer) = (ReportedStatus::default(), PhaseTimer::new(&metrics));
         let party = Party { signals, slot, reported, timer };
-        Ok(Self { of_release: true, env, caches: Caches::default(), party, carrier })
+        Ok(Self { of_release: true, lines: usize::MAX, env, caches: Caches::default(), party, carrier })
     }
 
     /// With the records of the steps of the release: a preview runs none that is done.
@@ -171,10 +173,17 @@ impl Local {
         self
     }
 
+    /// Keeps so many lines of what differs, and counts the others.
+    #[must_use]
+    pub fn showing(mut self, lines: usize) -> Self {
+        self.lines = lines;
+        self
+    }
+
     /// Works for a person on the page of the operator: by its rules, and in no other cluster.
     #[must_use]
     pub fn equipped(mut self, workshop: &Workshop) -> Self {
-        let Workshop { registry, builder, trust, allowed, inputs } = workshop.clone();
+        let Workshop { registry, builder, trust, allowed, inputs, .. } = workshop.clone();
         let nowhere = RemoteSettings { enabled: false, reach: RemoteReach { local: false } };
         let env = &mut self.env;
         env.clusters = Clusters::new(nowhere, &env.metrics);
@@ -213,13 +222,13 @@ impl Local {
     pub async fn preview(&mut self, release: &Release, yaml: Vec<u8>) -> Result<Preview, Box<Outcome>> {
         let (content, revision) = content(release, yaml);
         let scope = &self.party.scope(&self.env, release, &NoProgress);
-        let caches = &mut self.caches;
+        let (caches, lines) = (&mut self.caches, self.lines);
         let looked = async {
             load(scope, &mut caches.cluster).await?;
             let (session, ledger) = (scope.env.session.clone(), Ledger::default());
             let update = Update { session: &session, ledger: &ledger, revision: &revision };
             let obtained = rendered(scope, caches, &update, content).await?;
-            preview(scope, caches, &update, obtained).await
+            preview(scope, caches, &update, obtained, lines).await
         };
         Box::pin(looked).await.map_err(|error| failed_outcome(error, &release.id))
     }

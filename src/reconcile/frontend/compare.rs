@@ -10,9 +10,8 @@ use crate::api::post_build::InputKind;
 use crate::api::release::{OCIArtifactRelease, Reference};
 use crate::api::status::HistoryEntry;
 use crate::api::step::StepStatus;
-use crate::builder::Builder;
 use crate::cluster::session::Session;
-use crate::domain::diff::{SubjectChange, subject_changes, unified};
+use crate::domain::diff::{SubjectChange, subject_changes};
 use crate::domain::identity::ReleaseId;
 use crate::domain::outcome::Outcome;
 use crate::domain::release::Release;
@@ -36,6 +35,9 @@ pub struct Difference {
     /// A unified diff, where there are two states.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub diff: String,
+    /// How many lines of it are left out: none for programs.
+    #[serde(skip)]
+    pub more_lines: usize,
 }
 
 /// Why there is no comparison.
@@ -61,7 +63,7 @@ impl From<MetricsError> for CompareError {
     }
 }
 
-/// What a run would do with a release, or with another revision of it.
+/// What a run would do with a release, or with another revision of it. `equip` gives the means.
 ///
 /// # Errors
 /// What keeps a run from its first write.
@@ -69,10 +71,10 @@ pub async fn with_cluster(
     session: Session,
     release: Value,
     to: Option<&str>,
-    builder: Builder,
+    equip: impl Fn(Local) -> Local,
 ) -> Result<Preview, CompareError> {
     let (release, steps) = wanted(release, to)?;
-    let mut local = Local::new(session)?.with_own_rights().building(builder).knowing(steps);
+    let mut local = equip(Local::new(session)?.with_own_rights()).knowing(steps);
     Ok(local.preview_release(&release).await?)
 }
 
@@ -105,7 +107,7 @@ impl Difference {
     /// Of an object in two sets.
     pub fn of(change: SubjectChange, subjects: &Subjects) -> Self {
         let SubjectChange { id, kind, diff, .. } = change;
-        Self { object: subjects.name(&id), group: id.group, change: kind.to_string(), diff }
+        Self { object: subjects.name(&id), group: id.group, change: kind.to_string(), diff, more_lines: 0 }
     }
 
     /// Of the objects that a preview would change.
@@ -116,23 +118,24 @@ impl Difference {
 }
 
 fn difference(planned: &PlannedChange, subjects: &Subjects) -> Option<Difference> {
-    let (change, diff) = match planned.change {
+    let PlannedChange { id, diff, more_lines, .. } = planned;
+    let change = match planned.change {
         ObjectChange::Unchanged => return None,
-        ObjectChange::Created => ("created", String::new()),
-        ObjectChange::Deleted => ("deleted", String::new()),
-        ObjectChange::Run => ("run", String::new()),
-        ObjectChange::Recreated => ("recreated", unified(planned.before.as_ref(), planned.after.as_ref())),
-        ObjectChange::Configured => {
-            let diff = unified(planned.before.as_ref(), planned.after.as_ref());
-            // Only fields that the API server manages differ.
-            if diff.is_empty() {
-                return None;
-            }
-            ("drifted", diff)
-        }
+        // Only fields that the API server manages differ.
+        ObjectChange::Configured if diff.is_empty() && *more_lines == 0 => return None,
+        ObjectChange::Created => "created",
+        ObjectChange::Deleted => "deleted",
+        ObjectChange::Run => "run",
+        ObjectChange::Recreated => "recreated",
+        ObjectChange::Configured => "drifted",
     };
-    let PlannedChange { id, .. } = planned;
-    Some(Difference { object: subjects.name(id), group: id.group.clone(), change: change.to_owned(), diff })
+    Some(Difference {
+        object: subjects.name(id),
+        group: id.group.clone(),
+        change: change.to_owned(),
+        diff: diff.clone(),
+        more_lines: *more_lines,
+    })
 }
 
 /// A Secret whose content would go to another cluster though only the person's rights say so.

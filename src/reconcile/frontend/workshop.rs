@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::builder::Builder;
+use crate::cluster::session::bounds::AnswerBounds;
 use crate::domain::allowed::Allowed;
 use crate::domain::capacity::Capacity;
 use crate::oci::{Mirror, Registry, RegistryOptions, TokenHost};
@@ -27,6 +28,8 @@ pub struct Workshop {
     pub allowed: Allowed,
     /// The memory of what decides what is rendered.
     pub inputs: Arc<InputRoom>,
+    /// The memory of what the API server answers about objects.
+    pub answers: Arc<AnswerBounds>,
 }
 
 impl Workshop {
@@ -38,6 +41,7 @@ impl Workshop {
         trust: TrustSettings,
         allowed: Allowed,
     ) -> Self {
+        let answers = Arc::new(AnswerBounds::new(capacity.look_shares()));
         let capacity = Capacity::of(capacity.builds / PART);
         let registry = Registry::new(RegistryOptions {
             capacity,
@@ -47,6 +51,6 @@ impl Workshop {
             ..RegistryOptions::default()
         });
         let inputs = Arc::new(InputRoom::new(capacity.inputs));
-        Self { registry, builder, trust, allowed, inputs }
+        Self { registry, builder, trust, allowed, inputs, answers }
     }
 }

@@ -64,7 +64,8 @@ impl<'a> View<'a> {
                 unserved.push(id.clone());
                 continue;
             };
-            if !cluster.watches.iter().any(|w| w.covers(id)) {
+            // A bounded look is over soon, and the list of a watch has no bound.
+            if !session.is_bounded() && !cluster.watches.iter().any(|w| w.covers(id)) {
                 cluster.watches.push(store.watch(scope(session, &resource, id))?);
             }
             covered.push((id, resource));

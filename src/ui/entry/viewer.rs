@@ -44,10 +44,10 @@ pub struct Abilities {
     pub read: bool,
     /// Change releases.
     pub act: bool,
-    /// Compare revisions: it renders artifacts, with the memory of this process.
+    /// Compare revisions, and the cluster with a revision: it renders artifacts, with the memory of this process.
     pub compare: bool,
-    /// Compare with the cluster: it reads all objects, too.
-    pub compare_cluster: bool,
+    /// Compare the cluster with what the spec names now, and not only with what was applied last.
+    pub compare_spec: bool,
     /// Read objects in other clusters, from the network of this process.
     pub reach_clusters: bool,
     /// See what the API server says to this process itself.
@@ -81,7 +81,7 @@ impl Viewer {
                 read: true,
                 act: true,
                 compare: true,
-                compare_cluster: true,
+                compare_spec: true,
                 reach_clusters: true,
                 operate: true,
             },

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::frame::{PageView, Tab};
-use super::parts::{address, counted, message, revision, said};
+use super::parts::{address, command, counted, message, revision, said};
 use crate::domain::artifact::digest::shortened;
 use crate::domain::identity::ReleaseId;
 use crate::domain::message::and_more;
@@ -14,7 +14,7 @@ use crate::ui::entry::viewer::Abilities;
 use crate::ui::read::compare::Comparison;
 
 /// The most lines of all objects together.
-const MAX_LINES: usize = 3000;
+pub const MAX_LINES: usize = 3000;
 
 /// The view.
 pub fn view(
@@ -26,13 +26,20 @@ pub fn view(
     let content = html! {
         nav.crumbs aria-label="Breadcrumb" { a href="/releases" { "Releases" } " / " a href=(address(id)) { (said(&id.to_string())) } }
         div.head {
-            h1 { @if revisions.is_some() { "Compare revisions" } @else { "What a run would change now" } }
+            h1 {
+                @if revisions.is_some() { "Compare revisions" }
+                @else if can.compare_spec { "What a run would change now" }
+                @else { "What differs from the applied revision" }
+            }
             p.lead {
                 @match revisions {
                     Some((from, to)) => { "From " (revision(from)) " to " (revision(to)) ", each rendered with the present spec" },
-                    None => { "The objects in the cluster, and what the operator would apply: drift and new content" },
+                    None if can.compare_spec => { "The objects in the cluster, and what the operator would apply: drift and new content" },
+                    None => { "The objects in the cluster, compared with revision " (revision(text(release, "/status/lastAppliedRevision")))
+                        ", which was applied last" },
                 }
             }
+            @if revisions.is_none() && !can.compare_spec { (attempted(id, release)) }
         }
         (choice(id, release, (revisions, can)))
         @match compared {
@@ -47,6 +54,18 @@ pub fn view(
         lists: Vec::new(),
         content,
         notice: None,
+    }
+}
+
+/// What the operator tries to apply now, where that is another revision than the one that was applied last.
+fn attempted(id: &ReleaseId, release: &Value) -> Markup {
+    let field = |pointer: &str| text(release, pointer);
+    let [applied, attempted] = ["/status/lastAppliedRevision", "/status/lastAttemptedRevision"].map(field);
+    html! {
+        @if !attempted.is_empty() && attempted != applied {
+            p.none { "The operator has tried to apply revision " (revision(attempted)) " since then. To compare the cluster with it: " }
+            (command(&format!("supercargo diff release {} -n {}", id.name, id.namespace)))
+        }
     }
 }
 
@@ -72,7 +91,7 @@ fn choice(id: &ReleaseId, release: &Value, (revisions, can): (Option<(&str, &str
             form.filters action={ (address(id)) "/diff" } {
                 (select("from", "From revision", from)) (select("to", "To revision", to))
                 button type="submit" { "Compare" }
-                @if revisions.is_some() && can.compare_cluster { a.clear href={ (address(id)) "/diff" } { "With the cluster" } }
+                @if revisions.is_some() && can.compare { a.clear href={ (address(id)) "/diff" } { "With the cluster" } }
             }
         }
     }
@@ -94,6 +113,7 @@ fn object(difference: &Difference, left: &mut usize) -> Markup {
     let count = difference.diff.lines().count();
     let shown = count.min(*left);
     *left -= shown;
+    let hidden = count - shown + difference.more_lines;
     html! {
         section.difference {
             h2 { span class={ "badge small " (class(&difference.change)) } { (said(&difference.change)) } " "
@@ -103,7 +123,7 @@ fn object(difference: &Difference, left: &mut usize) -> Markup {
                     @for line in difference.diff.lines().take(shown) { span class=(side(line)) { (said(line)) "\n" } }
                 }
             }
-            @if let Some(more) = and_more(count - shown) { p.none { (more) " lines" } }
+            @if let Some(more) = and_more(hidden) { p.none { (more) " lines" } }
         }
     }
 }
@@ -137,11 +157,14 @@ mod tests {
             group: String::new(),
             change: "changed".into(),
             diff: "+<b>\n".repeat(lines),
+            more_lines: 0,
         };
-        let differences = vec![difference(2000), difference(2000), difference(3)];
+        let counted = Difference { more_lines: 40, ..difference(0) };
+        let differences = vec![difference(2000), difference(2000), difference(3), counted];
         let html = result(&Comparison { differences, notes: Vec::new() }).into_string();
         assert_eq!(html.matches("<span class=\"ins\">+&lt;b&gt;").count(), MAX_LINES);
         assert!(html.contains("and 1000 more lines") && html.contains("and 3 more lines"), "{}", html.len());
+        assert!(html.contains("and 40 more lines"), "{}", html.len());
         assert!(result(&Comparison::default()).into_string().contains("Nothing differs."));
     }
 }

@@ -2,6 +2,7 @@
 
 mod acting;
 mod compared;
+mod drifted;
 mod flows;
 mod guarded;
 mod looks;

@@ -5,6 +5,8 @@ mod changes;
 mod hunks;
 mod secrets;
 mod unified;
+mod weight;
 
 pub use changes::{ChangeKind, SubjectChange, subject_changes};
 pub use unified::{clean, unified};
+pub use weight::weight;

@@ -39,7 +39,7 @@ impl Local {
         let release = &release;
         self.env.target = locate(&self.env, release, &mut self.caches.place, false).await;
         let scope = &self.party.scope(&self.env, release, &NoProgress);
-        let caches = &mut self.caches;
+        let (caches, lines) = (&mut self.caches, self.lines);
         let looked = async {
             check_registry(&scope.env.allowed, release)?;
             let session = &caches.session(scope)?;
@@ -50,7 +50,7 @@ impl Local {
             check_place(scope, &mut caches.cluster)?;
             let ledger = &ledger_of(scope, caches);
             let (revision, obtained) = obtain(scope, caches, session, ledger).await?;
-            preview(scope, caches, &Update { session, ledger, revision: &revision }, obtained).await
+            preview(scope, caches, &Update { session, ledger, revision: &revision }, obtained, lines).await
         };
         Box::pin(looked).await.map_err(|error| failed_outcome(error, &release.id))
     }

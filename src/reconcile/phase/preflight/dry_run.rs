@@ -20,7 +20,7 @@ use crate::domain::preflight::{Cure, Cures, DryRunRefusal};
 use crate::domain::recreate::{RecreateQuestion, Recreation, decide, trial};
 use crate::domain::stage::Stage;
 use crate::reconcile::error::masked_in;
-use crate::reconcile::flow::parallel::unordered;
+use crate::reconcile::flow::parallel::{at_once, unordered_within};
 use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::scope::Scope;
 
@@ -70,6 +70,16 @@ pub struct Preflight<'a> {
     lingering: BTreeSet<ObjectId>,
     /// The Jobs that have to finish before they are recreated.
     pub running: BTreeSet<ObjectId>,
+}
+
+/// The result of a step's dry run before the first write, for one who looks at it.
+pub enum Tried {
+    /// It is accepted.
+    Ready(Ready),
+    /// It waits for others of the plan.
+    Deferred,
+    /// It is refused.
+    Refused(ObjectFailure),
 }
 
 /// The result of a step's dry run.
@@ -128,6 +138,15 @@ impl<'a> Preflight<'a> {
         self.pass(&steps, discovery, false).await
     }
 
+    /// Dry-runs one step that the plan writes, as in the first pass. Nothing is kept of it.
+    pub async fn look(&self, step: &Step, discovery: &ApiDiscovery) -> Tried {
+        match self.judge(step, discovery, false).await {
+            Verdict::Ready(ready) | Verdict::Tentative(ready) => Tried::Ready(ready),
+            Verdict::Deferred(_) => Tried::Deferred,
+            Verdict::Lingers(failure) | Verdict::Failed(failure) => Tried::Refused(failure),
+        }
+    }
+
     /// Dry-runs steps alone, without regard to the rest of the plan; returns the refusals.
     pub async fn trial(mut self, steps: &[&Step], discovery: &ApiDiscovery) -> Vec<ObjectFailure> {
         self.cures = Cures::default();
@@ -182,13 +201,11 @@ impl<'a> Preflight<'a> {
         defined: bool,
     ) -> Result<(), Vec<ObjectFailure>> {
         let this = &*self;
-        let verdicts: Vec<(ObjectId, Verdict)> = unordered(
-            steps
-                .iter()
-                .map(|step| async move { (step.id.clone(), this.judge(step, discovery, defined).await) }),
-        )
-        .collect()
-        .await;
+        let judged = steps
+            .iter()
+            .map(|step| async move { (step.id.clone(), this.judge(step, discovery, defined).await) });
+        let verdicts: Vec<(ObjectId, Verdict)> =
+            unordered_within(at_once(self.session), judged).collect().await;
         let mut failures = Vec::new();
         self.lingering.clear();
         for (id, verdict) in verdicts {

@@ -13,9 +13,9 @@ pub fn links(id: &ReleaseId, release: &Value, can: Abilities) -> Markup {
     let to = |verb: &str| format!("{}/confirm?do={verb}", address(id));
     let is_suspended = release.pointer("/spec/suspend") == Some(&Value::Bool(true));
     html! {
-        @if can.compare_cluster || can.act {
+        @if can.compare || can.act {
             nav.actions aria-label="Actions" {
-                @if can.compare_cluster { a.button href={ (address(id)) "/diff" } { "Compare with the cluster" } }
+                @if can.compare { a.button href={ (address(id)) "/diff" } { "Compare with the cluster" } }
                 @if can.act {
                     a.button href=(to("reconcile")) { "Reconcile" }
                     @if !is_suspended { a.button href=(to("suspend")) { "Suspend" } }
