@@ -3,6 +3,7 @@
 mod acting;
 mod compared;
 mod drifted;
+mod elsewhere;
 mod flows;
 mod guarded;
 mod looks;

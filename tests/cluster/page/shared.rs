@@ -2,18 +2,19 @@
 
 use serde_json::json;
 use supercargo_testbed::fetch::{Answer, Trust, send};
+use supercargo_testbed::operator::Options;
 use supercargo_testbed::{Profiles, Proxy, Story, ports, story};
 
 use super::acting::{changes, plan};
 use super::window::Window;
-use crate::scene::{Scene, config_map, release};
+use crate::scene::{BINARY, Scene, config_map, release};
 
 const PROFILES: Profiles = Profiles::First("the page acts with the rights of a person");
 
 /// What a reader of releases may do, and what else lets them act.
 pub const READ: &str =
     "{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [get, list, watch]}";
-const ACT: &str = "{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [patch]}, \
+pub const ACT: &str = "{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [patch]}, \
     {apiGroups: ['', events.k8s.io], resources: [events], verbs: [create, list]}, \
     {apiGroups: [''], resources: [configmaps], verbs: [get]}";
 
@@ -290,6 +291,28 @@ async fn nobody_gets_in_without_a_token_or_by_another_name() {
         let headers = [headers, vec![("origin", cluster.page.as_str())]].concat();
         assert_eq!(cluster.post(&act, &headers, "do=suspend").code, 403);
     }
+}
+
+#[story]
+async fn a_cookie_of_one_replica_opens_the_page_of_another_one() {
+    let cluster = Cluster::begin("page-replicas", &[]).await;
+    let scene = &cluster.scene;
+    let cookie = cluster.cookie(&cluster.token("amara", READ));
+    let port = ports::free();
+    let options = Options::new(BINARY, &scene.account).watching(&[scene.namespace()]);
+    let mut second = options.argument(&format!("--ui-addr=127.0.0.1:{port}")).start();
+    second.wait_ready();
+    let open = |cookie: &str| {
+        let page = format!("http://localhost:{port}/release/{}/app", scene.namespace());
+        send("GET", &page, &[("cookie", cookie)], b"", Trust::default())
+    };
+    // It has never seen the person, and reads the key from the Secret that both share.
+    let first = open(&cookie);
+    assert_eq!(first.code, 200, "{}", first.text());
+    assert!(first.text().contains(&cluster.user("amara")), "{}", first.text());
+    // Another cookie opens nothing there.
+    let end = if cookie.ends_with('A') { "B" } else { "A" };
+    assert_eq!(open(&format!("{}{end}", &cookie[..cookie.len() - 1])).code, 401);
 }
 
 #[story]

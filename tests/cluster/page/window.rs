@@ -103,6 +103,14 @@ impl Window {
         self.client.execute(script, Vec::new()).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
+    /// Runs a script in the nth frame of the page, and returns its value.
+    pub async fn in_frame(&self, nth: u16, script: &str) -> Value {
+        self.client.enter_frame(nth).await.expect("a frame");
+        let value = self.run(script).await;
+        self.client.enter_parent_frame().await.expect("the page around it");
+        value
+    }
+
     /// Waits until a script returns true.
     pub async fn wait(&self, what: &str, script: &str) {
         let begin = std::time::Instant::now();
