@@ -313,15 +313,17 @@ async fn an_alertmanager_of_a_release_has_its_alerts_as_long_as_they_are_true() 
         });
         wait.await;
     };
+    drop(alertmanager);
     scene.upgrade("app", "2", REFUSED);
+    wait_failure(&scene, "app", "the receiver cannot be reached").await;
+    let alertmanager = Alertmanager::on(first);
     stand(&scene, &alertmanager, &["app Failed"]).await;
+    wait_status(&scene, "app", "no failure", |status| status["notificationFailures"].is_null()).await;
     // Neither of the two remembers it over a restart.
     drop(alertmanager);
-    wait_failure(&scene, "app", "the receiver cannot be reached").await;
     let alertmanager = Alertmanager::on(first);
     scene.restart();
     stand(&scene, &alertmanager, &["app Failed"]).await;
-    wait_status(&scene, "app", "no failure", |status| status["notificationFailures"].is_null()).await;
 
     // Another receiver: the alert ends at the one before.
     scene.change("app", json!({"notify": receiver("moved")}));
