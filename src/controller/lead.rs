@@ -184,7 +184,7 @@ impl Work<'_> {
             engine.run(stop, move || ready.set(true)).await
         };
         let ended = {
-            let keeping = own.keep(&draining);
+            let keeping = own.keep(&draining, || members.note_unanswered());
             tokio::select! {
                 is_drained = work => Ok(is_drained),
                 loss = election => Err(lost(loss, election_name)),

@@ -125,14 +125,19 @@ impl ReplicaLease {
 
     /// Renews it until another replica has ended it. While the API server gives no answer, nothing is
     /// written, and what was held is held again afterwards unless it was ended. From `draining` on,
-    /// this replica gets no more releases.
-    pub async fn keep(&mut self, draining: &CancellationToken) {
+    /// this replica gets no more releases. `unanswered` is called when a renewal has no answer in time.
+    pub async fn keep(&mut self, draining: &CancellationToken, unanswered: impl Fn()) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.times.retry) => {}
                 () = draining.cancelled(), if !self.is_draining => self.is_draining = true,
             }
-            match tokio::time::timeout(self.times.deadline, self.renew()).await {
+            let began = Instant::now();
+            let renewed = tokio::time::timeout(self.times.deadline, self.renew()).await;
+            if !matches!(renewed, Ok(Ok(_))) || began.elapsed() > self.times.retry {
+                unanswered();
+            }
+            match renewed {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false)) => {
                     self.session.write_until(&self.name, Instant::now());

@@ -19,6 +19,9 @@ use crate::reconcile::error::chain;
 const DELETED_AFTER: u32 = 40;
 /// How many holders are remembered as gone.
 const MAX_VOID: usize = 4096;
+/// How many renewals a replica waits for, after the API server did not answer it, before it ends the Lease of another
+/// one: that may have had no answer either.
+const RENEWALS: u32 = 3;
 
 /// The replicas, as this one sees them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +78,8 @@ pub struct Members {
     lasting: SyncMutex<Lasting>,
     /// What was read of the Leases of holders, and of those that are gone.
     looked: Mutex<Looked>,
+    /// When the API server last did not answer this replica in time.
+    unanswered: SyncMutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -116,7 +121,18 @@ impl Members {
     /// Nothing is known yet. `leader` is the name of the Lease for leader election, in a namespace.
     pub fn new(session: Session, (namespace, leader): (String, String), times: LeaseTimes) -> Self {
         let (leases, looked, lasting) = (watch::Sender::default(), Mutex::default(), SyncMutex::default());
-        Self { session, namespace, leader, times, leases, lasting, looked }
+        Self { session, namespace, leader, times, leases, lasting, looked, unanswered: SyncMutex::default() }
+    }
+
+    /// The API server has not answered this replica in time.
+    pub fn note_unanswered(&self) {
+        *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether the API server may not have answered others either, until just now.
+    fn may_have_been_away(&self) -> bool {
+        let last = *self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < self.times.retry * RENEWALS)
     }
 
     fn lasting(&self) -> MutexGuard<'_, Lasting> {
@@ -268,6 +284,9 @@ impl Members {
                 found.unwrap_or(Err(ApiError::Timeout(self.times.deadline)))
             }
         };
+        if found.is_err() {
+            self.note_unanswered();
+        }
         looked.note(holder, matches!(found, Ok(true)), Instant::now(), self.times.retry / 4);
         if let Ok(true) = found {
             tracing::info!(holder, "a replica is gone: its releases are taken over");
@@ -284,7 +303,8 @@ impl Members {
             // Between two looks it may have been there again.
             let since = if last.elapsed() > self.times.retry * 2 { Instant::now() } else { since };
             looked.absent.insert(holder.to_owned(), (since, Instant::now()));
-            return Ok(since.elapsed() >= self.lasting().of(holder, self.times));
+            let is_over = since.elapsed() >= self.lasting().of(holder, self.times);
+            return Ok(is_over && !self.may_have_been_away());
         }
         looked.absent.remove(holder);
         if lease.spec.holder() != holder {
@@ -297,7 +317,8 @@ impl Members {
         let since = same.map(|(_, since)| since).min().unwrap_or_else(Instant::now);
         self.lasting().note(&lease.spec);
         let seen = SeenLease { lease, since };
-        if since + self.lasting().of(holder, self.times) > Instant::now() {
+        let is_valid = since + self.lasting().of(holder, self.times) > Instant::now();
+        if is_valid || self.may_have_been_away() {
             looked.seen.insert(name.to_owned(), seen);
             return Ok(false);
         }

@@ -370,3 +370,42 @@ async fn replicas_continue_with_their_releases_after_an_outage_of_the_api_server
     assert!(!now.iter().any(moved), "{owners:?}\n{now:?}");
     fleet.assert_one_at_a_time(12).await;
 }
+
+#[story]
+async fn after_a_long_outage_of_the_api_server_no_replica_ends_the_lease_of_another_one() {
+    let mut fleet = Fleet::begin("sharing-long-outage").await;
+    let mut proxy = Proxy::before_api_server(fleet.story.bed());
+    let pods = ["a", "b", "c"];
+    for pod in pods {
+        fleet.start_behind(pod, &proxy);
+    }
+    fleet.install(12).await;
+    fleet.wait_workers(&pods).await;
+    let (owners, leader) = (fleet.owners().await, fleet.leader().await);
+    let others: Vec<&str> = pods.into_iter().filter(|pod| *pod != leader).collect();
+    proxy.refuse();
+    // Until each of them has seen the Leases of all others run out.
+    for pod in &others {
+        let replica = &fleet.replicas[*pod];
+        let is_alone = || replica.metric("supercargo_replicas") == Some(1.0);
+        assert!(within(LEASE * 3, is_alone), "{pod} sees no other one\n{}", replica.log());
+    }
+    let replica = fleet.operator(&leader);
+    assert!(within(LEASE, || !replica.running()), "the process of the leader ends\n{}", replica.log());
+    proxy.listen();
+    fleet.start_behind(&leader, &proxy);
+    for pod in pods {
+        let replica = fleet.operator(pod);
+        let sees_all = || replica.running() && replica.metric("supercargo_replicas") == Some(3.0);
+        assert!(within(LEASE, sees_all), "{pod} sees all three\n{}", replica.log());
+    }
+    (0..12).for_each(|n| fleet.push(n, "two"));
+    fleet.all_have(12, "two").await;
+    for pod in &others {
+        assert!(fleet.operator(pod).running(), "{}", fleet.operator(pod).log());
+    }
+    let now = fleet.owners().await;
+    let moved = owners.iter().filter(|(name, pod)| others.contains(&pod.as_str()) && now[*name] != **pod);
+    assert_eq!(moved.collect::<Vec<_>>(), [], "{now:?}");
+    fleet.assert_one_at_a_time(12).await;
+}
