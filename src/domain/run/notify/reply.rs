@@ -10,6 +10,8 @@ use super::receiver::ReceiverType;
 
 /// The first pause after a failed attempt.
 const FIRST: Duration = Duration::from_secs(1);
+/// After how many failed attempts in a row a receiver can ask for longer pauses only.
+const SHORT: u32 = 5;
 /// The longest pause that we choose.
 const LONGEST: Duration = Duration::from_secs(300);
 /// The longest pause that a receiver chooses.
@@ -107,7 +109,9 @@ pub fn pause(attempts: u32, asked: Option<Duration>, random: f64) -> Duration {
     let grown = FIRST.saturating_mul(2u32.saturating_pow(attempts.saturating_sub(1).min(16))).min(LONGEST);
     // Receivers that come back are not asked by everybody at once.
     let grown = grown.mul_f64(0.75 + random.clamp(0.0, 1.0) / 2.0);
-    asked.map_or(grown, |asked| asked.max(FIRST))
+    // One that asks for less each time would be asked all the time.
+    let least = if attempts > SHORT { grown } else { FIRST };
+    asked.map_or(grown, |asked| asked.max(least))
 }
 
 #[cfg(test)]
@@ -189,6 +193,8 @@ mod tests {
         check(1, None, 0.0, 0.75);
         check(40, None, 1.0, 375.0);
         check(1, Some(9), 0.3, 9.0);
-        check(9, Some(0), 0.3, 1.0);
+        check(5, Some(0), 0.3, 1.0);
+        check(6, Some(0), 0.5, 32.0);
+        check(6, Some(90), 0.5, 90.0);
     }
 }
