@@ -237,6 +237,12 @@ impl AlertBoard {
         }
     }
 
+    /// Whether such an alert stands.
+    pub fn stands(&self, alert: &StandingAlert) -> bool {
+        let key = (alert.news.uid.clone(), alert.news.kind);
+        self.alerts.get(&key).is_some_and(|known| known.ended.is_none())
+    }
+
     /// Whether it has no alerts.
     pub fn is_empty(&self) -> bool {
         self.alerts.is_empty()
@@ -422,6 +428,9 @@ mod tests {
         assert!(!again[0].1.is_late(later(179)) && again[0].1.is_late(later(180)));
         board.renew(later(61));
         assert!(board.due(later(61), 1)[0].1.is_late(later(61)));
+        assert!(board.stands(&new[0].1));
+        board.end("u", None, at(), later(62));
+        assert!(!board.stands(&new[0].1) && !board.due(later(62), 1)[0].1.is_late(later(900)));
     }
 
     #[test]

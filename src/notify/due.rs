@@ -35,11 +35,8 @@ impl<'l, L: BoardLine> DueAlerts<'l, L> {
         self.alerts.iter().map(|(_, alert)| Alert { news: &alert.news, ended: alert.ended }).collect()
     }
 
-    /// One repetition that fails is no problem: the alert stands for minutes.
-    fn tell(&self, problem: Option<&str>) {
-        let now = Instant::now();
-        let is_said = |alert: &StandingAlert| problem.is_none() || alert.is_late(now);
-        let said = self.alerts.iter().filter(|(_, alert)| is_said(alert));
+    fn tell(&self, problem: Option<&str>, concerns: impl Fn(&StandingAlert) -> bool) {
+        let said = self.alerts.iter().filter(|(_, alert)| concerns(alert));
         said.for_each(|(_, alert)| self.line.tell(alert, problem));
     }
 }
@@ -50,17 +47,18 @@ impl<L: BoardLine> Batch for DueAlerts<'_, L> {
     }
 
     fn delivered(self) -> usize {
-        self.tell(None);
+        self.tell(None, |_| true);
         self.line.with(|board| board.done(&self.alerts, Instant::now()))
     }
 
     fn refused(self, problem: &str) -> Vec<Arc<News>> {
-        self.tell(Some(&format!("{problem}; it is sent again in an hour")));
+        self.tell(Some(&format!("{problem}; it is sent again in an hour")), |alert| alert.ended.is_none());
         self.line.with(|board| board.put_off(&self.alerts, Instant::now()));
         self.alerts.into_iter().map(|(_, alert)| alert.news).collect()
     }
 
     fn delayed(self, problem: &str) {
-        self.tell(Some(problem));
+        // One repetition that fails is no problem: the alert stands for minutes.
+        self.tell(Some(problem), |alert| alert.is_late(Instant::now()));
     }
 }

@@ -324,10 +324,11 @@ impl BoardLine for OwnLine {
     }
 
     fn tell(&self, alert: &StandingAlert, problem: Option<&str>) {
-        let Some(mailbox) = alert.mailbox.upgrade().filter(|_| !self.is_left.load(Ordering::Relaxed)) else {
-            return;
-        };
+        let is_left = self.is_left.load(Ordering::Relaxed);
+        let Some(mailbox) = alert.mailbox.upgrade().filter(|_| !is_left) else { return };
         match problem {
+            // It may have ended while it was sent.
+            Some(_) if !BoardLine::with(self, |board| board.stands(alert)) => {}
             Some(problem) => mailbox.fails(&self.declared.name, problem, Some(&alert.news)),
             None => mailbox.hears(&self.declared.name),
         }
