@@ -112,6 +112,34 @@ fn without_data(prometheus: &Prometheus, release: (&str, &str)) -> BTreeSet<Stri
     empty
 }
 
+/// The labels of what a query of a panel of the fleet gives for a release; none if it gives nothing.
+fn row(prometheus: &Prometheus, (panel, query): (&str, &str), release: (&str, &str)) -> Option<Value> {
+    let board = dashboard("fleet");
+    let variables = variables(prometheus, &board, release);
+    let mut targets =
+        list(&board, "panels").filter(|one| one["title"] == panel).flat_map(|p| list(p, "targets"));
+    let target = targets.find(|target| target["refId"] == query).expect("a query of the panel");
+    let query = substitute(target["expr"].as_str().expect("a query"), &variables);
+    let rows = prometheus.query(&query);
+    rows.into_iter().map(|row| row["metric"].clone()).find(|labels| labels["release"] == release.1)
+}
+
+/// A release that never had a success, and what has become of it: since when, and what was attempted.
+fn since_when_and_what(prometheus: &Prometheus, namespace: &str) {
+    let of = |name, panel, query| row(prometheus, (panel, query), (namespace, name));
+    let broken = "Broken, and since when";
+    for name in ["stalled", "refused", "missing-a"] {
+        assert!(of(name, broken, "B").is_some(), "since when {name} is broken is not shown");
+        assert_eq!(of(name, broken, "C"), None, "{name} never had a success");
+    }
+    for panel in [(broken, "D"), ("Changed within an hour", "A")] {
+        let labels = of("stalled", panel.0, panel.1).expect("a row");
+        let attempted = labels["attempted_revision"].as_str().unwrap_or_default();
+        assert!(attempted.starts_with("1@sha256:"), "{labels}");
+        assert_eq!(labels["revision"].as_str().unwrap_or_default(), "", "{labels}");
+    }
+}
+
 pub fn target(operator: &Operator) -> Target {
     let labels = vec![("namespace".to_owned(), "supercargo-system".to_owned())];
     Target { address: operator.address().to_owned(), labels }
@@ -293,6 +321,7 @@ async fn every_panel_has_data_and_alerts_fire_for_what_is_wrong() {
         empty.is_empty()
     });
     assert!(all, "no data: {empty:#?}");
+    since_when_and_what(&prometheus, story.namespace());
     let healthy = |rule: &Value| rule["health"] == "ok";
     assert!(prometheus.rules().iter().all(healthy), "{:?}", prometheus.rules());
 

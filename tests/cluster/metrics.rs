@@ -126,6 +126,7 @@ fn judged(scrape: &Scrape) -> (Vec<String>, Vec<&'static str>) {
         ("supercargo_last_success_timestamp_seconds", &[], recently.clone()),
         ("supercargo_release_info", &[], 7.0..7.5),
         ("supercargo_release_ready", &[], 3.0..3.5),
+        ("supercargo_release_ready_transition_timestamp_seconds", &["\"broken\""], recently.clone()),
         ("supercargo_release_suspended", &[], 1.0..1.5),
         ("supercargo_release_drifted", &[], 1.0..1.5),
         ("supercargo_release_last_success_timestamp_seconds", &["\"good\""], recently.clone()),
@@ -199,7 +200,7 @@ impl Scene<'_> {
         let expected: Vec<String> = expected.iter().map(|series| series.replace('@', &labels)).collect();
         self.wait_scrape(&format!("the series of {release}"), |scrape| {
             let mut series = scrape.release(release);
-            series.retain(|s| !s.starts_with("info") && !s.starts_with("last_success"));
+            series.retain(|s| !s.starts_with("info") && !s.contains("timestamp_seconds"));
             if series == expected { Vec::new() } else { vec![format!("{series:?}")] }
         });
     }
@@ -270,7 +271,10 @@ async fn every_documented_metric_has_its_value_and_the_series_of_a_release_go_wi
 
 fn releases_change_and_go(scene: &Scene<'_>, scrape: &Scrape, signed: &str) {
     let info = scrape.with("supercargo_release_info", &["release=\"signed\""]).next().expect("its info").0;
-    assert!(info.contains(&format!("revision=\"1@{signed}\"")), "{info}");
+    for label in ["attempted_revision", "revision"] {
+        assert!(info.contains(&format!(",{label}=\"1@{signed}\"")), "{info}");
+    }
+    assert!(info.contains("generation=\"1\""), "{info}");
     assert!(!info.contains("signer=\"\"") && info.contains("cosign.pub"), "{info}");
     let ready = "ready{reason=\"ReconciliationSucceeded\",@} 1";
     let of = |drifted: u8, entries: u8, ready: &'static str, suspended: u8| {

@@ -179,6 +179,16 @@ pub(super) const RELEASE_INFO: MetricEntry = gauge(
     &[
         NAME,
         NAMESPACE,
+        (
+            "attempted_revision",
+            Values::Bounded(
+                "`status.lastAttemptedRevision`: another one than `revision` while a new one is refused, waits or is applied",
+            ),
+        ),
+        (
+            "generation",
+            Values::Bounded("`status.observedGeneration`, another one after each edit of the spec"),
+        ),
         ("revision", Values::Bounded("`status.lastAppliedRevision`, empty until there is one")),
         (
             "signer",
@@ -187,12 +197,18 @@ pub(super) const RELEASE_INFO: MetricEntry = gauge(
             ),
         ),
     ],
-    "Always 1; the applied revision and the signer of the artifact are labels.",
+    "Always 1; the attempted revision, the generation of the spec, the applied revision and the signer of the artifact are labels.",
 );
 pub(super) const RELEASE_READY: MetricEntry = gauge(
     "supercargo_release_ready",
     &[("reason", Values::Reason), NAME, NAMESPACE],
     "1 if Ready is True, else 0; the reason of Ready is a label.",
+);
+pub(super) const RELEASE_READY_SINCE: MetricEntry = gauge(
+    "supercargo_release_ready_transition_timestamp_seconds",
+    &[NAME, NAMESPACE],
+    "Since when Ready has its status (True, False or Unknown), in Unix time; absent until it has one. It is that of the \
+     status, also after a restart.",
 );
 pub(super) const RELEASE_SUSPENDED: MetricEntry =
     gauge("supercargo_release_suspended", &[NAME, NAMESPACE], "1 if spec.suspend is true, else 0.");
@@ -370,6 +386,7 @@ pub const CATALOG: &[Group] = &[
 pub(super) const RELEASE: &[MetricEntry] = &[
     RELEASE_INFO,
     RELEASE_READY,
+    RELEASE_READY_SINCE,
     RELEASE_SUSPENDED,
     RELEASE_DRIFTED,
     RELEASE_LAST_SUCCESS,

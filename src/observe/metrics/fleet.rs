@@ -12,7 +12,8 @@ use prometheus::proto::{self, MetricFamily};
 use super::super::labels::{ReadyState, WaitingGate};
 use super::catalog::{
     INVENTORY_ENTRIES, LAST_SUCCESS, MetricEntry, RELEASE, RELEASE_APPROVAL, RELEASE_DRIFTED,
-    RELEASE_ENTRIES, RELEASE_INFO, RELEASE_LAST_SUCCESS, RELEASE_READY, RELEASE_SUSPENDED, RELEASES, WAITING,
+    RELEASE_ENTRIES, RELEASE_INFO, RELEASE_LAST_SUCCESS, RELEASE_READY, RELEASE_READY_SINCE,
+    RELEASE_SUSPENDED, RELEASES, WAITING,
 };
 use super::make::{Maker, descriptions, family, sample, whole};
 use crate::api::reason::Reason;
@@ -53,7 +54,13 @@ struct Sample {
     drifted: bool,
     entries: i64,
     revision: String,
+    /// Empty: the same as the applied one.
+    attempted: String,
+    /// None until there was a run.
+    generation: Option<i64>,
     signer: String,
+    /// Since when Ready has its status.
+    ready_since: Option<i64>,
     last_success: Option<i64>,
     asks_since: Option<i64>,
 }
@@ -127,6 +134,7 @@ impl Sample {
     fn update(&mut self, suspended: bool, status: &ReleaseStatus) {
         let find = |name: &str| status.condition(name);
         let ready = find(condition::READY);
+        self.ready_since = ready.map(|c| c.last_transition_time.0.as_second());
         self.ready = ready.is_some_and(|c| c.status == "True");
         self.state = Some(match ready.map(|c| c.status.as_str()) {
             _ if suspended => ReadyState::Suspended,
@@ -162,6 +170,10 @@ impl Sample {
             None => self.signer = String::new(),
         }
         self.revision = applied;
+        let attempted = status.last_attempted_revision.as_ref();
+        let other = attempted.filter(|attempted| Some(*attempted) != status.last_applied_revision.as_ref());
+        self.attempted = other.map(|revision| cut(revision, MAX_REVISION)).unwrap_or_default();
+        self.generation = status.observed_generation;
         self.last_success = self.last_success.max(known_success(status));
     }
 }
@@ -233,11 +245,15 @@ impl Board {
         };
         vec![
             all(&RELEASE_INFO, &|id, s| {
-                Some(sample(&RELEASE_INFO, &[&id.name, &id.namespace, &s.revision, &s.signer], 1))
+                let attempted = if s.attempted.is_empty() { &s.revision } else { &s.attempted };
+                let generation = s.generation.map(|number| number.to_string()).unwrap_or_default();
+                let labels = [&id.name, &id.namespace, attempted, &generation, &s.revision, &s.signer];
+                Some(sample(&RELEASE_INFO, &labels.map(String::as_str), 1))
             }),
             all(&RELEASE_READY, &|id, s| {
                 Some(sample(&RELEASE_READY, &[s.reason, &id.name, &id.namespace], i64::from(s.ready)))
             }),
+            named(RELEASE_READY_SINCE, |s| s.ready_since),
             named(RELEASE_SUSPENDED, |s| Some(i64::from(s.suspended))),
             named(RELEASE_DRIFTED, |s| Some(i64::from(s.drifted))),
             named(RELEASE_LAST_SUCCESS, |s| s.last_success),

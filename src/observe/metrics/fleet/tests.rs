@@ -57,7 +57,7 @@ fn a_release_has_its_series_from_its_status_until_it_goes() {
     metrics.release_appeared(&id("web"), false, &ReleaseStatus::default());
     check(&[
         format!("drifted{{{OF_WEB}}} 0"),
-        format!("info{{{OF_WEB},revision=\"\",signer=\"\"}} 1"),
+        format!("info{{{OF_WEB},attempted_revision=\"\",generation=\"\",revision=\"\",signer=\"\"}} 1"),
         format!("inventory_entries{{{OF_WEB}}} 0"),
         format!("ready{{reason=\"Progressing\",{OF_WEB}}} 0"),
         format!("suspended{{{OF_WEB}}} 0"),
@@ -68,20 +68,26 @@ fn a_release_has_its_series_from_its_status_until_it_goes() {
     metrics.release_succeeded(&id("web"), at(500));
     check(&[
         format!("drifted{{{OF_WEB}}} 0"),
-        format!("info{{{OF_WEB},revision=\"1.0.0@sha256:aa\",signer=\"ci@example.org\"}} 1"),
+        format!(
+            "info{{{OF_WEB},attempted_revision=\"1.0.0@sha256:aa\",generation=\"\",revision=\"1.0.0@sha256:aa\",signer=\"ci@example.org\"}} 1"
+        ),
         format!("inventory_entries{{{OF_WEB}}} 12"),
         format!("last_success_timestamp_seconds{{{OF_WEB}}} 500"),
         format!("ready{{reason=\"ReconciliationSucceeded\",{OF_WEB}}} 1"),
+        format!("ready_transition_timestamp_seconds{{{OF_WEB}}} 100"),
         format!("suspended{{{OF_WEB}}} 0"),
     ]);
     let ill = status(&[("Ready", "False", "HealthTimeout", 600), ("Drifted", "True", "Contested", 600)]);
     metrics.release_reported(&id("web"), true, &applied(ill, "1.0.0@sha256:aa", "ci@example.org"));
     check(&[
         format!("drifted{{{OF_WEB}}} 1"),
-        format!("info{{{OF_WEB},revision=\"1.0.0@sha256:aa\",signer=\"ci@example.org\"}} 1"),
+        format!(
+            "info{{{OF_WEB},attempted_revision=\"1.0.0@sha256:aa\",generation=\"\",revision=\"1.0.0@sha256:aa\",signer=\"ci@example.org\"}} 1"
+        ),
         format!("inventory_entries{{{OF_WEB}}} 12"),
         format!("last_success_timestamp_seconds{{{OF_WEB}}} 500"),
         format!("ready{{reason=\"HealthTimeout\",{OF_WEB}}} 0"),
+        format!("ready_transition_timestamp_seconds{{{OF_WEB}}} 600"),
         format!("suspended{{{OF_WEB}}} 1"),
     ]);
     metrics.release_gone(&id("web"));
@@ -90,6 +96,36 @@ fn a_release_has_its_series_from_its_status_until_it_goes() {
     metrics.release_reported(&id("web"), false, &ReleaseStatus::default());
     metrics.release_succeeded(&id("web"), at(900));
     check(&[]);
+}
+
+#[test]
+fn a_broken_release_shows_since_when_and_what_was_attempted_also_after_a_restart() {
+    let broken = |applied: Option<&str>, attempted: Option<&str>, generation: i64| ReleaseStatus {
+        last_applied_revision: applied.map(str::to_owned),
+        last_attempted_revision: attempted.map(str::to_owned),
+        observed_generation: Some(generation),
+        ..status(&[("Ready", "False", "VerificationFailed", 600)])
+    };
+    let check = |metrics: &Metrics, attempted: &str, generation: i64, applied: &str| {
+        let series = series(metrics);
+        let info = format!(
+            "info{{{OF_WEB},attempted_revision=\"{attempted}\",generation=\"{generation}\",revision=\"{applied}\",signer=\"\"}} 1"
+        );
+        assert!(series.contains(&info), "{info} is not in {series:#?}");
+        // Those of before are gone.
+        assert_eq!(series.iter().filter(|one| one.starts_with("info")).count(), 1, "{series:#?}");
+        let since = format!("ready_transition_timestamp_seconds{{{OF_WEB}}} 600");
+        assert!(series.contains(&since), "{since} is not in {series:#?}");
+    };
+    // No run of this process, and no success ever.
+    let metrics = leading();
+    metrics.release_appeared(&id("web"), false, &broken(None, Some("1@sha256:aa"), 1));
+    check(&metrics, "1@sha256:aa", 1, "");
+    metrics.release_reported(&id("web"), false, &broken(Some("1@sha256:aa"), Some("2@sha256:bb"), 1));
+    check(&metrics, "2@sha256:bb", 1, "1@sha256:aa");
+    // The spec was edited.
+    metrics.release_reported(&id("web"), false, &broken(Some("1@sha256:aa"), Some("1@sha256:aa"), 2));
+    check(&metrics, "1@sha256:aa", 2, "1@sha256:aa");
 }
 
 #[test]
@@ -113,7 +149,7 @@ fn only_a_replica_that_works_has_series_of_releases() {
     quiet();
     metrics.works(true);
     appear();
-    assert_eq!(series(&metrics).len(), 6);
+    assert_eq!(series(&metrics).len(), 7);
     metrics.works(false);
     quiet();
 }
@@ -212,7 +248,7 @@ fn labels_are_bounded_and_their_reasons_of_the_closed_set() {
     metrics.release_appeared(&id("web"), false, &status);
     let text = metrics.expose().unwrap();
     assert!(text.lines().all(|l| l.len() < 1200), "{text}");
-    assert_eq!(series(&metrics).len(), 5, "{text}");
+    assert_eq!(series(&metrics).len(), 6, "{text}");
 }
 
 /// Long names, a digest, and a signer that is a workflow.
@@ -228,7 +264,13 @@ fn five_hundred_releases_are_less_than_a_megabyte() {
         let by = "https://github.example/payments/reconciliation-worker/.github/workflows/release.yaml@refs/tags/v2026.11.23-rc.1";
         let status =
             status(&[("Ready", "False", "ServiceAccountNotFound", 1), ("Drifted", "True", "Contested", 1)]);
-        metrics.release_appeared(&id, false, &applied(status, &revision, by));
+        let attempted = format!("2026.11.24-rc.{n}-build.48151624@sha256:{}", "0123456789abcdef".repeat(4));
+        let status = ReleaseStatus {
+            last_attempted_revision: Some(attempted),
+            observed_generation: Some(123),
+            ..applied(status, &revision, by)
+        };
+        metrics.release_appeared(&id, false, &status);
         metrics.release_succeeded(&id, at(1_795_000_000));
     }
     // Nothing else is left out.
@@ -246,6 +288,6 @@ fn five_hundred_releases_are_less_than_a_megabyte() {
         metrics.reconciled(RunResult::Failure(reason.disposition()), *reason);
     }
     let text = metrics.expose().unwrap();
-    assert_eq!(series(&metrics).len(), 6 * 500);
+    assert_eq!(series(&metrics).len(), 7 * 500);
     assert!(text.len() < 1_000_000, "{} bytes", text.len());
 }

@@ -18,7 +18,12 @@ fn recorded() -> Metrics {
     metrics.phase(Phase::Render, Duration::from_millis(3));
     let id = ReleaseId { namespace: "shop".into(), name: "web".into() };
     let plan = PlanStatus { since: "2026-01-01T00:00:00Z".into(), ..PlanStatus::default() };
-    metrics.release_appeared(&id, false, &ReleaseStatus { plan: Some(plan), ..ReleaseStatus::default() });
+    let ready = serde_json::json!({
+        "type": "Ready", "status": "False", "reason": "ApprovalRequired", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    let conditions = vec![serde_json::from_value(ready).unwrap()];
+    let status = ReleaseStatus { plan: Some(plan), conditions, ..ReleaseStatus::default() };
+    metrics.release_appeared(&id, false, &status);
     metrics.release_succeeded(&id, jiff::Timestamp::from_second(1_700_000_000).unwrap());
     metrics.objects(Action::Pruned, 2);
     metrics.drift_detected(3);
