@@ -56,6 +56,7 @@ fn the_chart_and_config_install_the_same() {
     check("default", "");
     check("cluster-admin", "clusterAdmin: true");
     check("page", "ui: {enabled: true}");
+    check("shards", "shards: auto");
 }
 
 #[story]

@@ -18,7 +18,7 @@ fn check(values: &str, says: &str) {
 fn the_schema_names_the_value_that_it_refuses() {
     check("replica: 3", "at '': additional properties 'replica' not allowed");
     check("webhook: {addr: x}", "at '/webhook': additional properties 'addr' not allowed");
-    check("replicas: two", "at '/replicas': got string, want integer");
+    check("replicas: two", "at '/replicas': got string, want null or integer");
     check(
         "quotas: {memoryPerNamespace: 128M}",
         "at '/quotas/memoryPerNamespace': '128M' does not match pattern",

@@ -250,6 +250,15 @@ const CASES: &[Case] = &[
             (POD, "/spec/replicas", "3"),
         ],
     ),
+    ("{replicas: 0}", &[(POD, "/spec/replicas", "0")]),
+    // As with an autoscaler, which has the number then.
+    (
+        "{replicas: null, shards: auto}",
+        &[
+            (POD, "/spec/replicas", "null"),
+            (POD, "/spec/selector/matchLabels/app.kubernetes.io~1name", "supercargo"),
+        ],
+    ),
     (
         "{networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, rbac: {aggregate: false}, crds: {install: false}}",
         &[
