@@ -80,7 +80,7 @@ async fn create(table: &mut Table, count: usize, interval: &str) -> (Site, Opera
         "{resident:.0} MiB afterwards; creating the releases took {:.2} s of it",
         created.as_secs_f64()
     );
-    table.add(Row { note, ..row });
+    table.add(Row { note, ..row }.within_limit());
     (site, operator, releases)
 }
 
@@ -119,7 +119,9 @@ async fn upgrade(
     tokio::time::sleep(AFTER).await;
     let which = if count == all { count.to_string() } else { format!("{count} of {all}") };
     table.add(
-        meter.row_after(&format!("{which} releases upgraded at once, one object changed in each"), wall),
+        meter
+            .row_after(&format!("{which} releases upgraded at once, one object changed in each"), wall)
+            .within_limit(),
     );
 }
 
@@ -132,7 +134,7 @@ async fn rest(table: &mut Table, site: &Site, operator: &Operator, count: usize,
     let share = row.cpu.unwrap_or_default().as_secs_f64() / time.as_secs_f64() * 100.0;
     let resident = mib(operator.usage().resident);
     let note = format!("{heads} HEADs; {share:.1} % of a core; {resident:.0} MiB resident");
-    table.add(Row { note, ..row });
+    table.add(Row { note, ..row }.within_limit());
 }
 
 async fn steady(
@@ -177,7 +179,7 @@ async fn restart(table: &mut Table, site: &Site, mut before: Operator, count: us
     let usage = operator.usage();
     tokio::time::sleep(SETTLED).await;
     let resident = operator.usage().resident;
-    table.add(Row {
+    let row = Row {
         work: format!("restart with {count} Ready releases, cache kept → all confirmed"),
         wall: Some(wall),
         cpu: Some(usage.cpu),
@@ -186,7 +188,8 @@ async fn restart(table: &mut Table, site: &Site, mut before: Operator, count: us
         registry: Some(site.registry.since(registry).len()),
         peak: Some(usage.peak),
         note: format!("leads after {:.2} s; {:.0} MiB afterwards", ready.as_secs_f64(), mib(resident)),
-    });
+    };
+    table.add(row.within_limit());
     resident
 }
 

@@ -7,9 +7,9 @@ use supercargo::api::release::OCIArtifactRelease;
 use supercargo::domain::observed::ObservedRelease;
 
 use super::floor::{self, FloorTimes};
-use super::simulate::{Costs, fit, report};
+use super::simulate::{Costs, Measured, fit, report};
 use super::site::APPS;
-use super::table::Table;
+use super::table::{Row, Table};
 use super::{many, on};
 
 /// The run that the costs of the model are taken from.
@@ -21,19 +21,39 @@ const WAVE: usize = 1000;
 /// How long ten thousand are watched at rest: all of them are checked once in ten minutes.
 const REST: Duration = Duration::from_secs(640);
 const CORES: u32 = 2;
+/// How many KiB a release may take.
+const MOST_OF_A_RELEASE: f64 = 12.0;
 
 /// All rows.
 pub fn measure(table: &mut Table) {
     on(async {
-        let floor = floor::measure(table, SMALL).await;
+        let floor = floor::measure(table, SMALL, WAVE).await;
         let listed = listed(&floor.site.client).await;
         let small_floor = floor.times;
         drop(floor);
-        let large_floor = floor::measure(table, LARGE).await.times;
+        let large_floor = floor::measure(table, LARGE, WAVE).await.times;
         let costs = grown(listed, small_floor, large_floor);
         let small = many::scale(table, SMALL, WAVE, None).await;
         let large = many::scale(table, LARGE, WAVE, Some(REST)).await;
+        memory(table, &small, &large);
         tokio::task::block_in_place(|| report(table, &fit(costs, &small), (&small, &large)));
+    });
+}
+
+/// What a release takes at rest: what the large run takes beyond the small one.
+fn memory(table: &mut Table, small: &Measured, large: &Measured) {
+    let [few, many] = [small.releases, large.releases].map(|count| count as f64);
+    let beyond = large.memory.alone.saturating_sub(small.memory.alone);
+    let each = beyond as f64 / (many - few);
+    let limit = if each > MOST_OF_A_RELEASE {
+        format!("; BEYOND THE LIMIT of {MOST_OF_A_RELEASE} KiB")
+    } else {
+        String::new()
+    };
+    table.add(Row {
+        work: format!("a release of {LARGE} at rest, beyond what {SMALL} take"),
+        note: format!("{each:.1} KiB{limit}"),
+        ..Row::default()
     });
 }
 

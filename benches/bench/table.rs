@@ -24,6 +24,20 @@ pub struct Row {
     pub note: String,
 }
 
+/// The most that the operator may have resident with 10,000 releases, in KiB.
+const MOST_RESIDENT: u64 = 200 * 1024;
+
+impl Row {
+    /// With a word in the note if the operator had more resident than it may.
+    pub fn within_limit(mut self) -> Row {
+        if self.peak.is_some_and(|peak| peak > MOST_RESIDENT) {
+            let between = if self.note.is_empty() { "" } else { "; " };
+            self.note += &format!("{between}BEYOND THE LIMIT of {} MiB", MOST_RESIDENT / 1024);
+        }
+        self
+    }
+}
+
 /// All rows.
 #[derive(Debug, Default)]
 pub struct Table(Vec<Row>);
