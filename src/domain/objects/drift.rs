@@ -65,8 +65,8 @@ fn compare(live: &Value, wanted: &Value, path: &mut String, paths: &mut Vec<Stri
         (Value::Object(a), Value::Object(b)) => {
             let only_b = b.keys().filter(|k| !a.contains_key(*k));
             for key in a.keys().chain(only_b) {
-                let value = |m: &serde_json::Map<String, Value>| m.get(key).cloned().unwrap_or(Value::Null);
-                enter(key, &value(a), &value(b), paths);
+                let [a, b] = [a, b].map(|map| map.get(key).unwrap_or(&Value::Null));
+                enter(key, a, b, paths);
             }
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
