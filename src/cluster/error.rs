@@ -188,6 +188,11 @@ impl ApiError {
         self.code() == 403
     }
 
+    /// Whether it is about one object, and says nothing of the others.
+    pub fn is_of_the_object(&self) -> bool {
+        self.is_forbidden() || matches!(self, Self::BeyondBounds(_))
+    }
+
     /// Whether the API server could not answer, so that a retry is useful.
     pub fn is_transient(&self) -> bool {
         match self {

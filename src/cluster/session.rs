@@ -39,7 +39,7 @@ use fence::{Fence, WriteLimit};
 use transport::{ApiTransport, Lane};
 
 pub use call::ApiResponse;
-pub(super) use call::{Call, JSON};
+pub(super) use call::{Call, JSON, METADATA_ONLY};
 pub(super) use transport::Slot;
 
 /// Concurrent requests of all identities, without watches and the lease. An idle API
@@ -223,11 +223,12 @@ impl Session {
         }
     }
 
-    /// The process's own identity.
+    /// The process's own identity. Within bounds, it takes the share of the same tenant.
     pub fn as_process(&self) -> Self {
         let identity = Arc::clone(&self.shared.own);
         let (shared, bounds) = (Arc::clone(&self.shared), self.bounds.clone());
-        Self { shared, identity, user: None, tenant: None, bounds }
+        let tenant = self.tenant.clone().filter(|_| bounds.is_some());
+        Self { shared, identity, user: None, tenant, bounds }
     }
 
     /// Whether the last request got no answer.

@@ -13,7 +13,7 @@ use super::pages::{self, Listing};
 use super::stream::{StreamedChange, StreamedEvent, WatchStream};
 use crate::cluster::error::ApiError;
 use crate::cluster::kinds::resource::Resource;
-use crate::cluster::session::{Call, Session};
+use crate::cluster::session::{Call, METADATA_ONLY, Session};
 use crate::domain::schedule::{LONGEST_DENIED, denied};
 
 /// Objects requested in one page.
@@ -89,7 +89,7 @@ impl ListSelection {
     fn watch(&self, more: &str) -> Call {
         let Self { path, query, metadata_only } = self;
         let accept = match metadata_only {
-            true => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+            true => METADATA_ONLY,
             false => "application/json",
         };
         let uri = format!(

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::api::keys::FIELD_MANAGER;
 use crate::cluster::error::ApiError;
 use crate::cluster::kinds::resource::Resource;
-use crate::cluster::session::{ApiResponse, Call, JSON, Session};
+use crate::cluster::session::{ApiResponse, Call, JSON, METADATA_ONLY, Session};
 use crate::domain::identity::ObjectId;
 use crate::domain::live::{DeletionHold, Record, WithMetadata};
 use crate::observe::labels::Verb;
@@ -142,8 +142,8 @@ impl Session {
         id: &ObjectId,
         look: impl Fn(&WithMetadata<'_>) -> T,
     ) -> Result<Option<T>, ApiError> {
-        let accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-        match self.about(resource, id, |path| Call { accept, ..Call::get(path) }).await {
+        let call = |path| Call { accept: METADATA_ONLY, ..Call::get(path) };
+        match self.about(resource, id, call).await {
             Ok(answer) => Ok(Some(look(&answer.json()?))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(ApiError::NotServed { kind }) => self.is_undefined(&kind).await.map(|()| None),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::call::{ApiResponse, Call};
+use super::call::{ApiResponse, Call, METADATA_ONLY};
 use crate::cluster::error::ApiError;
 use crate::domain::capacity::LookShares;
 use crate::domain::diff::weight;
@@ -33,7 +33,8 @@ impl AnswerBounds {
         usize::try_from(self.shares.text).unwrap_or(usize::MAX)
     }
 
-    /// Refuses an answer that is too long, or that would be too large once it is decoded.
+    /// Refuses an answer that is too long, or that would be too large once it is decoded. Of metadata alone, the
+    /// many fields stay text.
     pub(super) fn check(
         &self,
         call: &Call,
@@ -41,7 +42,9 @@ impl AnswerBounds {
     ) -> Result<ApiResponse, ApiError> {
         let beyond = ApiError::BeyondBounds(self.shares.text);
         match answer {
-            Ok(answer) if weight(&answer.body) > self.shares.side => Err(beyond),
+            Ok(answer) if call.accept != METADATA_ONLY && weight(&answer.body) > self.shares.side => {
+                Err(beyond)
+            }
             Err(ApiError::TooLong(most)) if most < call.most => Err(beyond),
             answer => answer,
         }
@@ -53,6 +56,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::cluster::session::call::JSON;
     use crate::domain::capacity::Capacity;
 
     #[tokio::test]
@@ -71,8 +75,8 @@ mod tests {
     #[test]
     fn an_answer_beyond_the_bounds_is_refused() {
         let bounds = AnswerBounds::new(Capacity::of(128 << 20).look_shares());
-        let check = |most: usize, answer: Result<String, ApiError>, is_beyond: bool| {
-            let call = Call { most, ..Call::get("/a") };
+        let check_as = |accept, most: usize, answer: Result<String, ApiError>, is_beyond: bool| {
+            let call = Call { most, accept, ..Call::get("/a") };
             let answer = answer.map(|body| ApiResponse { code: 200, body: body.into() });
             let found = bounds.check(&call, answer);
             assert_eq!(
@@ -82,11 +86,14 @@ mod tests {
                 found.err()
             );
         };
+        let check = |most, answer, is_beyond| check_as(JSON, most, answer, is_beyond);
         let long = 64 << 20;
         check(long, Ok("{}".to_owned()), false);
         check(long, Ok(format!("\"{}\"", "a".repeat(1_000_000))), false);
         // It is short, and large once it is decoded.
-        check(long, Ok(format!("[{}1]", "1,".repeat(100_000))), true);
+        let many = || Ok(format!("[{}1]", "1,".repeat(100_000)));
+        check(long, many(), true);
+        check_as(METADATA_ONLY, long, many(), false);
         check(long, Err(ApiError::TooLong(bounds.most())), true);
         // A call may have a bound of its own, and an answer may be missing.
         check(1000, Err(ApiError::TooLong(1000)), false);

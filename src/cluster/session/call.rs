@@ -30,6 +30,9 @@ pub(in crate::cluster) struct Call {
 
 /// Plain JSON.
 pub(in crate::cluster) const JSON: &str = "application/json";
+/// The metadata of an object alone.
+pub(in crate::cluster) const METADATA_ONLY: &str =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 impl Call {
     pub fn get(uri: impl Into<String>) -> Self {

@@ -135,5 +135,9 @@ mod tests {
         drop(namespace.expect("a namespace has its own share").unwrap());
         drop(enter(&other).expect("so has a person who is called like it").unwrap());
         assert!(operator.reader().is_none());
+        // What the page asks as the process for a look of a person is of the share of that person.
+        let bounds = Arc::new(AnswerBounds::new(Capacity::of(512 << 20).look_shares()));
+        assert_eq!(again.as_process().tenant, None);
+        assert_eq!(again.bounded(&bounds).as_process().tenant.as_deref(), Some("person amara"));
     }
 }

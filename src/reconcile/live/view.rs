@@ -104,7 +104,7 @@ impl<'a> View<'a> {
                 }
                 // The apply gets the same error, and reports it.
                 Err(error) if error.is_forbidden() && synced.iter().any(|w| w.covers(id)) => {}
-                Err(error) if error.is_forbidden() => drop(unread.insert(id.clone())),
+                Err(error) if error.is_of_the_object() => drop(unread.insert(id.clone())),
                 Err(error) => return Err(error.into()),
             }
         }
