@@ -25,11 +25,15 @@ use crate::cluster::session::Session;
 use crate::domain::diff::unified;
 use crate::domain::drift::differing_paths;
 use crate::domain::identity::ObjectId;
+use crate::domain::inventory::Inventory;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::changeset::{ChangeSet, KnownChanges, PlanKey};
 use crate::domain::plan::steps::record_of;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::preflight::laid_over;
+
+/// The longest message of a failure that is kept for a person with bounds, in characters.
+const MAX_FAILURE: usize = 2000;
 
 /// The planned change of an object.
 #[derive(Clone, Debug)]
@@ -80,6 +84,45 @@ pub struct Preview {
     pub notes: Vec<String>,
     /// Whether the inventory's namespace does not exist yet.
     pub lacks_namespace: bool,
+    /// What the inventory says of the revision.
+    pub state: PreviewedState,
+}
+
+/// What the inventory says of a revision that is compared with the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PreviewedState {
+    /// The objects in the cluster are those of the revision, the spec and its inputs.
+    #[default]
+    Applied,
+    /// They are those of another revision, of another spec, or of other inputs.
+    Otherwise,
+    /// Some of them may be of another revision.
+    Incomplete,
+}
+
+impl PreviewedState {
+    fn of(inventory: &Inventory, key: &str) -> Self {
+        let has = |recorded: &Option<String>| recorded.as_deref() == Some(key);
+        match (&inventory.applied, &inventory.begun) {
+            (Some(_), _) if has(&inventory.applied) => Self::Applied,
+            (Some(_), _) => Self::Otherwise,
+            (None, None) if has(&inventory.written) => Self::Applied,
+            (None, _) => Self::Incomplete,
+        }
+    }
+
+    /// What a person should know who compares the objects with the revision that was applied last.
+    pub fn warning(self) -> Option<&'static str> {
+        match self {
+            Self::Applied => None,
+            Self::Otherwise => Some(
+                "The spec or its inputs have changed since this revision was applied: part of what differs may come from that",
+            ),
+            Self::Incomplete => Some(
+                "A rollout is in progress or did not complete: part of the objects may be of another revision",
+            ),
+        }
+    }
 }
 
 /// Previews a run. What would stop a run before its first write also stops the preview, except
@@ -95,6 +138,7 @@ pub async fn preview(
     lines: usize,
 ) -> Result<Preview, ReconcileError> {
     let session = update.session;
+    let state = PreviewedState::of(&caches.cluster.inventory, &update.revision.key);
     let pinned = pin(scope, caches.into(), update, obtained).await?;
     let planned = plan(scope, &mut caches.cluster, update, pinned.rendered).await?;
     ownership::check(scope, session, &planned).await?;
@@ -102,7 +146,7 @@ pub async fn preview(
     let mut preview = dry_run(scope, session, &planned, lines).await?;
     preview.notes.extend(failed_steps(&scope.status().steps, &planned.plan, &update.revision.key));
     removals(scope, session, &planned, &mut preview).await?;
-    Ok(preview)
+    Ok(Preview { state, ..preview })
 }
 
 /// The changes of a run as a person approves them: of the whole plan, which has to be accepted.
@@ -166,7 +210,7 @@ async fn removals(
 ) -> Result<(), ReconcileError> {
     let Planned { plan, view, .. } = planned;
     let removed = planned_removal(scope, session, plan, view).await?;
-    preview.failures.extend(removed.failures);
+    preview.failures.extend(removed.failures.into_iter().map(|failure| within_bounds(session, failure)));
     preview.notes.extend(removed.notes.into_iter().map(|n| n.message));
     let going = removed.touched.into_iter();
     preview.objects.extend(going.map(|id| PlannedChange::of(&id, ObjectChange::Deleted)));
@@ -195,7 +239,7 @@ impl Look<'_> {
                     left = left.saturating_sub(change.diff.lines().count());
                     preview.objects.push(change);
                 }
-                Err(refused) => preview.failures.push(refused),
+                Err(refused) => preview.failures.push(within_bounds(self.session, refused)),
             }
         }
         preview.failures.sort_by(|a, b| a.id.cmp(&b.id));
@@ -221,7 +265,7 @@ impl Look<'_> {
         };
         match change {
             // A person may see what can be seen of the others.
-            Err(error) if self.session.is_bounded() && is_of_the_object(&error) => {
+            Err(error) if self.session.is_bounded() && error.is_of_the_object() => {
                 Ok(Err(failed(step, &error)))
             }
             change => change.map(Ok),
@@ -268,9 +312,21 @@ impl Look<'_> {
     }
 }
 
-/// Whether an error is about one object, and says nothing of the others.
-fn is_of_the_object(error: &ApiError) -> bool {
-    error.is_forbidden() || matches!(error, ApiError::BeyondBounds(_))
+/// A failure as it is kept: where answers have a bound, its message has one, too, since there may be one for each object.
+fn within_bounds(session: &Session, mut failure: ObjectFailure) -> ObjectFailure {
+    if session.is_bounded() {
+        failure.message = cut(failure.message);
+    }
+    failure
+}
+
+fn cut(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MAX_FAILURE) {
+        message.truncate(end);
+        message.push('…');
+        message.shrink_to_fit();
+    }
+    message
 }
 
 /// The live object of a step that is refused until the plan is applied.
@@ -293,6 +349,33 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::inventory::BegunRollout;
+
+    #[test]
+    fn the_inventory_says_whether_the_cluster_has_a_revision_as_it_is_rendered_now() {
+        let check = |applied: Option<&str>, written: Option<&str>, begun: bool, expected: PreviewedState| {
+            let [applied, written] = [applied, written].map(|key| key.map(str::to_owned));
+            let begun = begun.then(BegunRollout::default);
+            let inventory = Inventory { applied, written, begun, ..Inventory::default() };
+            let found = PreviewedState::of(&inventory, "k");
+            assert_eq!(found, expected, "{inventory:?}");
+            assert_eq!(found.warning().is_none(), expected == PreviewedState::Applied);
+        };
+        check(Some("k"), None, false, PreviewedState::Applied);
+        check(Some("j"), None, false, PreviewedState::Otherwise);
+        // It is written, and was not healthy in time.
+        check(None, Some("k"), false, PreviewedState::Applied);
+        check(None, Some("k"), true, PreviewedState::Incomplete);
+        check(None, Some("j"), false, PreviewedState::Incomplete);
+        check(None, None, true, PreviewedState::Incomplete);
+    }
+
+    #[test]
+    fn the_message_of_a_failure_has_a_bound() {
+        assert_eq!(cut("short".to_owned()), "short");
+        let long = cut("ü".repeat(3 << 20));
+        assert_eq!((long.chars().count(), long.ends_with('…')), (MAX_FAILURE + 1, true));
+    }
 
     #[test]
     fn of_many_lines_the_first_are_kept_and_the_rest_are_counted() {

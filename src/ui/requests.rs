@@ -14,6 +14,7 @@ use super::read::compare::{Comparer, Comparison};
 use super::site::{SharedSite, Site};
 use super::view::parts::address;
 use super::view::{compare as difference, confirm as ask, frame};
+use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::domain::message::chain;
 use crate::reconcile::frontend::requests::{RequestError, carry_out};
@@ -25,13 +26,36 @@ async fn found(
     is_allowed: bool,
     id: Option<ReleaseId>,
 ) -> Result<(ReleaseId, Value), Box<Response>> {
+    let id = allowed(site, viewer, is_allowed, id)?;
+    let release = read(site, viewer, &viewer.session, &id).await?;
+    Ok((id, release))
+}
+
+/// The name of a release in an address, for a person who may do that with releases.
+fn allowed(
+    site: &Site,
+    viewer: &Viewer,
+    is_allowed: bool,
+    id: Option<ReleaseId>,
+) -> Result<ReleaseId, Box<Response>> {
     let Some(id) = id else { return Err(nowhere(site, viewer).into()) };
-    let refused = |status, why: &str| Err(refused(site, viewer, status, why).into());
     if !is_allowed {
-        return refused(StatusCode::FORBIDDEN, "this page does not do that; use the command line");
+        let why = "this page does not do that; use the command line";
+        return Err(refused(site, viewer, StatusCode::FORBIDDEN, why).into());
     }
-    match viewer.session.find_release(&id).await {
-        Ok(Some(release)) => Ok((id, release)),
+    Ok(id)
+}
+
+/// A release, or the answer that says why there is none.
+async fn read(
+    site: &Site,
+    viewer: &Viewer,
+    session: &Session,
+    id: &ReleaseId,
+) -> Result<Value, Box<Response>> {
+    let refused = |status, why: &str| Err(refused(site, viewer, status, why).into());
+    match session.find_release(id).await {
+        Ok(Some(release)) => Ok(release),
         Ok(None) => refused(StatusCode::NOT_FOUND, &format!("there is no release {id}")),
         Err(error) if error.is_forbidden() => refused(StatusCode::FORBIDDEN, &chain(&error)),
         Err(error) => refused(StatusCode::BAD_GATEWAY, &chain(&error)),
@@ -45,14 +69,31 @@ pub async fn compare(
     Path((namespace, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let (id, release) = match found(&site, &viewer, viewer.can.compare, named(namespace, name)).await {
-        Ok(found) => found,
+    let id = match allowed(&site, &viewer, viewer.can.compare, named(namespace, name)) {
+        Ok(id) => id,
+        Err(refused) => return *refused,
+    };
+    // Nothing takes memory before its turn: releases are as large as others make them.
+    let turn = match site.comparisons.take(viewer.tenant()).await {
+        Ok(turn) => turn,
+        Err(why) => {
+            let page = of_problem("No comparison", &why);
+            let page = frame::page(&viewer.place, &viewer.rows(&site.index), &page, 0);
+            return (StatusCode::TOO_MANY_REQUESTS, page).into_response();
+        }
+    };
+    let workshop = site.workshop.as_ref();
+    let session = match workshop {
+        Some(workshop) => viewer.session.clone().bounded(&workshop.answers),
+        None => viewer.session.clone(),
+    };
+    let release = match read(&site, &viewer, &session, &id).await {
+        Ok(release) => release,
         Err(refused) => return *refused,
     };
     let revision = |name| parameter(query.as_deref(), name).filter(|revision| !revision.is_empty());
     let revisions = revision("from").zip(revision("to"));
-    let (session, tenant) = (&viewer.session, viewer.tenant());
-    let by = Comparer { session, tenant, turns: &site.comparisons, workshop: site.workshop.as_ref() };
+    let by = Comparer { session: &viewer.session, turn, workshop };
     let compared = Comparison::read(by, release.clone(), revisions.clone(), difference::MAX_LINES).await;
     let revisions = revisions.as_ref().map(|(from, to)| (from.as_str(), to.as_str()));
     let view = difference::view(&id, &release, (revisions, viewer.can), &compared);

@@ -25,8 +25,8 @@ use super::index::ReleaseIndex;
 use super::listing::Query;
 use super::live;
 use super::look::ViewRequest;
-use super::read::compare::AT_ONCE;
 use super::read::detail::PATIENCE;
+use super::read::turns::ComparisonTurns;
 use super::requests::{act, compare, confirm};
 use super::site::{Entrance, SharedSite, Site};
 use super::view::fleet::TimeSpan;
@@ -209,11 +209,10 @@ fn streams(entrance: &Entrance) -> Arc<Gate> {
 }
 
 /// The same of comparisons: on the page of the operator each person has one at a time.
-fn comparisons(entrance: &Entrance) -> Arc<Gate> {
+fn comparisons(entrance: &Entrance) -> ComparisonTurns {
     match entrance {
-        Entrance::Link(..) => Gate::new(2 * AT_ONCE),
-        // A gate leaves another tenant as much as each has.
-        Entrance::Open(_) | Entrance::Tokens(_) => Gate::bounded(AT_ONCE + 1, 1),
+        Entrance::Link(..) => ComparisonTurns::of_one(),
+        Entrance::Open(_) | Entrance::Tokens(_) => ComparisonTurns::of_many(),
     }
 }
 
@@ -231,6 +230,7 @@ fn site(
         hosts,
         place,
         comparisons: comparisons(&entrance),
+        rereaders: Gate::bounded(2 * STREAMS, 1),
         workshop,
         stop: CancellationToken::new(),
         entrance,

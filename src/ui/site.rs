@@ -12,6 +12,7 @@ use super::entry::token::EntryRefusal;
 use super::entry::tokens::TokenDoor;
 use super::entry::viewer::{EntryProof, Place, Viewer};
 use super::index::ReleaseIndex;
+use super::read::turns::ComparisonTurns;
 use crate::cluster::session::Session;
 use crate::fair::Gate;
 use crate::reconcile::frontend::workshop::Workshop;
@@ -39,7 +40,9 @@ pub struct Site {
     /// Where it looks.
     pub place: Place,
     /// Lets few comparisons run at a time.
-    pub comparisons: Arc<Gate>,
+    pub comparisons: ComparisonTurns,
+    /// Lets one open page of each person and release read its objects again and again.
+    pub rereaders: Arc<Gate>,
     /// What the page of the operator renders with; absent on that of a person.
     pub workshop: Option<Workshop>,
     /// Lets each person have some streams of changes, and leaves some for others.

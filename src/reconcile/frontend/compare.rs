@@ -115,6 +115,20 @@ impl Difference {
         let subjects = Subjects::of(preview.objects.iter().map(|planned| &planned.id));
         preview.objects.iter().filter_map(|planned| difference(planned, &subjects)).collect()
     }
+
+    /// The same in the words of a look that leads to no run: nobody creates, deletes or recreates anything. None of a
+    /// step, which is run or not, and has nothing to compare.
+    #[must_use]
+    pub fn as_found(self) -> Option<Self> {
+        let change = match self.change.as_str() {
+            "run" => return None,
+            "created" => "missing",
+            "deleted" => "not in this revision",
+            "recreated" => "drifted",
+            other => other,
+        };
+        Some(Self { change: change.to_owned(), ..self })
+    }
 }
 
 fn difference(planned: &PlannedChange, subjects: &Subjects) -> Option<Difference> {
@@ -185,6 +199,25 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn a_look_that_leads_to_no_run_promises_none() {
+        let check = |change: &str, expected: Option<&str>| {
+            let difference = Difference {
+                object: "Job/a/b".into(),
+                group: String::new(),
+                change: change.into(),
+                diff: String::new(),
+                more_lines: 0,
+            };
+            assert_eq!(difference.as_found().map(|found| found.change).as_deref(), expected, "{change}");
+        };
+        check("created", Some("missing"));
+        check("deleted", Some("not in this revision"));
+        check("recreated", Some("drifted"));
+        check("drifted", Some("drifted"));
+        check("run", None);
+    }
 
     #[test]
     fn no_secret_is_lent_to_another_cluster() {

@@ -1,6 +1,5 @@
 //! What a run would change, and what differs between two revisions: rendered when it is asked for.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,17 +16,13 @@ use crate::domain::message::and_more;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::shown::fields::{id, text};
 use crate::domain::shown::revisions::named;
-use crate::fair::Gate;
+use crate::fair::Share;
 use crate::reconcile::frontend::command_line::Local;
 use crate::reconcile::frontend::compare::{CompareError, Difference, of_revisions, with_cluster};
 use crate::reconcile::frontend::workshop::Workshop;
 
 /// How long a comparison may take.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How long one waits for others.
-const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
-/// Comparisons at a time: each fetches and renders artifacts.
-pub const AT_ONCE: u64 = 2;
 /// The most failures that are shown.
 const MAX_FAILURES: usize = 20;
 
@@ -44,10 +39,8 @@ pub struct Comparison {
 pub struct Comparer<'v> {
     /// With whose rights everything is read.
     pub session: &'v Session,
-    /// Whose turn it takes.
-    pub tenant: &'v str,
-    /// Lets few comparisons run at a time.
-    pub turns: &'v Arc<Gate>,
+    /// Its turn, which ends with the work.
+    pub turn: Share,
     /// What the page of the operator renders with; absent: what the person has.
     pub workshop: Option<&'v Workshop>,
 }
@@ -68,9 +61,7 @@ impl Comparison {
             Some(_) => check(&release, revisions.as_ref())?,
             None => None,
         };
-        // The turn ends with the work.
-        let turn = tokio::time::timeout(QUEUE_PATIENCE, by.turns.place(by.tenant)).await;
-        let turn = turn.map_err(|_| "other comparisons are running; try again soon".to_owned())?;
+        let turn = by.turn;
         let (session, workshop, runtime) = (by.session.clone(), by.workshop.cloned(), Handle::current());
         let left = CancellationToken::new();
         let waits = left.clone().drop_guard();
@@ -124,12 +115,24 @@ impl Comparison {
         let denied = preview.failures.iter().filter(|failure| failure.reason == Reason::AccessDenied).count();
         if workshop.is_some() && denied > 0 {
             notes.push(format!(
-                "{denied} of {} objects are not compared: that takes the rights to get and patch them",
+                "{denied} of {} objects are not compared: that takes the rights to get and patch them, and to create what is missing",
                 preview.failures.len() + preview.objects.len()
             ));
         }
         notes.extend(preview.notes.iter().cloned());
-        Ok(Self { differences: Difference::of_preview(&preview), notes })
+        let all = Difference::of_preview(&preview);
+        if workshop.is_none() {
+            return Ok(Self { differences: all, notes });
+        }
+        notes.extend(preview.state.warning().map(str::to_owned));
+        let count = all.len();
+        let differences: Vec<Difference> = all.into_iter().filter_map(Difference::as_found).collect();
+        let left_out = count - differences.len();
+        if left_out > 0 {
+            let steps = if left_out == 1 { "1 step is" } else { &format!("{left_out} steps are") };
+            notes.push(format!("{steps} not compared: a step runs once for a revision"));
+        }
+        Ok(Self { differences, notes })
     }
 
     async fn of_revisions(
@@ -214,11 +217,14 @@ fn failed(outcome: &Outcome) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
     use crate::cluster::session::connection::Connection;
     use crate::observe::metrics::Metrics;
+    use crate::ui::read::turns::ComparisonTurns;
 
     #[test]
     fn the_operator_compares_only_what_it_has_applied_with_the_rights_of_the_person() {
@@ -280,19 +286,21 @@ mod tests {
         let connection = Connection { server, ..Connection::default() };
         let metrics = Arc::new(Metrics::new("1.2.3").unwrap());
         let session = Session::connect(&connection, metrics).await.unwrap();
-        let turns = Gate::bounded(AT_ONCE + 1, 1);
+        let turns = ComparisonTurns::of_many();
         let release = json!({"apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
             "metadata": {"namespace": "apps", "name": "web"}, "spec": {"url": "oci://r.io/a", "prune": true}});
-        let by = Comparer { session: &session, tenant: "amara", turns: &turns, workshop: None };
+        let turn = turns.take("amara").await.unwrap();
+        let by = Comparer { session: &session, turn, workshop: None };
         let mut read = Box::pin(Comparison::read(by, release, None, 10));
         tokio::select! {
             ended = &mut read => panic!("{ended:?}"),
             asked = silent.accept() => drop(asked.unwrap()),
         }
-        assert_eq!(turns.taken(), 1);
+        let mut next = Box::pin(turns.take("amara"));
+        assert!(futures::poll!(&mut next).is_pending());
         drop(read);
         // The next comparison of this person does not wait for the first one.
-        let next = tokio::time::timeout(Duration::from_secs(10), turns.place("amara")).await;
-        drop(next.expect("its turn is over"));
+        let next = tokio::time::timeout(Duration::from_secs(10), next).await;
+        drop(next.expect("its turn is over").unwrap());
     }
 }

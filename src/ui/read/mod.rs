@@ -2,3 +2,4 @@
 
 pub(super) mod compare;
 pub(super) mod detail;
+pub(super) mod turns;

@@ -15,6 +15,31 @@ use crate::ui::read::compare::Comparison;
 
 /// The most lines of all objects together.
 pub const MAX_LINES: usize = 3000;
+/// The most bytes of these lines: the page is in memory until a slow reader has it.
+const MAX_BYTES: usize = 1 << 20;
+
+/// How much more is shown.
+struct Room {
+    lines: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// How many lines of a text are shown. After the first that does not fit, there is room for none.
+    fn take(&mut self, text: &str) -> usize {
+        let mut count = 0;
+        for line in text.lines() {
+            if self.lines == 0 || line.len() > self.bytes {
+                self.lines = 0;
+                break;
+            }
+            self.lines -= 1;
+            self.bytes -= line.len();
+            count += 1;
+        }
+        count
+    }
+}
 
 /// The view.
 pub fn view(
@@ -36,7 +61,7 @@ pub fn view(
                     Some((from, to)) => { "From " (revision(from)) " to " (revision(to)) ", each rendered with the present spec" },
                     None if can.compare_spec => { "The objects in the cluster, and what the operator would apply: drift and new content" },
                     None => { "The objects in the cluster, compared with revision " (revision(text(release, "/status/lastAppliedRevision")))
-                        ", which was applied last" },
+                        ", which was applied last, rendered with the present spec and inputs" },
                 }
             }
             @if revisions.is_none() && !can.compare_spec { (attempted(id, release)) }
@@ -98,7 +123,7 @@ fn choice(id: &ReleaseId, release: &Value, (revisions, can): (Option<(&str, &str
 }
 
 fn result(compared: &Comparison) -> Markup {
-    let mut left = MAX_LINES;
+    let mut left = Room { lines: MAX_LINES, bytes: MAX_BYTES };
     html! {
         @if !compared.notes.is_empty() {
             ul.failures { @for note in &compared.notes { li { (message(note)) } } }
@@ -109,10 +134,9 @@ fn result(compared: &Comparison) -> Markup {
     }
 }
 
-fn object(difference: &Difference, left: &mut usize) -> Markup {
+fn object(difference: &Difference, left: &mut Room) -> Markup {
     let count = difference.diff.lines().count();
-    let shown = count.min(*left);
-    *left -= shown;
+    let shown = left.take(&difference.diff);
     let hidden = count - shown + difference.more_lines;
     html! {
         section.difference {
@@ -131,8 +155,8 @@ fn object(difference: &Difference, left: &mut usize) -> Markup {
 fn class(change: &str) -> &'static str {
     match change {
         "created" | "added" => "ready",
-        "deleted" | "removed" | "recreated" => "failing",
-        "drifted" | "changed" => "waiting",
+        "deleted" | "removed" | "recreated" | "missing" => "failing",
+        "drifted" | "changed" | "not in this revision" => "waiting",
         _ => "quiet",
     }
 }
@@ -165,6 +189,13 @@ mod tests {
         assert_eq!(html.matches("<span class=\"ins\">+&lt;b&gt;").count(), MAX_LINES);
         assert!(html.contains("and 1000 more lines") && html.contains("and 3 more lines"), "{}", html.len());
         assert!(html.contains("and 40 more lines"), "{}", html.len());
+        // Lines may be long.
+        let wide = Difference { diff: format!("+{}\n", "b".repeat(1000)).repeat(2000), ..difference(0) };
+        let html =
+            result(&Comparison { differences: vec![wide, difference(3)], notes: Vec::new() }).into_string();
+        let shown = MAX_BYTES / 1001;
+        assert_eq!(html.matches("<span class=\"ins\">").count(), shown);
+        assert!(html.contains(&and_more(2000 - shown).unwrap()) && html.contains("and 3 more lines"));
         assert!(result(&Comparison::default()).into_string().contains("Nothing differs."));
     }
 }
