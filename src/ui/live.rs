@@ -32,6 +32,9 @@ const ALIVE: Duration = Duration::from_secs(20);
 /// How often the objects of a release are read at most.
 const READING_PAUSE: Duration = Duration::from_secs(3);
 
+/// How often they are read without a change of the release: the health of an object may change alone.
+const READING_AGAIN: Duration = Duration::from_secs(30);
+
 /// What a stream has read of a release.
 struct ReadRelease {
     /// The release in the index then: another one is a reason to read again.
@@ -52,6 +55,8 @@ struct Feed {
     release: Option<ReadRelease>,
     /// When the release should be read again.
     due: Option<Instant>,
+    /// That it reads the objects again and again: of the pages of one person, one does for each release.
+    rereads: Option<Share>,
     is_over: bool,
     /// Its place among the streams.
     _place: Share,
@@ -110,14 +115,20 @@ impl Feed {
         }
     }
 
-    /// The blocks of a release. It is read again when it has changed, and not all the time.
+    /// The blocks of a release. It is read again when it has changed or after a while, and not all the time.
     async fn release(&mut self, id: &ReleaseId) -> Option<Vec<Blocks>> {
         let rows = self.viewer.rows(&self.site.index);
         // Of all rows: a person may open a release that they may not list. It is compared and not shown.
         let row = self.site.index.rows().rows.get(id).cloned();
+        if self.viewer.can.read && self.rereads.is_none() {
+            let reader = format!("{id} {}", self.viewer.tenant());
+            self.rereads = self.site.rereaders.try_enter(&reader, 1);
+        }
+        let again = self.rereads.as_ref().and(self.release.as_ref()).map(|read| read.at + READING_AGAIN);
+        let is_old = again.is_some_and(|again| again <= Instant::now());
         self.due = None;
         match &self.release {
-            Some(read) if read.row == row => {}
+            Some(read) if read.row == row && !is_old => self.due = again,
             Some(read) if read.at.elapsed() < READING_PAUSE => self.due = Some(read.at + READING_PAUSE),
             _ => {
                 let at = Instant::now();
@@ -189,6 +200,7 @@ pub fn stream(
         seen: Some(seen(headers, query)),
         release: None,
         due: None,
+        rereads: None,
         is_over: false,
         _place: place,
     };

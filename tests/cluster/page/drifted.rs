@@ -51,6 +51,8 @@ async fn what_differs_from_the_applied_revision_is_shown_with_the_rights_of_the_
     let text = compared(&window, &page).await;
     assert!(text.contains("Nothing differs."), "{text}");
     assert!(text.contains("compared with revision 2@") && text.contains("which was applied last"), "{text}");
+    assert!(text.contains("rendered with the present spec and inputs"), "{text}");
+    assert!(!text.contains("have changed since") && !text.contains("A rollout"), "{text}");
 
     // Nobody corrects what is edited now.
     scene.edit("a", "edited");
@@ -109,5 +111,33 @@ async fn what_differs_from_the_applied_revision_is_shown_with_the_rights_of_the_
     let text = compared(&window, &page).await;
     assert!(text.contains("compared with revision 2@") && text.contains("-  key: edited"), "{text}");
     assert!(text.contains("has tried to apply revision 3@"), "{text}");
+    window.close().await;
+}
+
+#[story]
+async fn an_open_page_shows_what_becomes_of_an_object_though_the_release_stays_as_it_is() {
+    let cluster = Cluster::begin("page-reread", &[]).await;
+    let scene = &cluster.scene;
+    scene.change("app", json!({"drift": {"mode": "Off"}}));
+    scene.upgraded("app", "2", &config_map("a", "two")).await;
+    let page = format!("{}/release/{}/app", cluster.page, scene.namespace());
+    let rights = "{apiGroups: [''], resources: [configmaps], verbs: [get, patch, create]}";
+    let window = cluster.signed_in(&cluster.token("amara", &format!("{READ}, {rights}"))).await;
+    window.goto(&page).await;
+    window.wait_text("all healthy").await;
+    let version =
+        || scene.story.kubectl(&["get", "oar", "app", "-o", "jsonpath={.metadata.resourceVersion}"], "");
+    let before = version();
+    scene.story.kubectl(&["delete", "configmap", "a"], "");
+    window.wait_text("1 not healthy").await;
+    assert_eq!(version(), before, "only the object has changed");
+
+    // What a run would do is not what the page says: there is none.
+    let text = compared(&window, &page).await.to_lowercase();
+    assert!(text.contains("missing") && !text.contains("created"), "{text}");
+    // The inputs of a revision count, too.
+    scene.change("app", json!({"suspend": true, "targetNamespace": scene.namespace()}));
+    let text = compared(&window, &page).await;
+    assert!(text.contains("The spec or its inputs have changed since this revision was applied"), "{text}");
     window.close().await;
 }

@@ -12,7 +12,7 @@ use supercargo_testbed::processes::{self, Server};
 use crate::shell::Shell;
 
 /// How long anything on the page may take.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 /// `supercargo ui`, running.
 pub struct Ui {
