@@ -282,12 +282,17 @@ pub struct Row {
     pub cause: Option<Cause>,
     /// The last revisions, newest first.
     pub rollouts: Vec<PastRollout>,
+    /// Whether there may have been more before them: no more are kept, here or in the history.
+    pub has_more_rollouts: bool,
 }
 
 impl Row {
     /// Of a release.
     pub fn of(release: &Value) -> Self {
         let standing = ReleaseState::of(release);
+        let rollouts = PastRollout::all(release);
+        let kept = release.pointer("/spec/historyLimit").and_then(Value::as_u64);
+        let kept = kept.and_then(|kept| usize::try_from(kept).ok()).map_or(MAX_ROLLOUTS, |kept| kept.max(2));
         let Why { reason, message, since } = Why::of(release, standing);
         let applied = text(release, "/status/lastAppliedRevision");
         let attempted = Some(text(release, "/status/lastAttemptedRevision"))
@@ -305,7 +310,8 @@ impl Row {
             source: source(release),
             cluster: text(release, "/status/cluster").to_owned(),
             tags: tags(release),
-            rollouts: PastRollout::all(release),
+            has_more_rollouts: rollouts.len() >= MAX_ROLLOUTS.min(kept),
+            rollouts,
             cause: since.filter(|_| standing.is_wrong()).and_then(|since| Cause::before(release, since)),
         }
     }

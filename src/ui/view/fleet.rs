@@ -93,7 +93,13 @@ pub fn view(rows: &Rows, span: TimeSpan, now: Timestamp) -> PageView {
         all().filter(|(_, rollout)| place(rollout.at, span, now).is_some()).collect();
     latest.sort_by_key(|(id, rollout)| (Reverse(rollout.at), *id));
     latest.truncate(MAX_LISTED);
-    let head = single("head", head(&bars, span));
+    // Where all that is kept of a release is in the span, there may have been more.
+    let is_cut = rows
+        .rows
+        .values()
+        .filter(|row| row.has_more_rollouts)
+        .any(|row| row.rollouts.iter().all(|rollout| place(rollout.at, span, now).is_some()));
+    let head = single("head", head(&bars, span, is_cut));
     let picture = single("picture", picture(&bars, span));
     let list = Blocks { name: "rows", blocks: blocks(&latest) };
     let tab = |one: TimeSpan| (one == span).then_some("true");
@@ -125,12 +131,13 @@ pub fn view(rows: &Rows, span: TimeSpan, now: Timestamp) -> PageView {
     }
 }
 
-fn head(bars: &[Bar], span: TimeSpan) -> Markup {
+fn head(bars: &[Bar], span: TimeSpan, is_cut: bool) -> Markup {
     let (succeeded, failed) = totals(bars);
     html! {
         div.head data-key="head" {
             h1 { "Fleet" }
             p.lead {
+                @if is_cut { "at least " }
                 (counted(succeeded + failed, "rollout", "rollouts")) " in " (span.title()) ", "
                 @if failed == 0 { "none failed" } @else { (failed) " failed" }
             }
@@ -237,6 +244,27 @@ mod tests {
     }
 
     #[test]
+    fn rollouts_that_may_be_forgotten_are_said() {
+        let now: Timestamp = "2026-01-02T12:30:00Z".parse().unwrap();
+        let check = |count: usize, limit: usize, span: TimeSpan, expected: &str| {
+            let entry = |n| json!({"revision": "1", "outcome": "Healthy", "endedAt": format!("2026-01-{:02}T12:00:00Z", 2 - n / 6)});
+            let history: Vec<_> = (0..count).map(entry).collect();
+            let row =
+                Row::of(&json!({"metadata": {"namespace": "a", "name": "b"}, "status": {"history": history},
+                "spec": {"url": "oci://r/a", "historyLimit": limit}}));
+            let rows = Rows { rows: Arc::new([(row.id.clone(), Arc::new(row))].into()), ..Rows::default() };
+            let html = view(&rows, span, now).content.into_string();
+            let found = html.split("<p class=\"lead\">").nth(1).unwrap_or_default();
+            assert!(found.trim_start().starts_with(expected), "{count} {limit}: {found}");
+        };
+        check(5, 20, TimeSpan::Day, "5 rollouts");
+        check(5, 5, TimeSpan::Day, "at least 5 rollouts");
+        check(8, 20, TimeSpan::Week, "at least 8 rollouts");
+        // The last of them are older.
+        check(8, 20, TimeSpan::Day, "6 rollouts");
+    }
+
+    #[test]
     fn the_latest_rollouts_are_listed_first_and_no_more_than_can_be_read() {
         let now: Timestamp = "2026-01-02T12:30:00Z".parse().unwrap();
         let row = |n: usize| {
@@ -250,6 +278,7 @@ mod tests {
         let rows = Rows { rows: Arc::new(rows), sync: Sync::Following, ..Rows::default() };
         let html = view(&rows, TimeSpan::Day, now).content.into_string();
         assert!(html.contains("60 rollouts in the last 24 hours, 1 failed"), "{html}");
+        assert!(!html.contains("at least"), "{html}");
         assert_eq!(html.matches("<th scope=\"row\">").count(), MAX_LISTED);
         assert!(html.find("r59") < html.find("r58"));
         let none = view(&Rows::default(), TimeSpan::Week, now).content.into_string();
