@@ -25,7 +25,7 @@ pub struct Advice {
     pub next: String,
     /// What the reason means.
     pub meaning: Vec<Piece>,
-    /// What to check and to fix, a paragraph each.
+    /// What to check and to fix: a paragraph each, or a row of a table.
     pub steps: Vec<Vec<Piece>>,
 }
 
@@ -72,36 +72,44 @@ fn cure(body: &str) -> Advice {
     // A few sections begin with what happens next, and say later what it means.
     let later = if meaning.is_empty() { paragraphs.next().unwrap_or_default() } else { String::new() };
     let meaning = if meaning.is_empty() { later.as_str() } else { meaning };
-    let is_step = |paragraph: &String| {
-        ["Check", "Fix", "Cause"].iter().any(|word| paragraph.starts_with(word))
-            || paragraph.contains(" Fix: ")
-    };
     Advice {
         next: next.to_owned(),
         meaning: pieces(meaning),
-        steps: paragraphs.filter(is_step).map(|paragraph| pieces(&paragraph)).collect(),
+        steps: paragraphs.map(|paragraph| pieces(&paragraph)).collect(),
     }
 }
 
-/// The paragraphs of prose, each on one line: no blocks of code, tables and lists.
+/// The paragraphs of prose, each on one line, with the items of lists and the rows of tables: no blocks of code.
 fn paragraphs(body: &str) -> Vec<String> {
-    let (mut all, mut current, mut fenced) = (Vec::new(), String::new(), false);
+    let (mut all, mut current, mut fenced, mut rows) = (Vec::new(), String::new(), false, 0);
     for line in body.lines().chain([""]) {
-        if line.starts_with("```") {
-            fenced = !fenced;
+        let is_fence = line.starts_with("```");
+        fenced ^= is_fence;
+        let is_row = !fenced && line.starts_with('|');
+        rows = if is_row { rows + 1 } else { 0 };
+        let is_prose = !fenced && !is_fence && !is_row && !line.trim().is_empty();
+        let item = line.strip_prefix("- ").filter(|_| is_prose);
+        if (!is_prose || item.is_some()) && !current.is_empty() {
+            all.push(std::mem::take(&mut current));
         }
-        let is_prose =
-            !fenced && !line.starts_with("```") && !line.starts_with('|') && !line.trim().is_empty();
         if is_prose {
             if !current.is_empty() {
                 current.push(' ');
             }
-            current.push_str(line.trim());
-        } else if !current.is_empty() {
-            all.push(std::mem::take(&mut current));
+            current.push_str(item.unwrap_or(line).trim());
+        }
+        // The first two are the titles and the line below them.
+        if rows > 2 {
+            all.push(row(line));
         }
     }
     all
+}
+
+/// A row of a table in a sentence: the cause, and what to do.
+fn row(line: &str) -> String {
+    let cells = line.trim().trim_matches('|').split(" | ");
+    cells.map(str::trim).collect::<Vec<_>>().join(": ")
 }
 
 /// Prose and code of a paragraph. Of a link, its text is left: a person in front of the page may not have the files.
@@ -158,24 +166,26 @@ mod tests {
     }
 
     #[test]
-    fn every_failure_says_what_it_means_and_most_what_to_do() {
+    fn every_failure_says_what_it_means_and_what_to_do() {
         let cures = AdviceBook::default();
-        let mut without = Vec::new();
         for reason in Reason::ALL {
             let cure = cures.of(reason.as_str(), &release()).unwrap_or_default();
-            let is_failure = reason.disposition() != Disposition::Wait;
+            let is_failure = [Disposition::Stalled, Disposition::Retry].contains(&reason.disposition());
             assert!(
                 !is_failure || !cure.meaning.is_empty(),
                 "{reason} has no first paragraph in docs/troubleshooting.md"
             );
-            if reason.disposition() == Disposition::Stalled && cure.steps.is_empty() {
-                without.push(reason.as_str());
-            }
+            assert!(
+                !is_failure || !cure.steps.is_empty(),
+                "{reason} has no second paragraph in docs/troubleshooting.md, which says what to do"
+            );
         }
-        assert!(
-            without.len() < 12,
-            "no paragraph of docs/troubleshooting.md begins with Check or has a Fix: {without:?}"
-        );
+        let unavailable = cures.of("RegistryUnavailable", &release()).unwrap();
+        let cause = [
+            Piece::Code("certificate signed by unknown authority".to_owned()),
+            Piece::Text(": the registry uses a private CA: set ".to_owned()),
+        ];
+        assert!(unavailable.steps.iter().any(|step| step.starts_with(&cause)), "{unavailable:?}");
     }
 
     #[test]
@@ -203,20 +213,22 @@ mod tests {
     #[test]
     fn commands_name_the_release() {
         let text = "\n### Broken\n\n**retry.** It is [broken](x.md#y) a **bit**.\n\n```text\nFix: no\n```\n\n\
-            | a | b |\n\nCheck: `status demo-app -n apps`,\nthen [`a.b`](c.md). Fix: demo-app.\n\nMore.\n\n## End\n\nCheck: no.\n";
+            | a | b |\n| --- | --- |\n| `x` | do y |\n\nCheck: `status demo-app -n apps`,\nthen [`a.b`](c.md). Fix: demo-app.\n\nMore:\n- one\n  thing\n- two\n\n## End\n\nCheck: no.\n";
         let cure = AdviceBook::read(text).of("Broken", &release()).unwrap();
         let prose = |text: &str| Piece::Text(text.to_owned());
         assert_eq!(cure.next, "retry");
         assert_eq!(cure.meaning, [prose("It is broken a bit.")]);
         let code = |text: &str| Piece::Code(text.to_owned());
-        let step = [
+        let step = vec![
             prose("Check: "),
             code("status shop -n team"),
             prose(", then "),
             code("a.b"),
             prose(". Fix: demo-app."),
         ];
-        assert_eq!(cure.steps, [step]);
+        let row = vec![code("x"), prose(": do y")];
+        let [more, one, two] = ["More:", "one thing", "two"].map(|text| vec![prose(text)]);
+        assert_eq!(cure.steps, [row, step, more, one, two]);
         assert_eq!(AdviceBook::default().of("Bogus", &release()), None);
     }
 }
