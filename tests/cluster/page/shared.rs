@@ -15,7 +15,7 @@ const PROFILES: Profiles = Profiles::First("the page acts with the rights of a p
 pub const READ: &str =
     "{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [get, list, watch]}";
 pub const ACT: &str = "{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [patch]}, \
-    {apiGroups: ['', events.k8s.io], resources: [events], verbs: [create, list]}, \
+    {apiGroups: [''], resources: [events], verbs: [create, list]}, \
     {apiGroups: [''], resources: [configmaps], verbs: [get]}";
 
 /// An operator with its page, and a release in its namespace and in another one.
