@@ -56,6 +56,7 @@ const GROUPS: &[Group] = &[
     ("many-100", |table| on(many::hundred(table, steady()))),
     ("many-500", |table| on(many::five_hundred(table))),
     ("many-1000", |table| on(many::thousand(table))),
+    ("rest-1000", |table| on(many::resting(table))),
     ("floor-100", |table| on(floor::few(table))),
     ("scale", |table| scale::measure(table)),
     ("page", |table| on(page::measure(table))),

@@ -40,12 +40,18 @@ pub async fn thousand(table: &mut Table) {
     create(table, 1000, HOUR).await;
 }
 
+/// 1,000 of them at rest: with an interval of a minute, as many checks as 10,000 with ten minutes.
+pub async fn resting(table: &mut Table) {
+    let (site, operator, _releases) = create(table, 1000, "1m").await;
+    rest(table, &site, &operator, (1000, "1 min"), Duration::from_secs(180)).await;
+}
+
 /// So many of them: created, at rest for as long as `rest_for` says, a wave of them upgraded, and taken up after a restart.
 pub async fn scale(table: &mut Table, count: usize, wave: usize, rest_for: Option<Duration>) -> Measured {
     let (site, operator, releases) = create(table, count, "10m").await;
     let created = table.last();
     if let Some(time) = rest_for {
-        rest(table, &site, &operator, count, time).await;
+        rest(table, &site, &operator, (count, "10 min"), time).await;
     }
     upgrade(table, &site, &operator, &releases, (wave, count)).await;
     let alone = restart(table, &site, operator, count).await;
@@ -126,11 +132,17 @@ async fn upgrade(
 }
 
 /// At rest with the interval that they were created with.
-async fn rest(table: &mut Table, site: &Site, operator: &Operator, count: usize, time: Duration) {
+async fn rest(
+    table: &mut Table,
+    site: &Site,
+    operator: &Operator,
+    (count, interval): (usize, &str),
+    time: Duration,
+) {
     let meter = site.meter(operator);
     tokio::time::sleep(time).await;
     let heads = meter.registry_requests("HEAD");
-    let row = meter.row(&format!("{count} releases at rest, interval 10 min"));
+    let row = meter.row(&format!("{count} releases at rest, interval {interval}"));
     let share = row.cpu.unwrap_or_default().as_secs_f64() / time.as_secs_f64() * 100.0;
     let resident = mib(operator.usage().resident);
     let note = format!("{heads} HEADs; {share:.1} % of a core; {resident:.0} MiB resident");
