@@ -18,7 +18,7 @@ use crate::api::status::ReleaseStatus;
 use crate::domain::notify::config::NotifyConfig;
 use crate::domain::notify::news::{News, NewsSubject};
 use crate::domain::notify::receiver::{NewsReceiver, ReceiverType};
-use crate::domain::notify::record::{Announcement, announcement, remember};
+use crate::domain::notify::record::{announcement, remember};
 use crate::domain::notify::situation::situation;
 use crate::observe::metrics::Metrics;
 
@@ -164,9 +164,7 @@ impl Notifier {
                     continue;
                 }
                 AnyLine::Alerts(line) if concerned && receiver.interest.wants(situation.kind) => {
-                    let now_stands = Announcement::first(situation.kind);
-                    let news = News::new(subject, &situation, &now_stands, status, now);
-                    line.stand((news, situation.settles_in(now)), mailbox);
+                    line.stand(News::standing(subject, &situation, status, now), mailbox);
                     continue;
                 }
                 AnyLine::Alerts(line) => {
@@ -210,9 +208,7 @@ impl Notifier {
             let AnyLine::Alerts(line) = line else { continue };
             let interest = &line.frame().receiver().interest;
             if interest.concerns(&id.namespace, labels) && interest.wants(situation.kind) {
-                let now_stands = Announcement::first(situation.kind);
-                let news = News::new(subject, &situation, &now_stands, status, now);
-                line.stand((news, situation.settles_in(now)), mailbox);
+                line.stand(News::standing(subject, &situation, status, now), mailbox);
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::domain::notify::declared::DeclaredReceiver;
 use crate::domain::notify::hosts::AllowedHosts;
 use crate::domain::notify::news::{News, NewsSubject};
 use crate::domain::notify::receiver::ReceiverType;
-use crate::domain::notify::record::{Announcement, announcement};
+use crate::domain::notify::record::announcement;
 use crate::domain::notify::situation::{Situation, situation};
 use crate::fair::Gate;
 use crate::observe::metrics::Metrics;
@@ -171,8 +171,7 @@ impl OwnLines {
         let Some(situation) = situation(status) else { return };
         let subject = NewsSubject { release: id, uid, labels: &BTreeMap::new(), repository: url, cluster };
         for one in declared.iter().filter(|one| one.kind == ReceiverType::Alertmanager) {
-            let news = News::new(subject, &situation, &Announcement::first(situation.kind), status, now);
-            self.stand(one, secrets, (news, situation.settles_in(now)), mailbox);
+            self.stand(one, secrets, News::standing(subject, &situation, status, now), mailbox);
         }
     }
 

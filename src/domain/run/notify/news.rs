@@ -1,6 +1,7 @@
 //! One notification.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -99,6 +100,17 @@ impl News {
             since: situation.since,
             count: announcement.count,
         }
+    }
+
+    /// What stands at an Alertmanager, and after how long.
+    pub fn standing(
+        subject: NewsSubject<'_>,
+        situation: &Situation,
+        status: &ReleaseStatus,
+        now: Timestamp,
+    ) -> (Self, Duration) {
+        let first = Announcement::first(situation.kind);
+        (Self::new(subject, situation, &first, status, now), situation.settles_in(now))
     }
 
     /// For the status, once the receiver has it.
